@@ -1,0 +1,198 @@
+/** Every failure the gateway reports, by stable code. docs/errors.md lists the same codes; a test compares them in both directions. */
+export const ERRORS = {
+  SP_LOGIN_REFUSED: {
+    origin: 'downstream',
+    level: 'info',
+    retry: 'after-fix',
+    sqlState: '28P01',
+    say: 'this credential is not valid here. Check the connection name, or get a new one: sallyport credential.',
+  },
+  SP_CREDENTIAL_EXPIRED: {
+    origin: 'downstream',
+    level: 'info',
+    retry: 'after-fix',
+    sqlState: '28P01',
+    say: 'the credential has expired. Get a new one: sallyport credential. Safe to retry after that.',
+  },
+  SP_TLS_REQUIRED: {
+    origin: 'downstream',
+    level: 'info',
+    retry: 'after-fix',
+    sqlState: '28000',
+    say: 'this gateway accepts TLS connections only. Connect with sslmode=require.',
+  },
+  SP_PROTOCOL: {
+    origin: 'downstream',
+    level: 'warn',
+    retry: 'never',
+    sqlState: '08P01',
+    say: 'these bytes are not the protocol that this port speaks.',
+  },
+  SP_MESSAGE_TOO_LARGE: {
+    origin: 'downstream',
+    level: 'warn',
+    retry: 'never',
+    sqlState: '54000',
+    say: 'the message is larger than this gateway takes. Nothing of it was sent to the target.',
+  },
+  SP_LIMIT: {
+    origin: 'downstream',
+    level: 'warn',
+    retry: 'after-fix',
+    sqlState: '54000',
+    say: 'a limit of this gateway was reached.',
+  },
+  SP_NOT_SUPPORTED: {
+    origin: 'downstream',
+    level: 'info',
+    retry: 'never',
+    sqlState: '0A000',
+    say: 'this gateway does not pass this on.',
+  },
+  SP_NOT_GRANTED: {
+    origin: 'downstream',
+    level: 'info',
+    retry: 'never',
+    sqlState: '42501',
+    say: 'this is not in the grant of your agent.',
+  },
+  SP_POLICY_BLOCKED: {
+    origin: 'downstream',
+    level: 'info',
+    retry: 'never',
+    sqlState: '42501',
+    say: 'blocked by a rule.',
+  },
+  SP_EFFECT_UNKNOWN: {
+    origin: 'downstream',
+    level: 'info',
+    retry: 'after-fix',
+    sqlState: '42501',
+    say: 'cannot tell what this statement does, and unknown commands are blocked here.',
+  },
+  SP_APPROVAL_UNAVAILABLE: {
+    origin: 'gateway',
+    level: 'info',
+    retry: 'never',
+    sqlState: '42501',
+    say: "this needs a person's approval, which isn't available yet. Not executed.",
+  },
+  SP_MASK_IMPOSSIBLE: {
+    origin: 'downstream',
+    level: 'warn',
+    retry: 'after-fix',
+    sqlState: '42501',
+    say: 'this response cannot be masked in its format, so it was withheld. Ask for another format.',
+  },
+  SP_RECORD_UNAVAILABLE: {
+    origin: 'gateway',
+    level: 'error',
+    retry: 'later',
+    sqlState: '58030',
+    say: 'this command could not be recorded, so it was not executed. Operators are told. Retry in a minute.',
+  },
+  SP_STATE_STALE: {
+    origin: 'gateway',
+    level: 'error',
+    retry: 'later',
+    sqlState: '57P03',
+    say: 'this gateway node has lost contact with its control plane. Nothing was executed. Retry; operators are told.',
+  },
+  SP_TARGET_UNREACHABLE: {
+    origin: 'upstream',
+    level: 'warn',
+    retry: 'later',
+    sqlState: '08001',
+    say: 'the target does not answer.',
+  },
+  SP_TARGET_LOGIN: {
+    origin: 'upstream',
+    level: 'error',
+    retry: 'later',
+    sqlState: '08004',
+    say: "the target refused the gateway's own credential. An operator has to mend the connection.",
+  },
+  SP_TARGET_TLS: {
+    origin: 'upstream',
+    level: 'error',
+    retry: 'later',
+    sqlState: '08001',
+    say: "the target's TLS certificate could not be verified. An operator has to mend the connection.",
+  },
+  SP_TARGET_CLOSED: {
+    origin: 'upstream',
+    level: 'warn',
+    retry: 'later',
+    sqlState: '08006',
+    say: 'the target closed the connection.',
+  },
+  SP_SHUTTING_DOWN: {
+    origin: 'gateway',
+    level: 'info',
+    retry: 'later',
+    sqlState: '57P01',
+    say: 'the gateway is shutting down. Connect again.',
+  },
+  SP_CONFIG_INVALID: {
+    origin: 'downstream',
+    level: 'error',
+    retry: 'after-fix',
+    sqlState: 'F0000',
+    say: 'the configuration has errors. Nothing was applied.',
+  },
+  SP_STORE_LOCKED: {
+    origin: 'gateway',
+    level: 'error',
+    retry: 'after-fix',
+    sqlState: '55006',
+    say: 'another Sallyport uses this data folder.',
+  },
+  SP_GATEWAY_UNREACHABLE: {
+    origin: 'gateway',
+    level: 'error',
+    retry: 'later',
+    sqlState: '08001',
+    say: 'no gateway answers here. Start one: sallyport up.',
+  },
+  SP_NOT_FOUND: {
+    origin: 'downstream',
+    level: 'info',
+    retry: 'after-fix',
+    sqlState: '42704',
+    say: 'there is nothing of that name.',
+  },
+  SP_INTERNAL: {
+    origin: 'gateway',
+    level: 'error',
+    retry: 'later',
+    sqlState: 'XX000',
+    say: 'the gateway hit a fault of its own. The session ends; others go on.',
+  },
+} as const satisfies Record<string, ErrorEntry>
+
+export interface ErrorEntry {
+  /** Which side is at fault. Decides who is told what, and whether a retry can help. */
+  readonly origin: 'downstream' | 'upstream' | 'gateway'
+  readonly level: 'info' | 'warn' | 'error'
+  readonly retry: 'never' | 'after-fix' | 'later' | 'now'
+  /** The SQLSTATE that a PostgreSQL client sees. */
+  readonly sqlState: string
+  /** The words a caller reads. */
+  readonly say: string
+}
+
+export type ErrorCode = keyof typeof ERRORS
+
+/** `message` is for operators and logs; callers see the catalogue's `say`, and `detail` where one is given. */
+export class SallyportError extends Error {
+  override readonly name: string = 'SallyportError'
+  readonly code: ErrorCode
+  /** More words that a caller may read: a limit, a name that the caller sent. */
+  readonly detail: string | undefined
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions & { detail?: string }) {
+    super(message, options)
+    this.code = code
+    this.detail = options?.detail
+  }
+}

@@ -1,0 +1,40 @@
+export {
+  printChain,
+  type Chain,
+  type ChainAgent,
+  type Permission,
+  type Principal,
+} from './chain.ts'
+export {
+  COARSE_CLASSES,
+  EFFECT_CLASSES,
+  type Access,
+  type CoarseClass,
+  type Command,
+  type EffectClass,
+  type Effects,
+  type ObjectName,
+  type SqlEffects,
+} from './command.ts'
+export { ERRORS, SallyportError, type ErrorCode, type ErrorEntry } from './errors.ts'
+export {
+  makeId,
+  type AgentId,
+  type CommandId,
+  type CredentialId,
+  type DecisionId,
+  type SessionId,
+} from './ids.ts'
+export { Secret } from './secret.ts'
+export type { MaskFunction, MaskRule, Refusal, Verdict } from './verdict.ts'
+export { RULE_SUBJECTS, type Policy, type Rule, type RuleSubject } from './policy/policy.ts'
+export type {
+  CompileResult,
+  Condition,
+  ConditionEngine,
+  FactPath,
+  Facts,
+  FactSchema,
+  Outcome,
+  Problem,
+} from './policy/condition-engine.ts'

@@ -1,0 +1,89 @@
+import type { SessionId } from '@sallyport/core'
+import type { Snapshot } from './snapshot.ts'
+
+/** Control plane to data-plane worker. */
+export type ToWorker =
+  | { readonly kind: 'start'; readonly config: WorkerConfig; readonly snapshot: Snapshot }
+  | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
+  /** Sent every second; a worker that misses it for `staleAfterMs` refuses new commands. */
+  | { readonly kind: 'heartbeat'; readonly snapshotVersion: number }
+  /** A cancel request that arrived at another worker. */
+  | { readonly kind: 'cancel'; readonly key: CancelKey }
+  /** Ends sessions in order, then exits. */
+  | { readonly kind: 'stop'; readonly graceMs: number }
+
+/** Data-plane worker to control plane. */
+export type FromWorker =
+  | { readonly kind: 'ready'; readonly worker: number; readonly port: number }
+  | { readonly kind: 'loaded'; readonly worker: number; readonly snapshotVersion: number }
+  | {
+      readonly kind: 'failed'
+      readonly worker: number
+      readonly code: string
+      readonly message: string
+    }
+  | { readonly kind: 'cancel'; readonly worker: number; readonly key: CancelKey }
+  | { readonly kind: 'session.opened'; readonly session: SessionOpened }
+  | { readonly kind: 'session.closed'; readonly session: SessionClosed }
+
+export interface WorkerConfig {
+  readonly worker: number
+  readonly node: string
+  readonly listen: { readonly host: string; readonly port: number }
+  /** PEM. */
+  readonly tls: { readonly cert: string; readonly key: string }
+  readonly tlsRequired: boolean
+  readonly journal: JournalConfig
+  readonly limits: Limits
+  readonly staleAfterMs: number
+  readonly logLevel: string
+}
+
+export interface JournalConfig {
+  readonly dir: string
+  readonly durability: 'auto' | 'disk' | 'process'
+  /** Below this much free disk, in bytes, commands are refused. */
+  readonly minFreeBytes: number
+  /** Total size of this worker's journal files, in bytes, at which commands are refused. */
+  readonly maxBytes: number
+  /** Wraps each session's key: base64, 32 bytes. */
+  readonly recordingKey: string
+}
+
+export interface Limits {
+  readonly messageBytesMax: number
+  readonly startupBytesMax: number
+  readonly loginMsMax: number
+  readonly preparedStatementsMax: number
+  readonly portalsMax: number
+  readonly sessionsMax: number
+}
+
+/** Process id and secret of a PostgreSQL BackendKeyData, as the caller got them from the gateway. */
+export interface CancelKey {
+  readonly processId: number
+  /** Base64: four bytes in protocol 3.0, up to 256 in 3.2. */
+  readonly secret: string
+}
+
+export interface SessionOpened {
+  readonly id: SessionId
+  readonly worker: number
+  readonly connection: string
+  readonly database: string
+  readonly credential: string
+  /** Names, root first. */
+  readonly chain: readonly string[]
+  readonly application: string
+  readonly source: string
+  readonly openedAtMs: number
+}
+
+export interface SessionClosed {
+  readonly id: SessionId
+  readonly closedAtMs: number
+  readonly reason: string
+  readonly commands: number
+  readonly blocked: number
+  readonly maskedValues: number
+}

@@ -1,0 +1,53 @@
+import type { Chain, CredentialId, Policy } from '@sallyport/core'
+
+/** All that a data-plane worker needs to serve: it never asks a database. Replaced whole; `version` only grows. */
+export interface Snapshot {
+  readonly version: number
+  readonly policyVersion: number
+  readonly connections: readonly ConnectionConfig[]
+  readonly credentials: readonly CredentialRecord[]
+  readonly policies: readonly Policy[]
+  /** Key of the `token` and `hash` mask functions, base64, 32 bytes. */
+  readonly maskKey: string
+}
+
+/** One target as users see it. */
+export interface ConnectionConfig {
+  readonly name: string
+  readonly type: 'postgres'
+  readonly labels: Readonly<Record<string, string>>
+  readonly target: { readonly host: string; readonly port: number }
+  /** The gateway's own login at the target. The password crosses the process channel only, and is never logged. */
+  readonly login: { readonly user: string; readonly password: string }
+  /** Used where the caller asks for no database of its own. */
+  readonly database: string
+  readonly tls: TargetTls
+  readonly notices: 'auto' | 'always' | 'never'
+  readonly responses: 'masked' | 'shape' | 'none'
+  /** Functions, `schema.name`, that the operator vouches for: they read and write nothing that matters. */
+  readonly trustedFunctions: readonly string[]
+}
+
+/** `full` checks chain and host name, `ca` the chain, `require` nothing, `off` speaks plain text. */
+export interface TargetTls {
+  readonly mode: 'full' | 'ca' | 'require' | 'off'
+  /** PEM; the system's roots where absent. */
+  readonly ca?: string
+}
+
+/** What a worker knows of a credential: never the secret. */
+export interface CredentialRecord {
+  readonly id: CredentialId
+  readonly connection: string
+  readonly chain: Chain
+  readonly scram: ScramVerifier
+  readonly expiresAtMs: number
+}
+
+/** RFC 5802 section 3: salt, iteration count, StoredKey and ServerKey, base64. */
+export interface ScramVerifier {
+  readonly salt: string
+  readonly iterations: number
+  readonly storedKey: string
+  readonly serverKey: string
+}

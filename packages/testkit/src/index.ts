@@ -1,1 +1,9 @@
-export {}
+export { postgresBinaries, skipReason } from './postgres-binaries.ts'
+export { listenScripted, ScriptedPeer, type ScriptedListener } from './scripted-peer.ts'
+export {
+  startPostgres,
+  type AuthMethod,
+  type TestPostgres,
+  type TestPostgresOptions,
+} from './test-postgres.ts'
+export { until } from './until.ts'

@@ -1,5 +1,5 @@
 import type { SessionId } from '@sallyport/core'
-import type { Snapshot } from './snapshot.ts'
+import type { ConnectionConfig, Snapshot } from './snapshot.ts'
 
 /** Control plane to data-plane worker. */
 export type ToWorker =
@@ -9,6 +9,8 @@ export type ToWorker =
   | { readonly kind: 'heartbeat'; readonly snapshotVersion: number }
   /** A cancel request that arrived at another worker. */
   | { readonly kind: 'cancel'; readonly key: CancelKey }
+  /** Tries a target once, as a session would, and answers `probed`. */
+  | { readonly kind: 'probe'; readonly id: string; readonly connection: ConnectionConfig }
   /** Ends sessions in order, then exits. */
   | { readonly kind: 'stop'; readonly graceMs: number }
 
@@ -23,8 +25,21 @@ export type FromWorker =
       readonly message: string
     }
   | { readonly kind: 'cancel'; readonly worker: number; readonly key: CancelKey }
+  | { readonly kind: 'probed'; readonly id: string; readonly result: ProbeResult }
   | { readonly kind: 'session.opened'; readonly session: SessionOpened }
   | { readonly kind: 'session.closed'; readonly session: SessionClosed }
+
+/** How far a try at a target came. A step that was not reached is `skipped`, never shown as good. */
+export interface ProbeResult {
+  readonly reach: ProbeStep
+  readonly tls: ProbeStep
+  readonly login: ProbeStep
+  /** Empty where the login failed. */
+  readonly serverVersion: string
+  readonly error?: { readonly code: string; readonly message: string }
+}
+
+export type ProbeStep = 'ok' | 'failed' | 'skipped' | 'off'
 
 export interface WorkerConfig {
   readonly worker: number

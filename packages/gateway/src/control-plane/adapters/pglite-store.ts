@@ -1,0 +1,64 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { PGlite } from '@electric-sql/pglite'
+import { createPgConfig } from '@electric-sql/pglite/node-postgres'
+import { Kysely, PostgresDialect, sql } from 'kysely'
+import pg from 'pg'
+import type { Store, Tables } from '../ports/store.ts'
+import { takeDataLock } from './data-lock.ts'
+import { migrate } from './migrations.ts'
+import { FolderSync } from './sync-folder.ts'
+
+/** Opens the embedded database in `<dataDir>/store`, for this process alone. */
+export async function openPgliteStore(dataDir: string): Promise<Store> {
+  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  const lock = await takeDataLock(dataDir)
+  try {
+    return await openLocked(join(dataDir, 'store'), () => lock.release())
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+async function openLocked(dir: string, release: () => void): Promise<Store> {
+  const lite = await PGlite.create(dir)
+  // One connection: the database is one backend, and a second one would wait for it forever inside a transaction.
+  const pool = new pg.Pool({ ...poolConfig(lite), max: 1, idleTimeoutMillis: 0 })
+  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
+  await migrate(db)
+  const sync = new FolderSync(dir)
+  await sync.sync()
+  // One sync at a time, so that none overtakes the commit of another.
+  let last: Promise<unknown> = Promise.resolve()
+  const synced = async (): Promise<void> => {
+    const next = last.catch(() => undefined).then(() => sync.sync())
+    last = next
+    await next
+  }
+  const { rows } = await sql<{ v: string }>`select current_setting('server_version') as v`.execute(
+    db,
+  )
+  return {
+    kind: 'embedded',
+    version: `PGlite (PostgreSQL ${rows[0]?.v ?? 'of unknown version'})`,
+    db,
+    async durable(change) {
+      const result = await db.transaction().execute(change)
+      await synced()
+      return result
+    },
+    async close() {
+      await last.catch(() => undefined)
+      await db.destroy()
+      await lite.close()
+      await sync.sync()
+      release()
+    },
+  }
+}
+
+/** The bridge stands in for the driver's connection. Its own type names only the fields that it replaces. */
+function poolConfig(lite: PGlite): pg.PoolConfig {
+  return createPgConfig(lite) as unknown as pg.PoolConfig
+}

@@ -38,3 +38,29 @@ export type {
   Outcome,
   Problem,
 } from './policy/condition-engine.ts'
+export {
+  BLOCK,
+  MASK_STRENGTH,
+  isMaskFunction,
+  strongest,
+  type Block,
+} from './mask/mask-function.ts'
+export { MaskKey } from './mask/mask-key.ts'
+export { SENTINEL, maskText } from './mask/mask-text.ts'
+export type { PgFormat } from './mask/pg/pg-empty-value.ts'
+export { isJsonType, isTextLike, isTextType, OID } from './mask/pg/pg-types.ts'
+export {
+  compilePgMask,
+  maskPgValue,
+  type PgMask,
+  type PgMaskTarget,
+} from './mask/pg/mask-pg-value.ts'
+export { DETECTORS, DETECTOR_GROUPS, validateDetector } from './mask/detect/detectors.ts'
+export { findDetections, type Detection } from './mask/detect/find-detections.ts'
+export {
+  DetectorSet,
+  maskDetections,
+  type DetectRule,
+  type MaskedDetections,
+  type Syntax,
+} from './mask/detect/mask-detections.ts'

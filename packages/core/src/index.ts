@@ -64,3 +64,33 @@ export {
   type MaskedDetections,
   type Syntax,
 } from './mask/detect/mask-detections.ts'
+export {
+  COMMAND_UNITS,
+  ENTRY_KINDS,
+  RESPONSE_STATUSES,
+  type CancelledEntry,
+  type CommandEntry,
+  type CommandUnit,
+  type CopyDataEntry,
+  type Entry,
+  type MaskedEntry,
+  type NoticeEntry,
+  type RefusedEntry,
+  type ResponseDataEntry,
+  type ResponseEndEntry,
+  type ResponseStatus,
+  type SessionClosedEntry,
+  type SessionOpenedEntry,
+} from './entry/entry.ts'
+export { ByteWriter } from './entry/byte-writer.ts'
+export { ChainVerifier, EntryChain } from './entry/entry-chain.ts'
+export { decodeFileHeader, encodeFileHeader, type FileHeader } from './entry/file-header.ts'
+export { JournalScanner, type Scanned } from './entry/journal-scanner.ts'
+export {
+  decodeEntry,
+  encodeEntry,
+  RECORD_BYTES_MAX,
+  type DecodedRecord,
+  type DecodeResult,
+} from './entry/record.ts'
+export { unwrapSessionKey, wrapSessionKey } from './entry/session-key.ts'

@@ -1,0 +1,189 @@
+import type { ByteReader } from './byte-reader.ts'
+import type { ByteWriter } from './byte-writer.ts'
+import {
+  COMMAND_UNITS,
+  RESPONSE_STATUSES,
+  type CommandEntry,
+  type Entry,
+  type ResponseEndEntry,
+  type SessionOpenedEntry,
+} from './entry.ts'
+import type { CoarseClass } from '../command.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { CommandId, DecisionId, SessionId } from '../ids.ts'
+
+const VERDICT_EFFECTS = ['allow', 'approve', 'block'] as const
+
+/** Writes the fields of an entry, without its kind. */
+export function writeFields(out: ByteWriter, entry: Entry): void {
+  switch (entry.kind) {
+    case 'session.opened':
+      return writeOpened(out, entry)
+    case 'command':
+      return writeCommand(out, entry)
+    case 'response.data':
+    case 'copy.data':
+      out.count(entry.seq)
+      return out.blob(entry.bytes)
+    case 'response.end':
+      return writeResponseEnd(out, entry)
+    case 'masked':
+      out.count(entry.seq)
+      out.text(entry.rule)
+      return out.count(entry.values)
+    case 'refused':
+      out.count(entry.seq)
+      out.text(entry.code)
+      return out.text(entry.message)
+    case 'cancelled':
+      return out.count(entry.seq)
+    case 'notice':
+      return out.text(entry.text)
+    case 'session.closed':
+      out.text(entry.reason)
+      out.count(entry.commands)
+      out.count(entry.blocked)
+      return out.count(entry.maskedValues)
+  }
+}
+
+/** Reads the fields that `writeFields` wrote for an entry of this kind. Throws a RangeError on anything else. */
+export function readFields(from: ByteReader, kind: Entry['kind']): Entry {
+  switch (kind) {
+    case 'session.opened':
+      return readOpened(from)
+    case 'command':
+      return readCommand(from)
+    case 'response.data':
+    case 'copy.data':
+      return { kind, seq: from.count(), bytes: from.blob() }
+    case 'response.end':
+      return readResponseEnd(from)
+    case 'masked':
+      return { kind, seq: from.count(), rule: from.text(), values: from.count() }
+    case 'refused':
+      // The cast trusts the writer: the chain hash, not this function, proves who wrote it.
+      return { kind, seq: from.count(), code: from.text() as ErrorCode, message: from.text() }
+    case 'cancelled':
+      return { kind, seq: from.count() }
+    case 'notice':
+      return { kind, text: from.text() }
+    case 'session.closed':
+      return {
+        kind,
+        reason: from.text(),
+        commands: from.count(),
+        blocked: from.count(),
+        maskedValues: from.count(),
+      }
+  }
+}
+
+function writeOpened(out: ByteWriter, entry: SessionOpenedEntry): void {
+  out.text(entry.session)
+  out.count(entry.worker)
+  out.text(entry.connection)
+  out.text(entry.database)
+  out.text(entry.credential)
+  out.count(entry.chain.length)
+  for (const agent of entry.chain) {
+    out.text(agent.id)
+    out.text(agent.name)
+  }
+  out.count(entry.level)
+  out.text(entry.application)
+  out.text(entry.source)
+  out.u8(entry.tls ? 1 : 0)
+  out.blob(entry.wrappedKey)
+}
+
+function readOpened(from: ByteReader): SessionOpenedEntry {
+  return {
+    kind: 'session.opened',
+    session: from.text() as SessionId,
+    worker: from.count(),
+    connection: from.text(),
+    database: from.text(),
+    credential: from.text(),
+    chain: from.list(() => ({ id: from.text(), name: from.text() })),
+    level: from.count(),
+    application: from.text(),
+    source: from.text(),
+    tls: from.oneOf([false, true]),
+    wrappedKey: from.blob(),
+  }
+}
+
+function writeCommand(out: ByteWriter, entry: CommandEntry): void {
+  out.text(entry.id)
+  out.count(entry.seq)
+  out.text(entry.decision)
+  out.u8(VERDICT_EFFECTS.indexOf(entry.effect))
+  out.count(entry.rules.length)
+  for (const rule of entry.rules) out.text(rule)
+  out.text(entry.class)
+  out.text(entry.verb)
+  out.count(entry.objects.length)
+  for (const object of entry.objects) {
+    out.count(object.length)
+    for (const part of object) out.text(part)
+  }
+  out.blob(entry.text)
+  out.count(entry.parameters.length)
+  for (const value of entry.parameters) writeParameter(out, value)
+  out.count(entry.formats.length)
+  for (const format of entry.formats) out.count(format)
+  out.count(entry.policyVersion)
+  out.u8(COMMAND_UNITS.indexOf(entry.unit))
+}
+
+/** A byte tells null from a value, which may be empty. */
+function writeParameter(out: ByteWriter, value: Uint8Array | null): void {
+  out.u8(value === null ? 0 : 1)
+  if (value !== null) out.blob(value)
+}
+
+function readParameter(from: ByteReader): Uint8Array | null {
+  return from.oneOf([false, true]) ? from.blob() : null
+}
+
+function readCommand(from: ByteReader): CommandEntry {
+  return {
+    kind: 'command',
+    id: from.text() as CommandId,
+    seq: from.count(),
+    decision: from.text() as DecisionId,
+    effect: from.oneOf(VERDICT_EFFECTS),
+    rules: from.list(() => from.text()),
+    class: from.text() as CoarseClass,
+    verb: from.text(),
+    objects: from.list(() => from.list(() => from.text())),
+    text: from.blob(),
+    parameters: from.list(() => readParameter(from)),
+    formats: from.list(() => from.count()),
+    policyVersion: from.count(),
+    unit: from.oneOf(COMMAND_UNITS),
+  }
+}
+
+function writeResponseEnd(out: ByteWriter, entry: ResponseEndEntry): void {
+  out.count(entry.seq)
+  out.u8(RESPONSE_STATUSES.indexOf(entry.status))
+  out.text(entry.tag)
+  out.count(entry.rows)
+  out.count(entry.bytes)
+  out.text(entry.sqlState ?? '')
+}
+
+function readResponseEnd(from: ByteReader): ResponseEndEntry {
+  const entry = {
+    kind: 'response.end',
+    seq: from.count(),
+    status: from.oneOf(RESPONSE_STATUSES),
+    tag: from.text(),
+    rows: from.count(),
+    bytes: from.count(),
+  } as const
+  const sqlState = from.text()
+  return sqlState === '' ? entry : { ...entry, sqlState }
+}

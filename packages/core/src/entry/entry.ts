@@ -1,0 +1,141 @@
+import type { CoarseClass, ObjectName } from '../command.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { CommandId, DecisionId, SessionId } from '../ids.ts'
+import type { Verdict } from '../verdict.ts'
+
+/** How a command stood on the wire: a simple query, a parse, an execution, a function call, or a copy that runs. */
+export const COMMAND_UNITS = ['query', 'parse', 'execute', 'function', 'copy'] as const
+export type CommandUnit = (typeof COMMAND_UNITS)[number]
+
+/** How the answer to a command ended. */
+export const RESPONSE_STATUSES = ['complete', 'error', 'suspended', 'skipped', 'aborted'] as const
+export type ResponseStatus = (typeof RESPONSE_STATUSES)[number]
+
+/** A session began. Always the first entry of its chain; it carries the session's key, wrapped by the recording key. */
+export interface SessionOpenedEntry {
+  readonly kind: 'session.opened'
+  readonly session: SessionId
+  readonly worker: number
+  readonly connection: string
+  readonly database: string
+  readonly credential: string
+  /** Root first. */
+  readonly chain: readonly { readonly id: string; readonly name: string }[]
+  /** Attribution level of the credential, 0 to 4. */
+  readonly level: number
+  readonly application: string
+  readonly source: string
+  readonly tls: boolean
+  readonly wrappedKey: Uint8Array
+}
+
+/** A command was judged. It stands in the journal before anything of it is forwarded. */
+export interface CommandEntry {
+  readonly kind: 'command'
+  readonly id: CommandId
+  /** Number of the command in its session, from 1. */
+  readonly seq: number
+  readonly decision: DecisionId
+  readonly effect: Verdict['effect']
+  readonly rules: readonly string[]
+  readonly class: CoarseClass
+  readonly verb: string
+  readonly objects: readonly ObjectName[]
+  /** The text as the caller sent it. */
+  readonly text: Uint8Array
+  readonly parameters: readonly (Uint8Array | null)[]
+  /** Format codes of the parameters, as the protocol gives them: none, one for all, or one each. */
+  readonly formats: readonly number[]
+  readonly policyVersion: number
+  readonly unit: CommandUnit
+}
+
+/** Bytes of an answer, as the caller saw them. */
+export interface ResponseDataEntry {
+  readonly kind: 'response.data'
+  readonly seq: number
+  readonly bytes: Uint8Array
+}
+
+/** The answer to a command is over. */
+export interface ResponseEndEntry {
+  readonly kind: 'response.end'
+  readonly seq: number
+  readonly status: ResponseStatus
+  /** The command tag, such as `SELECT 3`; empty where there is none. */
+  readonly tag: string
+  readonly rows: number
+  readonly bytes: number
+  readonly sqlState?: string
+}
+
+/** Values of an answer were masked by a rule. */
+export interface MaskedEntry {
+  readonly kind: 'masked'
+  readonly seq: number
+  readonly rule: string
+  readonly values: number
+}
+
+/** Copy data that went from the caller to the target. */
+export interface CopyDataEntry {
+  readonly kind: 'copy.data'
+  readonly seq: number
+  readonly bytes: Uint8Array
+}
+
+/** A command was not forwarded. */
+export interface RefusedEntry {
+  readonly kind: 'refused'
+  readonly seq: number
+  readonly code: ErrorCode
+  readonly message: string
+}
+
+/** The caller asked to cancel the command; 0 where none ran. */
+export interface CancelledEntry {
+  readonly kind: 'cancelled'
+  readonly seq: number
+}
+
+/** Something that belongs to the session as a whole. */
+export interface NoticeEntry {
+  readonly kind: 'notice'
+  readonly text: string
+}
+
+/** A session ended. Always the last entry of its chain. */
+export interface SessionClosedEntry {
+  readonly kind: 'session.closed'
+  readonly reason: string
+  readonly commands: number
+  readonly blocked: number
+  readonly maskedValues: number
+}
+
+/** One fact about a session, in order. */
+export type Entry =
+  | SessionOpenedEntry
+  | CommandEntry
+  | ResponseDataEntry
+  | ResponseEndEntry
+  | MaskedEntry
+  | CopyDataEntry
+  | RefusedEntry
+  | CancelledEntry
+  | NoticeEntry
+  | SessionClosedEntry
+
+/** The type byte of an entry is its index here. Only append: the numbers stand in files. */
+export const ENTRY_KINDS = [
+  'session.opened',
+  'command',
+  'response.data',
+  'response.end',
+  'masked',
+  'copy.data',
+  'refused',
+  'cancelled',
+  'notice',
+  'session.closed',
+] as const satisfies readonly Entry['kind'][]

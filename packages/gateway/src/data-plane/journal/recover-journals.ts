@@ -1,0 +1,249 @@
+import { Buffer } from 'node:buffer'
+import fs from 'node:fs/promises'
+import path from 'node:path'
+import {
+  ByteWriter,
+  decodeEntry,
+  encodeEntry,
+  EntryChain,
+  JournalScanner,
+  unwrapSessionKey,
+  type DecodedRecord,
+  type FileHeader,
+} from '@sallyport/core'
+import { parseJournalFileName } from './journal-fs.ts'
+
+const CHUNK_BYTES = 256 * 1024
+
+/** What was done to a folder of journals. */
+export interface RecoveryReport {
+  readonly filesRead: number
+  readonly sessionsClosed: number
+  /** Files whose last, torn entry was cut off. */
+  readonly tornFiles: readonly string[]
+  /** Files that were set aside as `<name>.damaged`, or could not even be renamed. */
+  readonly damaged: readonly { readonly file: string; readonly reason: string }[]
+}
+
+interface OpenSession {
+  readonly key: Buffer
+  head: Buffer | undefined
+  length: number
+  timeMs: number
+  commands: number
+  blocked: number
+  maskedValues: number
+}
+
+/** One run of a worker: its sessions go on from file to file. */
+interface Run {
+  readonly live: boolean
+  readonly sessions: Map<number, OpenSession>
+  lastFile: string | undefined
+}
+
+/**
+ * Mends what earlier runs left: cuts one torn entry at most off each file and closes sessions that have no end, with
+ * reason `aborted`. Runs that own one of `liveFiles` are left alone. A file that can't be read is set aside.
+ */
+export async function recoverJournals(
+  dir: string,
+  liveFiles: readonly string[],
+  deps: { readonly recordingKey: Uint8Array; now(): number },
+): Promise<RecoveryReport> {
+  const recovery = new Recovery(dir, deps)
+  return recovery.run(new Set(liveFiles.map((file) => path.basename(file))))
+}
+
+class Recovery {
+  readonly #dir: string
+  readonly #deps: { readonly recordingKey: Uint8Array; now(): number }
+  readonly #runs = new Map<string, Run>()
+  readonly #torn: string[] = []
+  readonly #damaged: { file: string; reason: string }[] = []
+  #filesRead = 0
+  #closed = 0
+
+  constructor(dir: string, deps: { readonly recordingKey: Uint8Array; now(): number }) {
+    this.#dir = dir
+    this.#deps = deps
+  }
+
+  async run(live: ReadonlySet<string>): Promise<RecoveryReport> {
+    for (const name of await journalNames(this.#dir)) {
+      try {
+        await this.#file(name, live)
+      } catch (error) {
+        await this.#setAside(name, error instanceof Error ? error.message : String(error))
+      }
+    }
+    for (const run of this.#runs.values()) {
+      if (run.live || run.lastFile === undefined) continue
+      try {
+        await this.#closeSessions(run, run.lastFile)
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error)
+        this.#damaged.push({ file: run.lastFile, reason })
+      }
+    }
+    return {
+      filesRead: this.#filesRead,
+      sessionsClosed: this.#closed,
+      tornFiles: this.#torn,
+      damaged: this.#damaged,
+    }
+  }
+
+  async #file(name: string, live: ReadonlySet<string>): Promise<void> {
+    const file = path.join(this.#dir, name)
+    const handle = await fs.open(file, 'r')
+    let outcome: ScanOutcome
+    try {
+      outcome = await this.#scan(handle, name, live)
+    } finally {
+      await handle.close()
+    }
+    if (outcome.kind === 'live') return
+    this.#filesRead += 1
+    if (outcome.kind === 'empty') return fs.unlink(file)
+    if (outcome.kind === 'damaged') {
+      // Sessions may have entries behind the damage: their heads are unknown until a later file shows them.
+      for (const session of outcome.run?.sessions.values() ?? []) session.head = undefined
+      return this.#setAside(name, outcome.reason)
+    }
+    if (outcome.kind === 'torn') {
+      await fs.truncate(file, outcome.offset)
+      this.#torn.push(name)
+    }
+    outcome.run.lastFile = file
+  }
+
+  async #scan(
+    handle: fs.FileHandle,
+    name: string,
+    live: ReadonlySet<string>,
+  ): Promise<ScanOutcome> {
+    const scanner = new JournalScanner()
+    const chunk = Buffer.allocUnsafe(CHUNK_BYTES)
+    let run: Run | undefined
+    for (;;) {
+      const found = scanner.next()
+      if (found.kind === 'header') {
+        run = this.#runOf(name, found.header, live)
+        if (run.live) return { kind: 'live' }
+      } else if (found.kind === 'record') {
+        if (run !== undefined) this.#follow(run, found)
+      } else if (found.kind === 'bad') {
+        if (run === undefined) return { kind: 'damaged', reason: found.reason, run }
+        return tailOutcome(handle, scanner.offset, run, found.reason)
+      } else {
+        const { bytesRead } = await handle.read(chunk, 0, CHUNK_BYTES)
+        if (bytesRead > 0) scanner.push(chunk.subarray(0, bytesRead))
+        else if (run === undefined) return live.has(name) ? { kind: 'live' } : { kind: 'empty' }
+        else if (scanner.clean) return { kind: 'whole', run }
+        else return tailOutcome(handle, scanner.offset, run, 'an entry is cut short')
+      }
+    }
+  }
+
+  #runOf(name: string, header: FileHeader, live: ReadonlySet<string>): Run {
+    const id = `${header.worker}-${header.run}`
+    const known = this.#runs.get(id)
+    if (known !== undefined) return known
+    const owned = live.has(name) || this.#ownsLive(header, live)
+    const run: Run = { live: owned, sessions: new Map(), lastFile: undefined }
+    this.#runs.set(id, run)
+    return run
+  }
+
+  /** The list of a live run names its first file, whose sequence is the run's number. */
+  #ownsLive(header: FileHeader, live: ReadonlySet<string>): boolean {
+    for (const name of live) {
+      const parsed = parseJournalFileName(name)
+      if (parsed?.worker === header.worker && parsed.sequence === header.run) return true
+    }
+    return false
+  }
+
+  #follow(run: Run, record: DecodedRecord): void {
+    const { entry } = record
+    if (entry.kind === 'session.opened') {
+      const key = unwrapSessionKey(this.#deps.recordingKey, entry.wrappedKey, entry.session)
+      if (key === undefined) return
+      const counts = { commands: 0, blocked: 0, maskedValues: 0 }
+      const head = Buffer.from(record.hash)
+      run.sessions.set(record.session, { key, head, length: 1, timeMs: record.timeMs, ...counts })
+      return
+    }
+    if (entry.kind === 'session.closed') {
+      run.sessions.delete(record.session)
+      return
+    }
+    const session = run.sessions.get(record.session)
+    if (session === undefined) return
+    session.head = Buffer.from(record.hash)
+    session.length = record.position + 1
+    if (entry.kind === 'command') session.commands += 1
+    if (entry.kind === 'command' && entry.effect === 'block') session.blocked += 1
+    if (entry.kind === 'masked') session.maskedValues += entry.values
+  }
+
+  async #closeSessions(run: Run, file: string): Promise<void> {
+    const out = new ByteWriter()
+    let closed = 0
+    for (const [reference, session] of run.sessions) {
+      if (session.head === undefined) continue
+      const chain = new EntryChain(session.key, session.head, session.length)
+      const { commands, blocked, maskedValues } = session
+      const entry = { kind: 'session.closed', reason: 'aborted' } as const
+      const counts = { commands, blocked, maskedValues }
+      const at = { session: reference, timeMs: this.#deps.now() }
+      encodeEntry(out, { ...entry, ...counts }, at, chain)
+      closed += 1
+    }
+    if (closed === 0) return
+    const handle = await fs.open(file, 'a')
+    try {
+      await handle.appendFile(out.view())
+      await handle.datasync()
+    } finally {
+      await handle.close()
+    }
+    this.#closed += closed
+  }
+
+  async #setAside(name: string, reason: string): Promise<void> {
+    this.#damaged.push({ file: name, reason })
+    const file = path.join(this.#dir, name)
+    // Where even the rename fails the report still names the file, and the others go on.
+    await fs.rename(file, `${file}.damaged`).catch(() => undefined)
+  }
+}
+
+type ScanOutcome =
+  | { readonly kind: 'live' }
+  | { readonly kind: 'empty' }
+  | { readonly kind: 'whole'; readonly run: Run }
+  | { readonly kind: 'torn'; readonly run: Run; readonly offset: number }
+  | { readonly kind: 'damaged'; readonly reason: string; readonly run: Run | undefined }
+
+/** Torn, when nothing behind the bad place is a record any more; damaged, when cutting there would lose entries. */
+async function tailOutcome(
+  handle: fs.FileHandle,
+  offset: number,
+  run: Run,
+  reason: string,
+): Promise<ScanOutcome> {
+  const { size } = await handle.stat()
+  const tail = Buffer.alloc(size - offset)
+  await handle.read(tail, 0, tail.length, offset)
+  for (let at = 1; at < tail.length; at += 1) {
+    if (decodeEntry(tail, at).kind === 'record') return { kind: 'damaged', reason, run }
+  }
+  return { kind: 'torn', run, offset }
+}
+
+async function journalNames(dir: string): Promise<string[]> {
+  const names = await fs.readdir(dir)
+  return names.filter((name) => parseJournalFileName(name)?.damaged === false).toSorted()
+}

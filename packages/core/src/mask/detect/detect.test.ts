@@ -86,6 +86,12 @@ test('a wrong checksum or structure is no finding', () => {
   assert.deepEqual(findDetections('at 10:15:30 of 2024-02-03', ['pii']), [])
 })
 
+test('a token is found behind other starts of tokens', () => {
+  const token = samples['jwt']?.[0] ?? ''
+  const text = `${'eyJ'.repeat(50)} ${token}`
+  assert.deepEqual(findDetections(text, ['jwt']), [{ name: 'jwt', start: 151, end: text.length }])
+})
+
 test('a card is found between other numbers', () => {
   const [found] = findDetections('order 12 4111 1111 1111 1111 99', ['credit_card'])
   assert.deepEqual(found, { name: 'credit_card', start: 9, end: 28 })

@@ -102,11 +102,12 @@ const secret: Readonly<Record<string, readonly DetectorForm[]>> = {
       /-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----END [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----|$)/g,
     ),
   ],
+  // A header that stops at the next `eyJ` keeps a text full of them linear.
   jwt: [
     form(
       SIGN.jwt | SIGN.dot,
       0,
-      /eyJ[A-Za-z0-9_-]{8,8192}\.eyJ[A-Za-z0-9_-]{2,65536}\.[A-Za-z0-9_-]*/g,
+      /eyJ(?:(?!eyJ)[A-Za-z0-9_-]){8,8192}\.eyJ[A-Za-z0-9_-]{2,65536}\.[A-Za-z0-9_-]*/g,
     ),
   ],
   aws_key: [

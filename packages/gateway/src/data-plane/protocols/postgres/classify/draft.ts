@@ -1,0 +1,78 @@
+import type { EffectClass, ObjectName } from '@sallyport/core'
+import type { CopyInfo, StatementKind } from './classified.ts'
+
+/** One effect on one object, by the name as written. `relation` names are resolved against the catalog later. */
+export interface Touch {
+  readonly effect: EffectClass
+  readonly object?: ObjectName
+  readonly kind: 'relation' | 'created' | 'named'
+}
+
+/** A column as written, with the relations it may belong to. `*` stands for all columns. */
+export interface ColumnUse {
+  readonly relations: readonly ObjectName[]
+  readonly column: string
+}
+
+/** What a text says, without a catalog: the same for every session, and safe to send between threads. */
+export interface Draft {
+  readonly statements: readonly DraftStatement[]
+  readonly syntaxError: boolean
+  /** Why nothing could be told; then `statements` is empty. */
+  readonly opaque: readonly string[]
+}
+
+/** Collects what one statement does while its tree is walked. */
+export interface DraftStatement {
+  verb: string
+  nodeTag: string
+  kind: StatementKind
+  returnsRows: boolean
+  utility: boolean
+  ddl: boolean
+  changesSearchPath: boolean
+  /** Later names in the same text may mean other objects than the catalog says. */
+  shadowsNames: boolean
+  name?: string
+  copy?: CopyInfo
+  setting?: { readonly name: string; readonly value: string }
+  inner?: DraftStatement
+  objectKind: string
+  unbounded: boolean
+  limit: number
+  hasWhere: boolean
+  fileAccess: boolean
+  cleanColumns: ('clean' | undefined)[]
+  readonly touches: Touch[]
+  readonly relations: ObjectName[]
+  readonly functions: ObjectName[]
+  readonly columns: ColumnUse[]
+  readonly predicateColumns: ColumnUse[]
+  readonly opaque: Set<string>
+}
+
+/** A statement of which nothing is known yet. */
+export function makeDraftStatement(nodeTag: string): DraftStatement {
+  return {
+    verb: '',
+    nodeTag,
+    kind: 'plain',
+    returnsRows: false,
+    utility: true,
+    ddl: false,
+    changesSearchPath: false,
+    shadowsNames: false,
+    objectKind: '',
+    unbounded: false,
+    limit: 0,
+    hasWhere: false,
+    fileAccess: false,
+    cleanColumns: [],
+    touches: [],
+    relations: [],
+    functions: [],
+    columns: [],
+    predicateColumns: [],
+    opaque: new Set(),
+  }
+}

@@ -1,0 +1,69 @@
+import { COARSE_CLASSES, EFFECT_CLASSES, type Effects, type SqlEffects } from '@sallyport/core'
+import type { Classified } from './classified.ts'
+
+/** The effects of several statements in one message: all of them, and the verb of the most consequential. */
+export function mergeEffects(all: readonly Effects[]): Effects {
+  const only = all[0]
+  if (only !== undefined && all.length === 1) return only
+  const top = COARSE_CLASSES.find((one) => all.some((effects) => effects.class === one)) ?? 'read'
+  const sqls = all.flatMap((effects) => effects.sql ?? [])
+  return {
+    class: top,
+    classes:
+      all.length === 0
+        ? ['read']
+        : EFFECT_CLASSES.filter((one) => all.some((effects) => effects.classes.includes(one))),
+    verb: all.find((effects) => effects.class === top)?.verb ?? '',
+    objects: unique(all.flatMap((effects) => effects.objects)),
+    accesses: unique(all.flatMap((effects) => effects.accesses)),
+    unbounded: all.some((effects) => effects.unbounded),
+    opaque: unique(all.flatMap((effects) => effects.opaque)),
+    persists: all.some((effects) => effects.persists),
+    sql: mergeSql(sqls),
+  }
+}
+
+function mergeSql(sqls: readonly SqlEffects[]): SqlEffects {
+  const writing = sqls.filter((sql) => sql.writes.length > 0)
+  return {
+    dialect: 'postgres',
+    objectKind: sqls.find((sql) => sql.objectKind !== '')?.objectKind ?? '',
+    reads: unique(sqls.flatMap((sql) => sql.reads)),
+    writes: unique(sqls.flatMap((sql) => sql.writes)),
+    columns: unique(sqls.flatMap((sql) => sql.columns)),
+    predicateColumns: unique(sqls.flatMap((sql) => sql.predicateColumns)),
+    functions: unique(sqls.flatMap((sql) => sql.functions)),
+    statements: sqls.reduce((sum, sql) => sum + sql.statements, 0),
+    // A limit of one statement says nothing about another.
+    limit: sqls.length === 1 ? (sqls[0]?.limit ?? 0) : 0,
+    hasWhere: sqls.some((sql) => sql.hasWhere),
+    tempOnly: writing.length > 0 && writing.every((sql) => sql.tempOnly),
+    fileAccess: sqls.some((sql) => sql.fileAccess),
+  }
+}
+
+function unique<T>(values: readonly T[]): readonly T[] {
+  return [...new Map(values.map((value) => [JSON.stringify(value), value])).values()]
+}
+
+/** Puts the session's prepared statements in the place of EXECUTE. A name that `lookup` does not know stays unknown. */
+export function withPrepared(
+  classified: Classified,
+  lookup: (name: string) => Classified | undefined,
+): Classified {
+  if (!classified.statements.some((statement) => statement.kind === 'execute')) return classified
+  const statements = classified.statements.map((statement) => {
+    const prepared = statement.kind === 'execute' ? lookup(statement.name ?? '') : undefined
+    if (prepared === undefined || statement.argumentEffects === undefined) return statement
+    const merged = mergeEffects([statement.argumentEffects, prepared.effects])
+    // EXECUTE and what it executes are one statement, and the inner verb is what happens.
+    const sql = merged.sql && {
+      ...merged.sql,
+      statements: 1,
+      limit: prepared.effects.sql?.limit ?? 0,
+    }
+    const effects: Effects = { ...merged, verb: prepared.effects.verb, ...(sql && { sql }) }
+    return { ...statement, effects, prepared }
+  })
+  return { ...classified, statements, effects: mergeEffects(statements.map((one) => one.effects)) }
+}

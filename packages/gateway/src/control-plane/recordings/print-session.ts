@@ -1,0 +1,156 @@
+import { Buffer } from 'node:buffer'
+import type { CommandEntry, Entry } from '@sallyport/core'
+import type { RecordedEntry, RecordingProblem } from './journal-reader.ts'
+import { ResponseGrid } from './response-grid.ts'
+
+/** No cell takes more than this, so that one long value does not push the others out of view. */
+const CELL_WIDTH_MAX = 40
+/** Control characters in recorded text could steer the terminal of whoever reads it, and line ends could forge lines. */
+const CONTROL = /(?!\t)\p{Cc}/gu
+
+/** A transcript of one session: times, commands, verdicts, result grids, errors, masks and tags. */
+export function printSession(
+  items: Iterable<RecordedEntry | RecordingProblem>,
+  width: number,
+): string {
+  const printer = new SessionPrinter(width)
+  let text = ''
+  for (const item of items) text += printer.print(item)
+  return text
+}
+
+/** Prints a session piece by piece, for recordings that are too long to hold. */
+export class SessionPrinter {
+  readonly #width: number
+  readonly #grids = new Map<number, ResponseGrid>()
+  #columns: ResponseGrid['columns'] = []
+
+  constructor(width: number) {
+    this.#width = width
+  }
+
+  /** The lines that this item adds, each ended; empty where it adds none. */
+  print(item: RecordedEntry | RecordingProblem): string {
+    const lines =
+      item.kind === 'problem'
+        ? [`!! ${item.file} at ${item.offset}: ${item.reason}`]
+        : this.#entry(item.entry, new Date(item.timeMs).toISOString().slice(11, 23))
+    return lines.map((line) => `${cut(clean(line), this.#width)}\n`).join('')
+  }
+
+  #entry(entry: Entry, time: string): string[] {
+    switch (entry.kind) {
+      case 'session.opened': {
+        const chain = entry.chain.map((agent) => agent.name).join(' › ')
+        return [`${time}  ${entry.session}  ${chain}  ${entry.connection}/${entry.database}`]
+      }
+      case 'command':
+        return printCommand(entry, time)
+      case 'response.data':
+        this.#grid(entry.seq).push(entry.bytes)
+        return []
+      case 'response.end':
+        return this.#end(entry, time)
+      case 'masked':
+        return [`${time}  #${entry.seq} masked ${entry.values} by ${entry.rule}`]
+      case 'copy.data':
+        return [`${time}  #${entry.seq} copied ${entry.bytes.length} bytes to the target`]
+      case 'refused':
+        return [`${time}  #${entry.seq} refused ${entry.code}: ${entry.message}`]
+      case 'cancelled':
+        return [`${time}  #${entry.seq} cancelled`]
+      case 'notice':
+        return [`${time}  ${entry.text}`]
+      case 'session.closed':
+        return [
+          `${time}  closed: ${entry.reason}; ${entry.commands} commands, ${entry.blocked} blocked, ${entry.maskedValues} values masked`,
+        ]
+    }
+  }
+
+  #grid(seq: number): ResponseGrid {
+    const known = this.#grids.get(seq)
+    if (known !== undefined) return known
+    // In the extended protocol a description comes once, and many executions follow.
+    const grid = new ResponseGrid(this.#columns)
+    this.#grids.set(seq, grid)
+    return grid
+  }
+
+  #end(entry: Extract<Entry, { kind: 'response.end' }>, time: string): string[] {
+    const grid = this.#grid(entry.seq)
+    if (entry.status !== 'suspended') this.#grids.delete(entry.seq)
+    this.#columns = grid.columns
+    const lines = printGrid(grid)
+    if (grid.error !== '') lines.push(`    ${grid.error}`)
+    const tag = entry.tag === '' ? entry.status : entry.tag
+    const state = entry.sqlState === undefined ? '' : ` ${entry.sqlState}`
+    lines.push(`${time}  #${entry.seq} ${tag}${state} (${entry.rows} rows, ${entry.bytes} bytes)`)
+    // A suspended portal goes on: its next rows are printed once, with its next end.
+    grid.rows.length = 0
+    grid.rowCount = 0
+    return lines
+  }
+}
+
+/** An item as plain data for JSON: bytes as text where they are UTF-8, as base64 otherwise. */
+export function sessionJson(item: RecordedEntry | RecordingProblem): string {
+  return JSON.stringify(item, function replace(this: unknown, name: string, value: unknown) {
+    // Buffers have a `toJSON`, which has run by now: the holder still has the bytes.
+    const original = typeof this === 'object' && this !== null ? Reflect.get(this, name) : undefined
+    return original instanceof Uint8Array ? printBytes(original) : value
+  })
+}
+
+function printBytes(bytes: Uint8Array): { text: string } | { base64: string } {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  const text = buffer.toString('utf8')
+  return Buffer.from(text).equals(buffer) ? { text } : { base64: buffer.toString('base64') }
+}
+
+function printCommand(entry: CommandEntry, time: string): string[] {
+  const rules = entry.rules.length === 0 ? '' : ` by ${entry.rules.join(', ')}`
+  const text = Buffer.from(entry.text).toString('utf8').split(/\r?\n/)
+  const lines = [`${time}  #${entry.seq} ${entry.effect}${rules}  ${entry.class} ${entry.id}`]
+  lines.push(...text.map((line) => `    ${line}`))
+  for (const [index, value] of entry.parameters.entries()) {
+    const format = entry.formats.length === 1 ? entry.formats[0] : entry.formats[index]
+    lines.push(`    $${index + 1} = ${printParameter(value, format ?? 0)}`)
+  }
+  return lines
+}
+
+function printParameter(value: Uint8Array | null, format: number): string {
+  if (value === null) return 'NULL'
+  const buffer = Buffer.from(value)
+  return format === 0 ? `'${buffer.toString('utf8')}'` : `\\x${buffer.toString('hex')}`
+}
+
+function printGrid(grid: ResponseGrid): string[] {
+  if (grid.rows.length === 0) return []
+  const head = grid.columns.map((column) => column.name)
+  const table = [head, ...grid.rows].map((row) =>
+    row.map((cell) => cut(clean(cell.replaceAll(/[\n\t]/g, ' ')), CELL_WIDTH_MAX)),
+  )
+  const widths: number[] = []
+  for (const row of table) {
+    for (const [index, cell] of row.entries()) {
+      widths[index] = Math.max(widths[index] ?? 0, cell.length)
+    }
+  }
+  const lines = table.map(
+    (row) => `    ${row.map((cell, index) => cell.padEnd(widths[index] ?? 0)).join(' | ')}`,
+  )
+  lines.splice(1, 0, `    ${widths.map((length) => '-'.repeat(length)).join('-+-')}`)
+  const hidden = grid.rowCount - grid.rows.length
+  if (hidden > 0) lines.push(`    … and ${hidden} more rows`)
+  return lines
+}
+
+function clean(text: string): string {
+  return text.replaceAll(CONTROL, '\ufffd')
+}
+
+function cut(text: string, width: number): string {
+  return text.length <= width ? text.trimEnd() : `${text.slice(0, Math.max(width - 1, 0))}…`
+}

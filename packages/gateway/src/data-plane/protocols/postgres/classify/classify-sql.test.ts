@@ -110,11 +110,26 @@ test('a user function is unknown until it is trusted, also as an overload and as
     'select score(1)',
     "select lower('x')",
     'select t.score from t',
+    'select (t).score from t',
   ]) {
     assert.deepEqual(classify(text, app).effects.opaque, ['unknown-function'], text)
     assert.equal(classify(text, trusting).effects.class, 'read', text)
   }
   assert.equal(classify("select pg_catalog.lower('x')", app).effects.class, 'read')
+})
+
+test('columns under other names, and of joins by name, stand for every column', () => {
+  for (const text of ['select x from t as a(x)', 'select 1 from t natural join s']) {
+    assert.ok(
+      classify(text).effects.sql?.columns.some((column) => column.join('.') === 't.*'),
+      text,
+    )
+  }
+  const joined = classify('select 1 from t join s using (email)').effects.sql?.predicateColumns
+  assert.deepEqual(joined, [
+    ['t', 'email'],
+    ['s', 'email'],
+  ])
 })
 
 test('EXECUTE takes the effects of what the session prepared', () => {

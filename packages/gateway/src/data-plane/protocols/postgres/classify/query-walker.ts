@@ -261,7 +261,10 @@ export class QueryWalker {
       case 'SelectStmt':
         return this.select(body, use, scope)
       case 'RangeVar': {
-        if (!isCte(body, scope)) this.relation('read', body)
+        if (isCte(body, scope)) return
+        this.relation('read', body)
+        if (list(at(body, 'alias') ?? {}, 'colnames').length > 0)
+          this.#everyColumn([rangeVarName(body)])
         return
       }
       case 'RangeSubselect':
@@ -270,6 +273,14 @@ export class QueryWalker {
         return this.#column(list(body, 'fields'), use, scope)
       case 'FuncCall':
         return this.#call(body, use, scope)
+      case 'JoinExpr':
+        for (const column of list(body, 'usingClause')) this.#column([column], 'predicate', scope)
+        if (flag(body, 'isNatural')) this.#everyColumn(relationsFor([], scope))
+        return this.#all([body['larg'], body['rarg'], body['quals']], use, scope)
+      case 'A_Indirection':
+        // `(row).f` may call f(row), as `t.f` may.
+        for (const name of words(list(body, 'indirection'))) this.draft.functions.push(['', name])
+        return this.#all([body['arg'], body['indirection']], use, scope)
       case 'A_Expr':
         if (list(body, 'name').length > 1 && words(list(body, 'name'))[0] !== 'pg_catalog')
           this.unknown('unknown-operator')
@@ -282,6 +293,12 @@ export class QueryWalker {
         if (!transparent.has(tag)) this.unknown('unparsed-node')
         for (const field of Object.values(body)) this.#all(field, use, scope)
     }
+  }
+
+  /** Where columns go by names that are not theirs, any of them may be meant. */
+  #everyColumn(relations: readonly ObjectName[]): void {
+    this.draft.columns.push({ relations, column: '*' })
+    this.draft.predicateColumns.push({ relations, column: '*' })
   }
 
   #column(fields: readonly Tree[], use: Use, scope: Scope): void {

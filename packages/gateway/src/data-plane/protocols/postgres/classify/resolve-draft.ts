@@ -266,7 +266,9 @@ function functionEffect(name: ObjectName, catalog: CatalogView): FunctionEffect 
     ?.filter((one) => schema === undefined || attribute || one.schema === schema)
   const untrusted =
     others?.some((one) => !catalog.trustedFunctions.has(`${one.schema}.${one.name}`)) ?? false
-  if (schema !== 'pg_catalog' && untrusted) return builtinEffect(bare) ?? unknownFunction
+  if (schema !== 'pg_catalog' && untrusted) {
+    return { ...unknownFunction, classes: ['unknown', ...(builtinEffect(bare)?.classes ?? [])] }
+  }
   if (attribute) return harmless
   if (schema === undefined || schema === 'pg_catalog') {
     const effect = builtinEffect(bare)

@@ -1,4 +1,4 @@
-import type { EffectClass } from '@sallyport/core'
+import type { EffectClass, ObjectName } from '@sallyport/core'
 import type { DraftStatement } from './draft.ts'
 import type { QueryWalker } from './query-walker.ts'
 import { objectKind, objectName } from './statement-objects.ts'
@@ -192,8 +192,13 @@ function walkAlter(walker: QueryWalker, tag: string, body: Tree): boolean {
     case 'AlterTableStmt':
       define(walker, 'alter', objectKind(text(body, 'objtype')))
       walker.relation('ddl', at(body, 'relation'))
-      for (const node of list(body, 'cmds'))
-        walkAlterCommand(walker, tagged(node, 'AlterTableCmd') ?? {})
+      for (const node of list(body, 'cmds')) {
+        walkAlterCommand(
+          walker,
+          rangeVarName(at(body, 'relation') ?? {}),
+          tagged(node, 'AlterTableCmd') ?? {},
+        )
+      }
       return true
     case 'AlterSeqStmt':
       define(walker, 'alter', 'sequence')
@@ -246,11 +251,11 @@ const guarding = new Set([
   'AT_NoForceRowSecurity',
 ])
 
-function walkAlterCommand(walker: QueryWalker, command: Tree): void {
+function walkAlterCommand(walker: QueryWalker, table: ObjectName, command: Tree): void {
   const subtype = text(command, 'subtype')
-  if (guarding.has(subtype)) walker.touch('grant', undefined, 'named')
-  if (/Trig|Rule/.test(subtype)) walker.touch('persist', undefined, 'named')
-  if (subtype === 'AT_DropColumn') walker.touch('delete', undefined, 'named')
+  if (guarding.has(subtype)) walker.touch('grant', table)
+  if (/Trig|Rule/.test(subtype)) walker.touch('persist', table)
+  if (subtype === 'AT_DropColumn') walker.touch('delete', table)
   const definition = at(command, 'def')
   if (definition === undefined) return
   const partition = tagged(definition, 'PartitionCmd')

@@ -27,11 +27,18 @@ export {
 } from './ids.ts'
 export { Secret } from './secret.ts'
 export type { MaskFunction, MaskRule, Refusal, Verdict } from './verdict.ts'
-export { RULE_SUBJECTS, type Policy, type Rule, type RuleSubject } from './policy/policy.ts'
+export {
+  RULE_SUBJECTS,
+  type ApprovalDemand,
+  type Policy,
+  type Rule,
+  type RuleSubject,
+} from './policy/policy.ts'
 export type {
   CompileResult,
   Condition,
   ConditionEngine,
+  CostMeter,
   FactPath,
   Facts,
   FactSchema,
@@ -94,3 +101,27 @@ export {
   type DecodeResult,
 } from './entry/record.ts'
 export { unwrapSessionKey, wrapSessionKey } from './entry/session-key.ts'
+export { decideGrant, opensConnection, type GrantDecision } from './grant/decide-grant.ts'
+export { parseAllow, type ParsedAllow } from './grant/parse-allow.ts'
+export {
+  compileCondition,
+  compilePolicies,
+  type CompiledPolicies,
+  type CompiledPoliciesResult,
+  type CompiledRule,
+  type PolicyProblem,
+} from './policy/compile-policies.ts'
+export {
+  decidePolicies,
+  decideSelected,
+  type PolicyOutcome,
+  type RuleError,
+} from './policy/decide.ts'
+export { factSchema } from './policy/fact-schema.ts'
+export { selectRules, type RuleConnection, type SelectedRules } from './policy/select-rules.ts'
+export {
+  buildSessionFacts,
+  buildSqlFacts,
+  printObjectName,
+  type FactSource,
+} from './policy/sql-facts.ts'

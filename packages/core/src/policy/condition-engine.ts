@@ -33,8 +33,16 @@ export interface Problem {
 export interface Condition {
   /** Fact paths the condition may read. */
   readonly reads: readonly FactPath[]
-  /** Synchronous, pure, bounded. */
-  evaluate(facts: Facts): Outcome
+  /** Synchronous, pure, bounded. What it costs is taken off `meter`; an empty meter gives the error `cost`. */
+  evaluate(facts: Facts, meter?: CostMeter): Outcome
+}
+
+/** What one decision may still cost. Counted, not timed, so that a replay gives the same result. */
+export interface CostMeter {
+  /** Nodes of syntax trees that may still be visited. */
+  nodes: number
+  /** UTF-16 units that regular expressions may still read. */
+  matched: number
 }
 
 export type Outcome =

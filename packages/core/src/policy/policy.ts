@@ -42,6 +42,18 @@ export interface Rule {
   readonly masks: readonly Omit<MaskRule, 'rule'>[]
   readonly coversUnknown: boolean
   readonly observe: boolean
+  /** Whose approval an `approve` rule asks for. */
+  readonly approve?: ApprovalDemand
+  /** Who can change the rule, where it is not the policy's owner. */
+  readonly owner?: string
   /** Where the rule stands, `policies/prod.yaml:39`, for people. */
   readonly at: string
+}
+
+/** Who has to approve, how many of them, how soon, and what they may offer. */
+export interface ApprovalDemand {
+  readonly from: readonly string[]
+  readonly count: number
+  readonly within: string
+  readonly offer: readonly string[]
 }

@@ -1,0 +1,128 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Policy, Rule } from '@sallyport/core'
+import { isNode, type Document } from 'yaml'
+import type { ConfigProblem } from './config-problem.ts'
+import { FieldReader } from './field-reader.ts'
+import { namePattern, readApprovalDemand, readRule } from './read-rule.ts'
+import { YamlSource } from './yaml-source.ts'
+
+export type LoadedPolicies =
+  | { readonly kind: 'ok'; readonly policies: readonly Policy[] }
+  | { readonly kind: 'refused'; readonly problems: readonly ConfigProblem[] }
+
+/** Larger files are mistakes. */
+const fileCharactersMax = 1_048_576
+
+/** Reads all policies of a folder. One problem in one file refuses all: half a policy is worse than the last whole one. */
+export async function loadPolicyFolder(dir: string): Promise<LoadedPolicies> {
+  const names = (await readdir(dir)).filter((name) => /\.ya?ml$/u.test(name)).sort()
+  const files = await Promise.all(
+    names.map(async (name) => ({
+      file: join(dir, name),
+      text: await readFile(join(dir, name), 'utf8'),
+    })),
+  )
+  return readPolicyFiles(files)
+}
+
+/** Reads policies from the text of files, without touching the disk. */
+export function readPolicyFiles(
+  files: readonly { readonly file: string; readonly text: string }[],
+): LoadedPolicies {
+  const problems: ConfigProblem[] = []
+  const policies = new Map<string, Policy>()
+  for (const { file, text } of files) {
+    const source = new YamlSource(file, text.length > fileCharactersMax ? '' : text)
+    if (text.length > fileCharactersMax) source.report('this file is too large', '', '', undefined)
+    for (const document of source.documents) readDocument(source, document, policies)
+    problems.push(...source.problems)
+  }
+  if (problems.length > 0) return { kind: 'refused', problems }
+  return { kind: 'ok', policies: [...policies.values()] }
+}
+
+function readDocument(source: YamlSource, document: Document, policies: Map<string, Policy>): void {
+  if (document.errors.length > 0 || !isNode(document.contents)) return
+  const top = new FieldReader(source, document.contents, '', topFields)
+  for (const name of topFields) top.require(name)
+  top.oneOf('apiVersion', ['sallyport.dev/v1'])
+  top.oneOf('kind', ['Policy'])
+  if (!top.has('metadata') || !top.has('spec')) return
+  const metadata = new FieldReader(source, top.get('metadata'), 'metadata', ['name'])
+  metadata.require('name')
+  const name = metadata.text('name') ?? ''
+  if (metadata.has('name') && !namePattern.test(name)) {
+    metadata.report('name', `"${name}" is not a name`, 'use a-z, 0-9 and -, at most 63 characters')
+  }
+  if (policies.has(name)) metadata.report('name', `there is another policy "${name}"`)
+  const policy = readSpec(new FieldReader(source, top.get('spec'), 'spec', specFields), name)
+  policies.set(name, policy)
+}
+
+const topFields = ['apiVersion', 'kind', 'metadata', 'spec']
+const specFields = ['owner', 'applies', 'mode', 'defaults', 'rules']
+const effects = ['allow', 'approve', 'block'] as const
+
+function readSpec(spec: FieldReader, name: string): Policy {
+  spec.require('rules')
+  return {
+    name,
+    owner: spec.text('owner') ?? '',
+    applies: readApplies(spec),
+    mode: spec.oneOf('mode', ['enforce', 'observe']) ?? 'enforce',
+    defaults: readDefaults(spec),
+    rules: readRules(spec),
+  }
+}
+
+function readRules(spec: FieldReader): Rule[] {
+  const rules = new Map<string, Rule>()
+  for (const { node, path } of spec.items('rules')) {
+    const rule = readRule(spec.source, node, path)
+    if (rule === undefined) continue
+    if (rules.has(rule.name)) {
+      const message = `there is another rule "${rule.name}" in this policy`
+      spec.source.report(message, '', path, isNode(node) ? node : undefined)
+    }
+    rules.set(rule.name, rule)
+  }
+  return [...rules.values()]
+}
+
+function readApplies(spec: FieldReader): Policy['applies'] {
+  if (!spec.has('applies')) return { connections: [], labels: {}, to: [] }
+  const known = ['connections', 'labels', 'to']
+  const applies = new FieldReader(spec.source, spec.get('applies'), spec.at('applies'), known)
+  const to = applies.texts('to')
+  for (const who of to) {
+    if (!/^(?:group|user):./u.test(who)) {
+      applies.report('to', `"${who}" is not group:name or user:name`)
+    }
+  }
+  return { connections: applies.texts('connections'), labels: readLabels(applies), to }
+}
+
+function readLabels(applies: FieldReader): Record<string, string> {
+  if (!applies.has('labels')) return {}
+  const path = applies.at('labels')
+  const labels = new FieldReader(applies.source, applies.get('labels'), path, [])
+  return Object.fromEntries(labels.names().map((name) => [name, labels.text(name) ?? '']))
+}
+
+function readDefaults(spec: FieldReader): Policy['defaults'] {
+  if (!spec.has('defaults')) return {}
+  const known = ['unmatched', 'unknown', 'approve']
+  const defaults = new FieldReader(spec.source, spec.get('defaults'), spec.at('defaults'), known)
+  const unmatched = defaults.oneOf('unmatched', effects)
+  const unknown = defaults.oneOf('unknown', effects)
+  const asks = unmatched === 'approve' || unknown === 'approve'
+  if (asks) defaults.require('approve')
+  if (defaults.has('approve')) {
+    readApprovalDemand(spec.source, defaults.get('approve'), defaults.at('approve'))
+  }
+  return {
+    ...(unmatched === undefined ? {} : { unmatched }),
+    ...(unknown === undefined ? {} : { unknown }),
+  }
+}

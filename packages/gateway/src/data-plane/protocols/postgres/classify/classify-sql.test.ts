@@ -219,6 +219,7 @@ test('large and deep texts are classified in the worker or refused, and the clas
   }
   const insert = `insert into t values ${'(1, 2),'.repeat(20_000)} (3, 4)`
   assert.equal((await classifier.classifyLarge(insert, emptyCatalog)).effects.class, 'write')
+  assert.equal(classify(insert).effects.class, 'write')
   const huge = `select 1 -- ${' '.repeat(9 * 1024 * 1024)}`
   assert.deepEqual((await classifier.classifyLarge(huge, emptyCatalog)).effects.opaque, [
     'too-long',

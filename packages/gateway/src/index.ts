@@ -1,1 +1,7 @@
-export {}
+export { startGateway, type GatewayOptions } from './main.ts'
+export type { ControlPlane } from './control-plane/control-plane.ts'
+export type { ControlPlaneEvent, Status } from './control-plane/control-plane-options.ts'
+export type { ConnectionView } from './control-plane/connections.ts'
+export type { IssuedCredential } from './control-plane/credentials.ts'
+export type { SessionView } from './control-plane/session-index.ts'
+export type { ProbeResult } from './boundary/messages.ts'

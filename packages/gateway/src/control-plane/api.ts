@@ -1,0 +1,184 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { ERRORS, SallyportError, type Secret } from '@sallyport/core'
+import { getRequestListener } from '@hono/node-server'
+import { type Context, Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import type { ProbeResult } from '../boundary/messages.ts'
+import type { ConnectionView, NewConnection } from './connections.ts'
+import type { CredentialRequest, IssuedCredential } from './credentials.ts'
+import { parseCredentialRequest } from './parse-credential-request.ts'
+import { parseNewConnection } from './parse-new-connection.ts'
+import type { RecordingForm } from './recorded-session.ts'
+import type { SessionView } from './session-index.ts'
+
+/** What the API can do; the control plane provides it. */
+export interface Operations {
+  status(): Promise<unknown>
+  listConnections(): Promise<readonly ConnectionView[]>
+  getConnection(name: string): Promise<ConnectionView>
+  putConnection(connection: NewConnection): Promise<ConnectionView>
+  removeConnection(name: string): Promise<void>
+  testConnection(name: string): Promise<ProbeResult>
+  issueCredential(request: CredentialRequest): Promise<IssuedCredential>
+  listSessions(): Promise<readonly SessionView[]>
+  readSession(idPrefix: string, form: RecordingForm): Promise<AsyncIterable<string>>
+}
+
+/** Certificates of a target are the largest thing that is sent here. */
+const bodyBytesMax = 256 * 1024
+const widthDefault = 100
+const widthMax = 1000
+
+/** The routes of the API. All but `/healthz` need the owner's token. */
+export function apiRoutes(operations: Operations, ownerToken: Secret<string>): Hono {
+  const app = new Hono()
+  app.onError((error, context) => errorAnswer(context, error))
+  app.notFound((context) =>
+    errorAnswer(
+      context,
+      new SallyportError('SP_NOT_FOUND', 'there is no such address in this API'),
+    ),
+  )
+  app.get('/healthz', (context) => context.json({ ok: true }))
+  app.use('/v1/*', async (context, next) => {
+    const [scheme, token = ''] = (context.req.header('authorization') ?? '').split(' ')
+    if (scheme?.toLowerCase() !== 'bearer' || !sameText(token, ownerToken.expose())) {
+      throw new SallyportError('SP_LOGIN_REFUSED', 'the owner token is missing or wrong')
+    }
+    await next()
+  })
+  const tooLarge = (context: Context): Response =>
+    errorAnswer(
+      context,
+      new SallyportError('SP_MESSAGE_TOO_LARGE', `at most ${bodyBytesMax} bytes are taken`),
+    )
+  app.use('/v1/*', bodyLimit({ maxSize: bodyBytesMax, onError: tooLarge }))
+  app.get('/v1/status', async (context) => context.json(await operations.status()))
+  addConnectionRoutes(app, operations)
+  app.post('/v1/credentials', async (context) =>
+    context.json(
+      await operations.issueCredential(parseCredentialRequest(await jsonBody(context))),
+      201,
+    ),
+  )
+  addSessionRoutes(app, operations)
+  return app
+}
+
+function addConnectionRoutes(app: Hono, operations: Operations): void {
+  app.get('/v1/connections', async (context) => context.json(await operations.listConnections()))
+  app.post('/v1/connections', async (context) =>
+    context.json(await operations.putConnection(parseNewConnection(await jsonBody(context))), 201),
+  )
+  app.get('/v1/connections/:name', async (context) =>
+    context.json(await operations.getConnection(context.req.param('name'))),
+  )
+  app.delete('/v1/connections/:name', async (context) => {
+    await operations.removeConnection(context.req.param('name'))
+    return context.body(null, 204)
+  })
+  app.post('/v1/connections/:name/test', async (context) =>
+    context.json(await operations.testConnection(context.req.param('name'))),
+  )
+}
+
+function addSessionRoutes(app: Hono, operations: Operations): void {
+  app.get('/v1/sessions', async (context) => context.json(await operations.listSessions()))
+  app.get('/v1/sessions/:prefix', async (context) => {
+    const form = recordingForm(context)
+    const pieces = await operations.readSession(context.req.param('prefix').toLowerCase(), form)
+    const type = form.kind === 'text' ? 'text/plain; charset=utf-8' : 'application/x-ndjson'
+    return context.body(bytesOf(pieces), 200, { 'content-type': type })
+  })
+}
+
+function recordingForm(context: Context): RecordingForm {
+  if (context.req.query('as') !== 'text') return { kind: 'ndjson' }
+  const width = Number(context.req.query('width') ?? widthDefault)
+  const usable = Number.isInteger(width) && width > 0
+  return { kind: 'text', width: usable ? Math.min(width, widthMax) : widthDefault }
+}
+
+function bytesOf(pieces: AsyncIterable<string>): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder()
+  const iterator = pieces[Symbol.asyncIterator]()
+  return new ReadableStream({
+    async pull(controller) {
+      const next = await iterator.next()
+      if (next.done === true) controller.close()
+      else controller.enqueue(encoder.encode(next.value))
+    },
+    async cancel() {
+      await iterator.return?.()
+    },
+  })
+}
+
+async function jsonBody(context: Context): Promise<unknown> {
+  const type = context.req.header('content-type')?.split(';')[0]?.trim().toLowerCase()
+  if (type !== 'application/json') {
+    throw new SallyportError('SP_CONFIG_INVALID', 'the body must be application/json')
+  }
+  try {
+    return await context.req.json()
+  } catch (cause) {
+    throw new SallyportError('SP_CONFIG_INVALID', 'the body is not JSON', { cause })
+  }
+}
+
+/** Digests have one length, which a comparison in constant time needs. */
+function sameText(left: string, right: string): boolean {
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
+  return timingSafeEqual(digest(left), digest(right))
+}
+
+const statuses: Readonly<Record<string, ContentfulStatusCode>> = {
+  SP_LOGIN_REFUSED: 401,
+  SP_NOT_FOUND: 404,
+  SP_CONFIG_INVALID: 400,
+  SP_MESSAGE_TOO_LARGE: 413,
+  SP_NOT_SUPPORTED: 501,
+  SP_STATE_STALE: 503,
+  SP_TARGET_UNREACHABLE: 502,
+}
+
+function errorAnswer(context: Context, error: Error): Response {
+  // The text of an unforeseen error may hold anything, so it stays in this process.
+  const known = error instanceof SallyportError
+  const code = known ? error.code : 'SP_INTERNAL'
+  const message = known && code !== 'SP_INTERNAL' ? error.message : ERRORS.SP_INTERNAL.say
+  const body = { error: { code, message, retry: ERRORS[code].retry, fix: ERRORS[code].say } }
+  return context.json(body, statuses[code] ?? 500)
+}
+
+/** A listening API. */
+export interface ApiListener {
+  readonly port: number
+  close(): Promise<void>
+}
+
+/** Serves the routes on one address of this machine. */
+export async function listenApi(app: Hono, host: string, port: number): Promise<ApiListener> {
+  const answer = getRequestListener(app.fetch)
+  const listener = createServer((request, response) => void answer(request, response))
+  listener.listen(port, host)
+  try {
+    await once(listener, 'listening')
+  } catch (cause) {
+    const message = `port ${port} of ${host} cannot be used for the API. Choose another: --port-api`
+    throw new SallyportError('SP_CONFIG_INVALID', message, { cause, detail: message })
+  }
+  return {
+    port: (listener.address() as AddressInfo).port,
+    async close() {
+      const closed = once(listener, 'close')
+      listener.close()
+      listener.closeAllConnections()
+      await closed
+    },
+  }
+}

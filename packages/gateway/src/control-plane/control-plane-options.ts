@@ -1,0 +1,66 @@
+import type { JournalConfig } from '../boundary/messages.ts'
+
+/** A running demo database. */
+export interface DemoDatabase {
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  readonly password: string
+  readonly database: string
+  close(): Promise<void>
+}
+
+/** What the gateway is started with. */
+export interface ControlPlaneOptions {
+  readonly dataDir: string
+  /** 0 takes any free port. */
+  readonly ports: { readonly api: number; readonly postgres: number }
+  readonly host: string
+  /** One per core, 8 at most, where absent. */
+  readonly workers?: number
+  readonly durability: JournalConfig['durability']
+  /** A PostgreSQL database for the control plane; an embedded one where absent. */
+  readonly databaseUrl?: string
+  readonly demo: boolean
+  /** Things that operators should read as they happen. */
+  readonly onEvent: (event: ControlPlaneEvent) => void
+  /** The parts that stand outside the control plane. */
+  readonly parts: ControlPlaneParts
+}
+
+/** Parts that `main.ts` puts in: the control plane imports nothing of the data plane or the demo. */
+export interface ControlPlaneParts {
+  readonly workerEntry: URL
+  readonly startDemo: (options: { dataDir: string; port: number }) => Promise<DemoDatabase>
+}
+
+export type ControlPlaneEvent =
+  | {
+      readonly kind: 'step'
+      readonly step: 'storage' | 'policies' | 'demo' | 'workers' | 'api'
+      readonly text: string
+      readonly ms: number
+    }
+  | { readonly kind: 'policies.loaded'; readonly version: number; readonly rules: number }
+  | { readonly kind: 'policies.refused'; readonly text: string }
+  | { readonly kind: 'worker.lost'; readonly worker: number; readonly why: string }
+  | { readonly kind: 'fault'; readonly message: string }
+
+/** What `GET /v1/status` answers. */
+export interface Status {
+  readonly version: string
+  readonly pid: number
+  readonly dataDir: string
+  readonly storage: string
+  readonly host: string
+  readonly ports: { readonly api: number; readonly postgres: number }
+  readonly demo: boolean
+  readonly policies: { readonly version: number; readonly rules: number; readonly problems: string }
+  readonly workers: readonly {
+    readonly worker: number
+    readonly pid: number | undefined
+    readonly state: string
+    readonly snapshotVersion: number
+    readonly restarts: number
+  }[]
+}

@@ -1,0 +1,48 @@
+import { access, mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** What a new data folder starts with. It is the operator's file from then on, and never written again. */
+export const defaultPolicies = `apiVersion: sallyport.dev/v1
+kind: Policy
+metadata: {name: starter}
+spec:
+  owner: group:owners
+  defaults: {unmatched: allow, unknown: block}
+  rules:
+    # Personal data comes back masked, for people as well. Narrow "when" to let some of them read it.
+    - name: mask-pii
+      on: sql
+      when: "true"
+      effect: mask
+      mask:
+        - {columns: ["*.email"], with: partial}
+        - {columns: ["*.ssn", "*.card"], with: last4}
+        - {detect: [credit_card], with: last4}
+
+    # Nobody drops a database or a schema.
+    - name: no-drop-database
+      on: sql
+      when: op.verb == "drop" && sql.objectKind in ["database", "schema"]
+      effect: block
+      message: "Databases and schemas are never dropped through Sallyport."
+
+    # A write without WHERE hits every row.
+    - name: no-unbounded-writes
+      on: sql
+      when: op.unbounded && op.class == "write"
+      effect: block
+      message: "This statement would change every row of a table. Add a WHERE clause."
+`
+
+/** Makes the policies folder with the starter policy, where there is none. Gives its path. */
+export async function seedPolicies(dataDir: string): Promise<string> {
+  const dir = join(dataDir, 'policies')
+  const exists = await access(dir).then(
+    () => true,
+    () => false,
+  )
+  if (exists) return dir
+  await mkdir(dir, { recursive: true, mode: 0o700 })
+  await writeFile(join(dir, 'starter.yaml'), defaultPolicies, { mode: 0o600 })
+  return dir
+}

@@ -1,0 +1,134 @@
+import { SallyportError } from '@sallyport/core'
+import { sql, type Selectable } from 'kysely'
+import type { SessionClosed, SessionOpened } from '../boundary/messages.ts'
+import type { SessionTable, Store } from './ports/store.ts'
+
+/** One row of `sallyport sessions`. */
+export interface SessionView {
+  readonly id: string
+  readonly connection: string
+  readonly database: string
+  readonly chain: readonly string[]
+  readonly application: string
+  readonly source: string
+  readonly openedAt: string
+  readonly closedAt?: string
+  readonly reason?: string
+  readonly commands: number
+  readonly blocked: number
+  readonly maskedValues: number
+}
+
+const listMax = 200
+
+/** The index of sessions, from what workers report. The journal, not this, is the truth for what was recorded; so it need not be synced. */
+export class SessionIndex {
+  readonly #store: Store
+  /** One after the other: a session's end must not be written before its beginning. */
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  opened(session: SessionOpened): Promise<void> {
+    return this.#next(async () => {
+      await this.#store.db
+        .insertInto('session')
+        .values({
+          id: session.id,
+          worker: session.worker,
+          connection: session.connection,
+          database: session.database,
+          credential: session.credential,
+          chain: JSON.stringify(session.chain),
+          application: session.application,
+          source: session.source,
+          opened_at: new Date(session.openedAtMs),
+          closed_at: null,
+          reason: null,
+        })
+        .onConflict((conflict) => conflict.doNothing())
+        .execute()
+    })
+  }
+
+  closed(session: SessionClosed): Promise<void> {
+    return this.#next(async () => {
+      await this.#store.db
+        .updateTable('session')
+        .set({
+          closed_at: new Date(session.closedAtMs),
+          reason: session.reason,
+          commands: session.commands,
+          blocked: session.blocked,
+          masked_values: session.maskedValues,
+        })
+        .where('id', '=', session.id)
+        .execute()
+    })
+  }
+
+  /** Closes rows that a killed process left open: of one worker, or of all at the start. */
+  closeLost(reason: string, worker?: number): Promise<void> {
+    return this.#next(async () => {
+      const all = this.#store.db
+        .updateTable('session')
+        .set({ closed_at: new Date(), reason })
+        .where('closed_at', 'is', null)
+      await (worker === undefined ? all : all.where('worker', '=', worker)).execute()
+    })
+  }
+
+  /** Newest first. */
+  async list(): Promise<SessionView[]> {
+    const rows = await this.#store.db
+      .selectFrom('session')
+      .selectAll()
+      .orderBy('opened_at', 'desc')
+      .limit(listMax)
+      .execute()
+    return rows.map(view)
+  }
+
+  /** The one id that starts with `prefix`; the prefix itself where the index has none, since the journal may know more. */
+  async whole(prefix: string): Promise<string> {
+    const rows = await this.#store.db
+      .selectFrom('session')
+      .select('id')
+      .where(sql<boolean>`starts_with(id, ${prefix})`)
+      .limit(2)
+      .execute()
+    if (rows.length < 2) return rows[0]?.id ?? prefix
+    const detail = `"${prefix}" is the start of several session ids. Give more of it.`
+    throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
+  }
+
+  /** All that ends before it returns was reported before it was called. */
+  settled(): Promise<unknown> {
+    return this.#last
+  }
+
+  #next(work: () => Promise<void>): Promise<void> {
+    const next = this.#last.catch(() => undefined).then(work)
+    this.#last = next.catch(() => undefined)
+    return next
+  }
+}
+
+function view(row: Selectable<SessionTable>): SessionView {
+  return {
+    id: row.id,
+    connection: row.connection,
+    database: row.database,
+    chain: row.chain,
+    application: row.application,
+    source: row.source,
+    openedAt: row.opened_at.toISOString(),
+    ...(row.closed_at === null ? {} : { closedAt: row.closed_at.toISOString() }),
+    ...(row.reason === null ? {} : { reason: row.reason }),
+    commands: row.commands,
+    blocked: row.blocked,
+    maskedValues: row.masked_values,
+  }
+}

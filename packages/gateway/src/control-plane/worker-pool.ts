@@ -1,0 +1,286 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { SallyportError } from '@sallyport/core'
+import type {
+  FromWorker,
+  ProbeResult,
+  SessionClosed,
+  SessionOpened,
+  ToWorker,
+  WorkerConfig,
+} from '../boundary/messages.ts'
+import type { ConnectionConfig, Snapshot } from '../boundary/snapshot.ts'
+
+/** What the pool needs from its surroundings. */
+export interface WorkerPoolOptions {
+  readonly count: number
+  /** The worker's program. */
+  readonly entry: URL
+  /** The port is absent for the first start of the first worker where any free one will do. */
+  readonly config: (worker: number, port: number | undefined) => WorkerConfig
+  readonly snapshot: Snapshot
+  readonly onOpened: (session: SessionOpened) => void
+  readonly onClosed: (session: SessionClosed) => void
+  /** A worker ended unasked; its sessions ended with it. */
+  readonly onLost: (worker: number, why: string) => void
+}
+
+/** A worker as `status` and `doctor` show it. */
+export interface WorkerState {
+  readonly worker: number
+  readonly pid: number | undefined
+  readonly state: 'starting' | 'ready' | 'restarting' | 'stopped'
+  readonly snapshotVersion: number
+  readonly restarts: number
+}
+
+interface Slot {
+  readonly worker: number
+  child: ChildProcess | undefined
+  state: WorkerState['state']
+  snapshotVersion: number
+  restarts: number
+  backOffMs: number
+  timer: NodeJS.Timeout | undefined
+  /** The worker's own words on why it can't go on. */
+  failure: string | undefined
+}
+
+interface Waiter {
+  readonly done: () => boolean
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+}
+
+const heartbeatMs = 1000
+const backOffMsFirst = 250
+const backOffMsMax = 5000
+/** Compiling the parser and the policies takes about a second on a busy machine. */
+const readyMsMax = 30_000
+/** A worker that does not load a snapshot in this time is busy or gone; callers go on, and it loads when it can. */
+const loadedMsMax = 2000
+const probeMsMax = 15_000
+/** Beyond the grace that a worker was given, for its own exit. */
+const exitMsExtra = 2000
+
+/** Starts data-plane workers, keeps them alive, and carries messages between them and the control plane. */
+export class WorkerPool {
+  readonly #options: WorkerPoolOptions
+  readonly #slots: Slot[]
+  readonly #waiters = new Set<Waiter>()
+  readonly #probes = new Map<string, (result: ProbeResult) => void>()
+  #snapshot: Snapshot
+  #port: number | undefined
+  #heartbeat: NodeJS.Timeout | undefined
+  #stopping = false
+
+  constructor(options: WorkerPoolOptions) {
+    this.#options = options
+    this.#snapshot = options.snapshot
+    this.#slots = Array.from({ length: options.count }, (_, worker) => ({
+      worker,
+      child: undefined,
+      state: 'starting' as const,
+      snapshotVersion: 0,
+      restarts: 0,
+      backOffMs: backOffMsFirst,
+      timer: undefined,
+      failure: undefined,
+    }))
+  }
+
+  /** The port that the workers share. */
+  get port(): number {
+    return this.#port ?? 0
+  }
+
+  /** Resolves when every worker listens; throws, with all of them stopped, when one can't. */
+  async start(): Promise<void> {
+    this.#heartbeat = setInterval(() => {
+      this.#broadcast({ kind: 'heartbeat', snapshotVersion: this.#snapshot.version })
+    }, heartbeatMs)
+    const [first, ...rest] = this.#slots
+    if (first === undefined)
+      throw new SallyportError('SP_CONFIG_INVALID', 'at least one worker is needed')
+    try {
+      // The first one may choose the port, so the others wait for it.
+      this.#spawn(first)
+      await this.#until(() => first.state === 'ready', readyMsMax, 'the first worker did not start')
+      for (const slot of rest) this.#spawn(slot)
+      await this.#until(
+        () => rest.every((slot) => slot.state === 'ready'),
+        readyMsMax,
+        'a worker did not start',
+      )
+    } catch (error) {
+      await this.stop(0)
+      throw error
+    }
+  }
+
+  /** Gives every worker a new snapshot, and resolves once those that are ready have loaded it. */
+  async publish(snapshot: Snapshot): Promise<void> {
+    this.#snapshot = snapshot
+    this.#broadcast({ kind: 'snapshot', snapshot })
+    const loaded = (): boolean =>
+      this.#slots.every(
+        (slot) => slot.state !== 'ready' || slot.snapshotVersion >= snapshot.version,
+      )
+    await this.#until(loaded, loadedMsMax, 'slow').catch(() => undefined)
+  }
+
+  /** Lets a worker try a target, since only the data plane opens connections to targets. */
+  async probe(connection: ConnectionConfig): Promise<ProbeResult> {
+    const slot = this.#slots.find((each) => each.state === 'ready')
+    if (slot === undefined)
+      throw new SallyportError('SP_STATE_STALE', 'no worker is ready to try the target')
+    const id = randomUUID()
+    const { promise, resolve, reject } = Promise.withResolvers<ProbeResult>()
+    const timer = setTimeout(() => {
+      reject(
+        new SallyportError(
+          'SP_TARGET_UNREACHABLE',
+          `no result from "${connection.name}" in ${probeMsMax / 1000} s`,
+        ),
+      )
+    }, probeMsMax)
+    this.#probes.set(id, resolve)
+    this.#send(slot, { kind: 'probe', id, connection })
+    return promise.finally(() => {
+      clearTimeout(timer)
+      this.#probes.delete(id)
+    })
+  }
+
+  states(): WorkerState[] {
+    return this.#slots.map(({ worker, child, state, snapshotVersion, restarts }) => ({
+      worker,
+      pid: child?.pid,
+      state,
+      snapshotVersion,
+      restarts,
+    }))
+  }
+
+  /** Lets sessions end for `graceMs`, then ends the workers. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping = true
+    clearInterval(this.#heartbeat)
+    for (const slot of this.#slots) clearTimeout(slot.timer)
+    this.#broadcast({ kind: 'stop', graceMs })
+    const gone = (): boolean => this.#slots.every((slot) => slot.child === undefined)
+    await this.#until(gone, graceMs + exitMsExtra, 'slow').catch(() => {
+      for (const slot of this.#slots) slot.child?.kill('SIGKILL')
+    })
+    await this.#until(gone, exitMsExtra, 'a worker does not end')
+  }
+
+  #spawn(slot: Slot): void {
+    slot.failure = undefined
+    const child = fork(this.#options.entry, {
+      serialization: 'advanced',
+      execArgv: workerFlags(process.execArgv),
+      // The command's own output is data; what a worker prints are words.
+      stdio: ['ignore', 2, 2, 'ipc'],
+    })
+    slot.child = child
+    child.on('message', (message: FromWorker) => this.#receive(slot, message))
+    child.on('error', (error) => {
+      slot.failure = error.message
+    })
+    child.once('exit', (code, signal) => this.#exited(slot, signal ?? `exit code ${code}`))
+    const config = this.#options.config(slot.worker, this.#port)
+    this.#send(slot, { kind: 'start', config, snapshot: this.#snapshot })
+  }
+
+  #receive(slot: Slot, message: FromWorker): void {
+    switch (message.kind) {
+      case 'ready':
+        slot.state = 'ready'
+        slot.backOffMs = backOffMsFirst
+        this.#port ??= message.port
+        break
+      case 'loaded':
+        slot.snapshotVersion = message.snapshotVersion
+        break
+      case 'failed':
+        slot.failure = `${message.code}: ${message.message}`
+        break
+      case 'cancel':
+        for (const other of this.#slots) {
+          if (other !== slot) this.#send(other, { kind: 'cancel', key: message.key })
+        }
+        break
+      case 'probed':
+        this.#probes.get(message.id)?.(message.result)
+        break
+      case 'session.opened':
+        this.#options.onOpened(message.session)
+        break
+      case 'session.closed':
+        this.#options.onClosed(message.session)
+        break
+    }
+    this.#checkWaiters()
+  }
+
+  #exited(slot: Slot, how: string): void {
+    const wasReady = slot.state === 'ready'
+    const why = slot.failure ?? how
+    slot.child = undefined
+    slot.snapshotVersion = 0
+    slot.state = this.#stopping ? 'stopped' : 'restarting'
+    if (!this.#stopping) {
+      this.#options.onLost(slot.worker, why)
+      // Before the first `ready` there is nothing to keep up: whoever starts the gateway should read why.
+      if (!wasReady && slot.restarts === 0) this.#failStart(slot.worker, why)
+      else this.#restartLater(slot)
+    }
+    this.#checkWaiters()
+  }
+
+  #restartLater(slot: Slot): void {
+    slot.timer = setTimeout(() => {
+      slot.restarts += 1
+      this.#spawn(slot)
+    }, slot.backOffMs)
+    slot.backOffMs = Math.min(slot.backOffMs * 2, backOffMsMax)
+  }
+
+  #failStart(worker: number, why: string): void {
+    const error = new SallyportError('SP_INTERNAL', `worker ${worker} did not start: ${why}`, {
+      detail: why,
+    })
+    for (const waiter of this.#waiters) waiter.reject(error)
+  }
+
+  #broadcast(message: ToWorker): void {
+    for (const slot of this.#slots) this.#send(slot, message)
+  }
+
+  #send(slot: Slot, message: ToWorker): void {
+    // A worker that is just going gives an error here; its exit is handled where it is reported.
+    if (slot.child?.connected === true) slot.child.send(message, () => undefined)
+  }
+
+  #until(done: () => boolean, msMax: number, message: string): Promise<void> {
+    if (done()) return Promise.resolve()
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const waiter = { done, resolve, reject }
+    const timer = setTimeout(() => reject(new SallyportError('SP_INTERNAL', message)), msMax)
+    this.#waiters.add(waiter)
+    return promise.finally(() => {
+      clearTimeout(timer)
+      this.#waiters.delete(waiter)
+    })
+  }
+
+  #checkWaiters(): void {
+    for (const waiter of this.#waiters) if (waiter.done()) waiter.resolve()
+  }
+}
+
+/** Workers run as their parent does, but a test runner's own flags would make each of them a test. */
+function workerFlags(flags: readonly string[]): string[] {
+  return flags.filter((flag) => !flag.startsWith('--test') && !flag.startsWith('--inspect'))
+}

@@ -1,0 +1,19 @@
+import { startDemoTarget } from './demo/demo-target.ts'
+import { type ControlPlane, startControlPlane } from './control-plane/control-plane.ts'
+import type { ControlPlaneOptions } from './control-plane/control-plane-options.ts'
+
+/** What `startGateway` needs: everything that a control plane does, without the parts that it puts in itself. */
+export type GatewayOptions = Omit<ControlPlaneOptions, 'parts'>
+
+/** Starts the whole gateway: control plane in this process, one data-plane process per worker. */
+export function startGateway(options: GatewayOptions): Promise<ControlPlane> {
+  // The worker's file has the ending of this file: `.ts` from source, `.js` when compiled.
+  const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+  return startControlPlane({
+    ...options,
+    parts: {
+      workerEntry: new URL(`./data-plane/worker-main.${ending}`, import.meta.url),
+      startDemo: startDemoTarget,
+    },
+  })
+}

@@ -1,0 +1,22 @@
+import type { MaskRule } from '@sallyport/core'
+import type { StoredEntry } from '../journal/stored-entry.ts'
+
+/**
+ * How the answer to one command will be masked and recorded, settled before the command leaves.
+ * `forward` takes one and `Answer.expect` is the only way to make it, so no answer can arrive that nobody records.
+ */
+export class Answer {
+  readonly entry: StoredEntry
+  readonly masks: readonly MaskRule[]
+  rows = 0
+  bytes = 0
+
+  private constructor(entry: StoredEntry, masks: readonly MaskRule[]) {
+    this.entry = entry
+    this.masks = masks
+  }
+
+  static expect(entry: StoredEntry, masks: readonly MaskRule[]): Answer {
+    return new Answer(entry, masks)
+  }
+}

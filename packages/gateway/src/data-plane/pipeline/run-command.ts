@@ -1,0 +1,32 @@
+import type { Command, Refusal, Verdict } from '@sallyport/core'
+import type { StoredEntry } from '../journal/stored-entry.ts'
+import { Answer } from './answer.ts'
+import { Permit } from './permit.ts'
+
+type Held = Extract<Verdict, { effect: 'approve' }>
+
+/** What one session lends its commands. Each member is a stage; docs/life-of-a-command.md walks them in this order. */
+export interface Stages<Unit> {
+  classify(unit: Unit): Command
+  decide(command: Command): Verdict
+  recordVerdict(unit: Unit, command: Command, verdict: Verdict): Promise<StoredEntry>
+  hold(command: Command, entry: StoredEntry, verdict: Held): Promise<StoredEntry | Refusal>
+  forward(unit: Unit, permit: Permit, answer: Answer): void
+  refuse(unit: Unit, refusal: Refusal, entry: StoredEntry): void
+}
+
+/** Carries one command from the caller to the target, with the plan for its answer. This function is the product. */
+export async function runCommand<Unit>(unit: Unit, stages: Stages<Unit>): Promise<void> {
+  const command = stages.classify(unit)
+  const verdict = stages.decide(command)
+
+  // Stored before anything leaves the gateway: a crash must never lose the command that caused it.
+  const entry = await stages.recordVerdict(unit, command, verdict)
+
+  if (verdict.effect === 'block') return stages.refuse(unit, verdict.reason, entry)
+  const leave = verdict.effect === 'approve' ? await stages.hold(command, entry, verdict) : entry
+  if ('code' in leave) return stages.refuse(unit, leave, entry) // denied, expired or withdrawn: a code
+
+  // Masked before it is recorded, so a recording never holds what its reader may not see.
+  stages.forward(unit, Permit.issue(leave), Answer.expect(leave, verdict.masks))
+}

@@ -1,0 +1,496 @@
+import { ERRORS, SallyportError, type Refusal } from '@sallyport/core'
+import {
+  FrontendType,
+  decodeBind,
+  decodeClose,
+  decodeDescribe,
+  decodeExecute,
+  decodeFunctionCall,
+  decodeParse,
+  decodeQuery,
+  encodeClose,
+  encodeDescribe,
+  encodeExecute,
+  encodeParse,
+  encodeSync,
+  frameBody,
+  frameEnd,
+  frameType,
+} from '@sallyport/wire'
+import { runCommand, type Stages } from '../../pipeline/run-command.ts'
+import type { Awaited, NameChange } from './awaited.ts'
+import type { Portal, Statement } from './names.ts'
+import { refusalError } from './refuse.ts'
+import { sqlNameChanges } from './sql-names.ts'
+import type { Classified } from './classify/classified.ts'
+import type { SessionState } from './session-state.ts'
+
+/** What the pipeline carries in a PostgreSQL session: messages that ask for one thing, and where their passage is prepared. */
+export interface Unit {
+  readonly kind: 'query' | 'parse' | 'execute' | 'function'
+  readonly batch: number
+  readonly slot: Slot
+  /** The messages as they came. */
+  readonly frames: Buffer
+  readonly text: string
+  readonly parameters: readonly (Buffer | null)[]
+  readonly formats: readonly number[]
+  readonly statement?: Statement
+  readonly oid?: number
+  /** A Parse of the unnamed statement ends the older one, also where it is refused. */
+  readonly endsUnnamed?: boolean
+  classified?: Classified
+  /** What the target will owe for these messages; filled in order. */
+  readonly awaits: Omit<Awaited, 'answer'>[]
+  /** Set as soon as the verdict is known, before it is stored. */
+  isRefused: boolean
+}
+
+/** The place of some messages in what goes to the target, kept while their verdict is being stored. */
+interface Slot {
+  readonly batch: number
+  readonly isSync: boolean
+  bytes: Buffer[]
+  awaits: Awaited[]
+  isPoison: boolean
+}
+
+/** A portal that cannot exist: executing it fails at the target, which is what a refusal needs. It shows in the target's log. */
+const poisonPortal = 'refused by Sallyport'
+
+/** Statement name of a text that our parser could not read, while the target's own parser says what it thinks of it. */
+const probeStatement = 'read by Sallyport'
+
+/** Reads the caller's messages, carries commands through the pipeline, and sends to the target what may pass, in order. */
+export class CallerReader {
+  readonly #state: SessionState
+  readonly #stages: Stages<Unit>
+  #slots: Slot[] = []
+  #running: Promise<void>[] = []
+  #batch = 1
+  /** After a refusal, what follows up to Sync is dropped (protocol section 54.2.3). */
+  #isDiscarding = false
+
+  constructor(
+    state: SessionState,
+    judge: Pick<Stages<Unit>, 'classify' | 'decide' | 'recordVerdict' | 'hold'>,
+  ) {
+    this.#state = state
+    this.#stages = {
+      classify: (unit) => judge.classify(unit),
+      decide: (command) => judge.decide(command),
+      recordVerdict: (unit, command, verdict) => {
+        unit.isRefused = verdict.effect !== 'allow'
+        return judge.recordVerdict(unit, command, verdict)
+      },
+      hold: (command, entry, verdict) => judge.hold(command, entry, verdict),
+      forward: (unit, permit, answer) => {
+        permit.spend()
+        unit.slot.bytes = [...unit.slot.bytes, unit.frames]
+        if (needsDescription(unit, answer.masks.length > 0)) addDescription(unit)
+        unit.slot.awaits = unit.awaits.map((awaited) => ({ ...awaited, answer }))
+      },
+      refuse: (unit, refusal, entry) => {
+        state.journal.note({
+          kind: 'refused',
+          seq: entry.seq,
+          code: refusal.code,
+          message: refusal.message,
+        })
+        poison(unit, refusal)
+      },
+    }
+  }
+
+  /** Handles whole messages. Resolves when they have been sent or refused, and more may be read. */
+  async read(whole: Buffer): Promise<void> {
+    let at = 0
+    while (at < whole.length) {
+      const next = this.#message(whole, at)
+      if (next === 'wait') {
+        await this.#flush()
+        await this.#state.progress()
+        if (this.#state.isClosed) return
+      } else if (next === 'end') {
+        await this.#flush()
+        this.#state.end('caller said goodbye')
+        return
+      } else {
+        at = next
+      }
+    }
+    await this.#flush()
+  }
+
+  /** Takes one message, and those that belong to it. Returns where the next begins. */
+  #message(whole: Buffer, at: number): number | 'wait' | 'end' {
+    const type = frameType(whole, at)
+    const end = frameEnd(whole, at)
+    if (type === FrontendType.terminate) return 'end'
+    if (this.#isDiscarding && type !== FrontendType.sync) return end
+    const copying = this.#copyMessage(type, whole, at, end)
+    if (copying !== undefined) return copying
+    const body = frameBody(whole, at)
+    const frames = whole.subarray(at, end)
+    switch (type) {
+      case FrontendType.query:
+        return this.#query(frames, decodeQuery(body).text) ?? end
+      case FrontendType.parse:
+        return this.#parse(frames, body) ?? end
+      case FrontendType.bind:
+        return this.#bind(whole, at)
+      case FrontendType.execute:
+        return this.#execute(frames, body) ?? end
+      case FrontendType.describe:
+        return this.#describe(frames, body) ?? end
+      case FrontendType.close:
+        return this.#close(frames, body) ?? end
+      case FrontendType.functionCall:
+        return this.#functionCall(frames, body) ?? end
+      case FrontendType.flush:
+        this.#pass(frames, [])
+        return end
+      case FrontendType.sync:
+        this.#sync(frames)
+        return end
+      default:
+        throw new SallyportError('SP_PROTOCOL', `message type ${type} from the caller`)
+    }
+  }
+
+  /** Messages of a COPY that runs, and those that can only belong to one. */
+  #copyMessage(type: number, whole: Buffer, at: number, end: number): number | 'wait' | undefined {
+    const isCopyData = type === FrontendType.copyData
+    const isCopyEnd = type === FrontendType.copyDone || type === FrontendType.copyFail
+    const copy = this.#state.copyIn
+    if (copy === undefined) {
+      if (!isCopyData && !isCopyEnd) return undefined
+      // Sent before the target's answer: wait for it. With nothing under way a server drops these, so nothing is lost.
+      return this.#state.fifo.isEmpty && this.#slots.length === 0 ? end : 'wait'
+    }
+    if (isCopyData) {
+      const stop = endOfCopyData(whole, end)
+      this.#state.journal.note({
+        kind: 'copy.data',
+        seq: copy.seq,
+        bytes: whole.subarray(at, stop),
+      })
+      this.#pass(whole.subarray(at, stop), [])
+      return stop
+    }
+    if (isCopyEnd) {
+      this.#pass(whole.subarray(at, end), [])
+      this.#state.copyIn = undefined
+      return end
+    }
+    // The target ignores Flush and Sync while it copies in (protocol section 54.2.6), so no reply is owed for them.
+    if (type === FrontendType.flush || type === FrontendType.sync) return end
+    throw new SallyportError('SP_PROTOCOL', `message type ${type} inside COPY`)
+  }
+
+  #query(frames: Buffer, text: string): 'wait' | undefined {
+    if (!this.#state.isReadyFor(text)) return 'wait'
+    const unit = this.#unit('query', frames, text, {})
+    unit.awaits.push({ kind: 'query', batch: unit.batch })
+    this.#start(unit)
+    if (unit.classified !== undefined && !unit.isRefused) {
+      const { classified } = unit
+      const changes = sqlNameChanges(classified, unit.batch, this.#state.names)
+      unit.awaits[0] = { kind: 'query', batch: unit.batch, classified, changes, completed: 0 }
+    }
+    this.#batch += 1
+    return undefined
+  }
+
+  #parse(frames: Buffer, body: Buffer): 'wait' | undefined {
+    const { statement: name, text } = decodeParse(body)
+    const statement: Statement = { text }
+    if (!this.#state.isReadyFor(text)) return 'wait'
+    const unit = this.#unit('parse', frames, text, { statement, endsUnnamed: name === '' })
+    this.#boundNames(name)
+    unit.awaits.push({
+      kind: 'parse',
+      batch: unit.batch,
+      statement,
+      changes: [this.#announceStatement(name, statement)],
+    })
+    this.#start(unit)
+    return undefined
+  }
+
+  #bind(whole: Buffer, at: number): number | 'wait' {
+    const bind = decodeBind(frameBody(whole, at))
+    const statement = this.#state.names.statements.lookUp(this.#batch, bind.statement)
+    if (statement === 'wait') return 'wait'
+    if (statement === undefined && !this.#state.fifo.isEmpty) return 'wait'
+    const { end, describes, executes } = portalMessages(whole, at, bind.portal)
+    const frames = whole.subarray(at, end)
+    if (statement === undefined) {
+      // The target knows no such statement either, and says so in its own words; nothing can run.
+      this.#pass(whole.subarray(at, frameEnd(whole, at)), [{ kind: 'bind', batch: this.#batch }])
+      return frameEnd(whole, at)
+    }
+    if (!this.#state.isReadyFor(statement.text)) return 'wait'
+    const portal: Portal = { statement, resultFormats: bind.resultFormats, isHeld: false }
+    const unit = this.#unit('execute', frames, statement.text, {
+      statement,
+      parameters: bind.parameters,
+      formats: bind.parameterFormats,
+    })
+    this.#boundNames(bind.portal)
+    const { portals } = this.#state.names
+    const pending = portals.announce(this.#batch, bind.portal, portal)
+    const change = { statementIndex: 0, apply: () => portals.confirm(pending) }
+    unit.awaits.push({ kind: 'bind', batch: unit.batch, portal, changes: [change] })
+    if (describes) unit.awaits.push({ kind: 'describe', batch: unit.batch, statement, portal })
+    if (executes) unit.awaits.push({ kind: 'execute', batch: unit.batch, portal })
+    this.#start(unit)
+    return end
+  }
+
+  #execute(frames: Buffer, body: Buffer): 'wait' | undefined {
+    const { portal: name } = decodeExecute(body)
+    const portal = this.#state.names.portals.lookUp(this.#batch, name)
+    if (portal === 'wait') return 'wait'
+    if (portal === undefined) {
+      if (!this.#state.fifo.isEmpty) return 'wait'
+      // No portal of that name was made in a way that was seen. A stand-in makes the target say so.
+      this.#pass(encodeExecute({ portal: poisonPortal, rowsMax: 0 }), [
+        { kind: 'execute', batch: this.#batch },
+      ])
+      return undefined
+    }
+    if (!this.#state.isReadyFor(portal.statement.text)) return 'wait'
+    const unit = this.#unit('execute', frames, portal.statement.text, {
+      statement: portal.statement,
+    })
+    unit.awaits.push({ kind: 'execute', batch: unit.batch, portal })
+    this.#start(unit)
+    return undefined
+  }
+
+  #describe(frames: Buffer, body: Buffer): 'wait' | undefined {
+    const { target, name } = decodeDescribe(body)
+    const awaited = { kind: 'describe', batch: this.#batch } as const
+    if (target === 'statement') {
+      const statement = this.#state.names.statements.lookUp(this.#batch, name)
+      if (statement === 'wait') return 'wait'
+      this.#pass(frames, [statement === undefined ? awaited : { ...awaited, statement }])
+    } else {
+      const portal = this.#state.names.portals.lookUp(this.#batch, name)
+      if (portal === 'wait') return 'wait'
+      this.#pass(frames, [portal === undefined ? awaited : { ...awaited, portal }])
+    }
+    return undefined
+  }
+
+  #close(frames: Buffer, body: Buffer): undefined {
+    const { target, name } = decodeClose(body)
+    const names = this.#state.names
+    const table = target === 'statement' ? names.statements : names.portals
+    const change = { statementIndex: 0, apply: table.remove(this.#batch, name) }
+    this.#pass(frames, [{ kind: 'close', batch: this.#batch, changes: [change] }])
+  }
+
+  #functionCall(frames: Buffer, body: Buffer): 'wait' | undefined {
+    const call = decodeFunctionCall(body)
+    const unit = this.#unit('function', frames, `call of function ${call.oid}`, {
+      oid: call.oid,
+      parameters: call.arguments,
+      formats: call.argumentFormats,
+    })
+    unit.awaits.push({ kind: 'function', batch: unit.batch })
+    this.#start(unit)
+    this.#batch += 1
+    return undefined
+  }
+
+  #sync(frames: Buffer): void {
+    this.#slots.push({
+      batch: this.#batch,
+      isSync: true,
+      bytes: [frames],
+      awaits: [{ kind: 'sync', batch: this.#batch }],
+      isPoison: false,
+    })
+    this.#isDiscarding = false
+    this.#batch += 1
+  }
+
+  /** Sends messages that ask for nothing that is judged by itself. */
+  #pass(frames: Buffer, awaits: Awaited[]): void {
+    this.#slots.push({
+      batch: this.#batch,
+      isSync: false,
+      bytes: [frames],
+      awaits,
+      isPoison: false,
+    })
+  }
+
+  #unit(
+    kind: Unit['kind'],
+    frames: Buffer,
+    text: string,
+    more: {
+      statement?: Statement
+      parameters?: readonly (Buffer | null)[]
+      formats?: readonly number[]
+      oid?: number
+      endsUnnamed?: boolean
+    },
+  ): Unit {
+    const slot: Slot = { batch: this.#batch, isSync: false, bytes: [], awaits: [], isPoison: false }
+    return {
+      kind,
+      batch: this.#batch,
+      slot,
+      frames,
+      text,
+      parameters: more.parameters ?? [],
+      formats: more.formats ?? [],
+      ...(more.statement === undefined ? {} : { statement: more.statement }),
+      ...(more.oid === undefined ? {} : { oid: more.oid }),
+      endsUnnamed: more.endsUnnamed === true,
+      awaits: [],
+      isRefused: false,
+    }
+  }
+
+  /** Lets the pipeline carry the unit. Classifying and deciding happen before this returns; storing may take longer. */
+  #start(unit: Unit): void {
+    this.#slots.push(unit.slot)
+    const running = runCommand(unit, this.#stages).catch((error: unknown) => {
+      if (!(error instanceof SallyportError)) throw error
+      poison(unit, {
+        code: error.code,
+        message: ERRORS[error.code].say,
+        detail: error.detail ?? 'Nothing was sent to the target.',
+        hint: `(${error.code})`,
+      })
+    })
+    this.#running.push(running)
+    if (unit.isRefused && unit.kind !== 'query' && unit.kind !== 'function')
+      this.#isDiscarding = true
+  }
+
+  /** Waits until every verdict so far is stored, then sends what may pass in one write, in the caller's order. */
+  async #flush(): Promise<void> {
+    if (this.#running.length > 0) {
+      const running = this.#running
+      this.#running = []
+      if (running.length === 1) await running[0]
+      else await Promise.all(running)
+    }
+    const slots = this.#slots
+    this.#slots = []
+    let poisonedBatch = 0
+    for (const slot of slots) {
+      if (slot.batch === poisonedBatch && !slot.isSync) continue
+      if (slot.isPoison) poisonedBatch = slot.batch
+      for (const awaited of slot.awaits) this.#state.fifo.push(awaited)
+      for (const bytes of slot.bytes) this.#state.toTarget.add(bytes)
+    }
+    if (poisonedBatch === this.#batch) this.#isDiscarding = true
+    if (!this.#state.toTarget.flush()) await this.#state.targetDrained()
+  }
+
+  #announceStatement(name: string, statement: Statement): NameChange {
+    const { statements } = this.#state.names
+    const pending = statements.announce(this.#batch, name, statement)
+    return { statementIndex: 0, apply: () => statements.confirm(pending) }
+  }
+
+  #boundNames(name: string): void {
+    const { statements, portals } = this.#state.names
+    if (name === '' || (!statements.isFull && !portals.isFull)) return
+    throw new SallyportError('SP_LIMIT', 'too many names in one session', {
+      detail: 'The limit is 10,000 prepared statements or portals in one session.',
+    })
+  }
+}
+
+/** Replaces the unit's messages by one that the target refuses, so that its transaction fails as after any error. */
+function poison(unit: Unit, refusal: Refusal): void {
+  const isProbed =
+    unit.classified?.syntaxError === true && (unit.kind === 'query' || unit.kind === 'parse')
+  const isAlone = unit.kind === 'query' || unit.kind === 'function'
+  const hidden = { batch: unit.batch, isHidden: true } as const
+  const { slot } = unit
+  slot.isPoison = true
+  slot.bytes = []
+  slot.awaits = []
+  if (isProbed) {
+    // Parse never executes: the caller gets the server's own error, or our refusal where the server can read the text.
+    slot.bytes.push(
+      encodeParse({ statement: probeStatement, text: unit.text, parameterTypes: [] }),
+      encodeClose({ target: 'statement', name: probeStatement }),
+    )
+    slot.awaits.push({ kind: 'parse', ...hidden }, { kind: 'close', ...hidden })
+  }
+  if (unit.endsUnnamed === true) {
+    slot.bytes.push(encodeClose({ target: 'statement', name: '' }))
+    slot.awaits.push({ kind: 'close', ...hidden })
+  }
+  slot.bytes.push(encodeExecute({ portal: poisonPortal, rowsMax: 0 }))
+  slot.awaits.push({ kind: 'poison', batch: unit.batch, refusal: refusalError(refusal) })
+  if (!isAlone) return
+  slot.bytes.push(encodeSync())
+  slot.awaits.push({ kind: 'sync', batch: unit.batch })
+}
+
+/** Rows can only be masked when their columns are known. Where the caller doesn't ask for them, the gateway does. */
+function needsDescription(unit: Unit, hasMasks: boolean): boolean {
+  return (
+    hasMasks &&
+    unit.kind === 'execute' &&
+    unit.awaits.some((awaited) => awaited.kind === 'bind') &&
+    !unit.awaits.some((awaited) => awaited.kind === 'describe')
+  )
+}
+
+function addDescription(unit: Unit): void {
+  const bindEnd = frameEnd(unit.frames, 0)
+  const bound = unit.awaits[0]
+  const portal = bound?.portal
+  if (portal === undefined) return
+  const name = decodeBind(frameBody(unit.frames, 0)).portal
+  unit.slot.bytes = [
+    unit.frames.subarray(0, bindEnd),
+    encodeDescribe({ target: 'portal', name }),
+    unit.frames.subarray(bindEnd),
+  ]
+  unit.awaits.splice(1, 0, { kind: 'describe', batch: unit.batch, isHidden: true, portal })
+}
+
+/** The Describe and Execute of the same portal that follow a Bind directly: one unit with it. */
+function portalMessages(
+  whole: Buffer,
+  at: number,
+  portal: string,
+): { end: number; describes: boolean; executes: boolean } {
+  let end = frameEnd(whole, at)
+  let describes = false
+  if (isMessage(whole, end, FrontendType.describe)) {
+    const describe = decodeDescribe(frameBody(whole, end))
+    if (describe.target === 'portal' && describe.name === portal) {
+      describes = true
+      end = frameEnd(whole, end)
+    }
+  }
+  if (!isMessage(whole, end, FrontendType.execute)) return { end, describes, executes: false }
+  if (decodeExecute(frameBody(whole, end)).portal !== portal)
+    return { end, describes, executes: false }
+  return { end: frameEnd(whole, end), describes, executes: true }
+}
+
+function isMessage(whole: Buffer, at: number, type: number): boolean {
+  return at < whole.length && frameType(whole, at) === type
+}
+
+/** Where a run of CopyData messages ends. */
+function endOfCopyData(whole: Buffer, at: number): number {
+  let end = at
+  while (isMessage(whole, end, FrontendType.copyData)) end = frameEnd(whole, end)
+  return end
+}

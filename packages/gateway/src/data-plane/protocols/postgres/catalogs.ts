@@ -1,0 +1,81 @@
+import type { ConnectionConfig } from '../../../boundary/snapshot.ts'
+import { readCatalog, type Catalog } from './catalog.ts'
+
+/** Objects made by others are seen after this at the latest. */
+const catalogAgeMsMax = 60_000
+
+/** The worker's catalogs, one for each connection and database. */
+export class Catalogs {
+  readonly #held = new Map<string, HeldCatalog>()
+  readonly #now: () => number
+  #generation = 0
+
+  constructor(now: () => number) {
+    this.#now = now
+  }
+
+  of(config: ConnectionConfig, database: string): HeldCatalog {
+    const key = JSON.stringify([config.name, config.target, config.login.user, database])
+    let held = this.#held.get(key)
+    if (held === undefined) {
+      held = new HeldCatalog(this.#now, async () => {
+        this.#generation += 1
+        return await readCatalog(config, database, this.#generation)
+      })
+      this.#held.set(key, held)
+    }
+    return held
+  }
+}
+
+/** One catalog: read when first asked for, and again when it is stale. */
+export class HeldCatalog {
+  readonly #now: () => number
+  readonly #read: () => Promise<Catalog>
+  #current: Catalog | undefined
+  #readAtMs = 0
+  #isStale = true
+  #reading: Promise<Catalog> | undefined
+
+  constructor(now: () => number, read: () => Promise<Catalog>) {
+    this.#now = now
+    this.#read = read
+  }
+
+  /** The catalog, when it can be used as it is. Old age is mended in the background. */
+  get fresh(): Catalog | undefined {
+    if (this.#isStale) return undefined
+    if (this.#now() - this.#readAtMs > catalogAgeMsMax) this.load().catch(() => undefined)
+    return this.#current
+  }
+
+  get current(): Catalog | undefined {
+    return this.#current
+  }
+
+  /** Some session has changed objects: the next statement waits for a new look. */
+  markStale(): void {
+    this.#isStale = true
+  }
+
+  async load(): Promise<Catalog> {
+    this.#reading ??= this.#readNow()
+    return await this.#reading
+  }
+
+  async #readNow(): Promise<Catalog> {
+    // Cleared first: a change that happens while the catalog is being read asks for another look.
+    this.#isStale = false
+    try {
+      const catalog = await this.#read()
+      this.#current = catalog
+      this.#readAtMs = this.#now()
+      return catalog
+    } catch (error) {
+      this.#isStale = true
+      throw error
+    } finally {
+      this.#reading = undefined
+    }
+  }
+}

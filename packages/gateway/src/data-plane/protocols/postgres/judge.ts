@@ -1,0 +1,162 @@
+import {
+  makeId,
+  type Command,
+  type CommandId,
+  type Effects,
+  type Refusal,
+  type Verdict,
+} from '@sallyport/core'
+import type { StoredEntry } from '../../journal/stored-entry.ts'
+import type { SessionJournal } from '../../journal/session-journal.ts'
+import type { Decider } from '../../pipeline/decide.ts'
+import { pooledRandom } from '../../random-pool.ts'
+import type { Unit } from './caller-reader.ts'
+import type { HeldCatalog } from './catalogs.ts'
+import type { SqlClassifier } from './classify/classify-sql.ts'
+import { mergeEffects } from './classify/merge-effects.ts'
+import { opaqueClassified } from './classify/resolve-draft.ts'
+import {
+  emptyCatalog,
+  type CatalogView,
+  type Classified,
+  type StatementInfo,
+} from './classify/classified.ts'
+import type { Names } from './names.ts'
+import type { Rewriter } from './rewrite.ts'
+
+export interface JudgeDeps {
+  readonly classifier: SqlClassifier
+  readonly catalog: HeldCatalog
+  readonly decider: Decider
+  readonly journal: SessionJournal
+  readonly names: Names
+  readonly rewriter: Rewriter
+  readonly trustedFunctions: ReadonlySet<string>
+  transactionStatus(): 'I' | 'T' | 'E'
+}
+
+/** The stages of the pipeline that a PostgreSQL session fills in: what is asked, may it run, and is it on record. */
+export class Judge {
+  readonly #deps: JudgeDeps
+  /** Once a session has touched its search path, an unqualified name stands for all that bear it. */
+  #isPathKnown = true
+
+  constructor(deps: JudgeDeps, isPathKnown: boolean) {
+    this.#deps = deps
+    this.#isPathKnown = isPathKnown
+  }
+
+  /** The catalog as this session sees it now. */
+  view(): CatalogView {
+    return (
+      this.#deps.catalog.current?.view(this.#isPathKnown, this.#deps.trustedFunctions) ??
+      emptyCatalog
+    )
+  }
+
+  classify(unit: Unit): Command {
+    const classified = this.#classified(unit)
+    unit.classified = classified
+    if (classified.statements.some((statement) => statement.changesSearchPath)) {
+      this.#isPathKnown = false
+    }
+    return {
+      id: makeId<CommandId>('c', pooledRandom),
+      effects: classified.effects,
+      text: unit.text,
+      bytes: unit.frames.length,
+      inTransaction: this.#deps.transactionStatus() !== 'I',
+    }
+  }
+
+  decide(command: Command): Verdict {
+    return this.#deps.decider.decide(command)
+  }
+
+  async recordVerdict(unit: Unit, command: Command, verdict: Verdict): Promise<StoredEntry> {
+    const { effects } = command
+    // A Parse never executes, and a refused command never leaves: neither has to wait for the disk.
+    const isRead = effects.class === 'read' || unit.kind === 'parse' || verdict.effect === 'block'
+    const entry = await this.#deps.journal.command(
+      {
+        id: command.id,
+        decision: verdict.id,
+        effect: verdict.effect,
+        rules: verdict.rules,
+        class: effects.class,
+        verb: effects.verb,
+        objects: effects.objects,
+        text: Buffer.from(command.text),
+        parameters: unit.parameters,
+        formats: unit.formats,
+        policyVersion: verdict.policyVersion,
+        unit: unit.kind,
+      },
+      isRead ? 'read' : 'write',
+    )
+    if (unit.classified !== undefined) this.#deps.rewriter.source(entry, unit.classified)
+    return entry
+  }
+
+  /** People can't be asked yet, so the answer is a refusal that says so. */
+  async hold(
+    _command: Command,
+    _entry: StoredEntry,
+    verdict: Extract<Verdict, { effect: 'approve' }>,
+  ): Promise<Refusal> {
+    return await Promise.resolve(verdict.reason)
+  }
+
+  #classified(unit: Unit): Classified {
+    if (unit.kind === 'function') return this.#functionCall(unit.oid ?? 0)
+    const prepared = unit.statement?.prepared
+    if (prepared !== undefined) return prepared
+    const classified = this.#deps.classifier.classify(unit.text, this.view())
+    return this.#withNames(classified, unit.batch)
+  }
+
+  /** A function call names a function by its oid: it is judged as a SELECT that calls it. */
+  #functionCall(oid: number): Classified {
+    const name = this.#deps.catalog.current?.functionName(oid)
+    if (name === undefined) return opaqueClassified(['unknown-function'], false)
+    const quoted = name.map((part) => `"${part.replaceAll('"', '""')}"`).join('.')
+    return this.#deps.classifier.classify(`SELECT ${quoted}()`, this.view())
+  }
+
+  /** EXECUTE does what was prepared, FETCH reads what was declared. A name that was not seen may stand for anything. */
+  #withNames(classified: Classified, batch: number): Classified {
+    if (!classified.statements.some((info) => info.kind === 'execute' || info.kind === 'fetch')) {
+      return classified
+    }
+    const inText = new Map<string, Classified>()
+    const effects: Effects[] = []
+    for (const info of classified.statements) {
+      if (info.prepared !== undefined && info.name !== undefined) {
+        inText.set(`${info.kind} ${info.name}`, info.prepared)
+      }
+      effects.push(this.#effectsOf(info, inText, batch))
+    }
+    return { ...classified, effects: mergeEffects(effects) }
+  }
+
+  #effectsOf(info: StatementInfo, inText: Map<string, Classified>, batch: number): Effects {
+    if (info.kind !== 'execute' && info.kind !== 'fetch') return info.effects
+    const isExecute = info.kind === 'execute'
+    const name = info.name ?? ''
+    const own = inText.get(`${isExecute ? 'prepare' : 'declare'} ${name}`)
+    const meaning = own ?? this.#meaning(isExecute, name, batch)
+    if (meaning === undefined) {
+      return opaqueClassified([isExecute ? 'unknown-statement' : 'unknown-cursor'], false).effects
+    }
+    const more = info.argumentEffects
+    return more === undefined ? meaning.effects : mergeEffects([meaning.effects, more])
+  }
+
+  #meaning(isExecute: boolean, name: string, batch: number): Classified | undefined {
+    const { statements, portals } = this.#deps.names
+    const found = isExecute ? statements.lookUp(batch, name) : portals.lookUp(batch, name)
+    if (found === undefined || found === 'wait') return undefined
+    const statement = 'statement' in found ? found.statement : found
+    return statement.prepared ?? this.#deps.classifier.classify(statement.text, this.view())
+  }
+}

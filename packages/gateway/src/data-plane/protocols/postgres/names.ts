@@ -1,0 +1,37 @@
+import type { ColumnDescription } from '@sallyport/wire'
+import type { Classified } from './classify/classified.ts'
+import { NameTable } from './name-table.ts'
+
+/** A prepared statement of the session, by Parse or by PREPARE. */
+export interface Statement {
+  readonly text: string
+  /** What EXECUTE of it does where it was prepared in SQL; a Parse is classified by its text. */
+  readonly prepared?: Classified
+  /** Its result columns, once the target has described them. */
+  columns?: readonly ColumnDescription[]
+}
+
+/** A portal of the session, by Bind or by DECLARE. */
+export interface Portal {
+  readonly statement: Statement
+  readonly resultFormats: readonly number[]
+  /** A cursor WITH HOLD may outlive its transaction. */
+  readonly isHeld: boolean
+  columns?: readonly ColumnDescription[]
+}
+
+/** One name space each: SQL's PREPARE shares it with Parse, cursors with portals. */
+export class Names {
+  readonly statements: NameTable<Statement>
+  readonly portals: NameTable<Portal>
+
+  constructor(limits: { preparedStatementsMax: number; portalsMax: number }) {
+    this.statements = new NameTable(limits.preparedStatementsMax)
+    this.portals = new NameTable(limits.portalsMax)
+  }
+
+  settle(batch: number): void {
+    this.statements.settle(batch)
+    this.portals.settle(batch)
+  }
+}

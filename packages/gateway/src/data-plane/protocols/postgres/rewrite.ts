@@ -1,0 +1,209 @@
+import type { MaskKey } from '@sallyport/core'
+import { SallyportError } from '@sallyport/core'
+import {
+  CopyRowSplitter,
+  encodeCopyData,
+  encodeCopyRow,
+  formatAt,
+  type ColumnDescription,
+  type CopyOptions,
+} from '@sallyport/wire'
+import { MaskSink } from '../../masking/mask-sink.ts'
+import { planColumns, type ResultField } from '../../masking/column-plan.ts'
+import { createRowMasker, MaskError, type RowMasker } from '../../masking/row-masker.ts'
+import type { Answer } from '../../pipeline/answer.ts'
+import type { Catalog } from './catalog.ts'
+import type { Classified, CopyInfo } from './classify/classified.ts'
+
+/** Masks one result: rows or COPY data. Same shape, fewer secrets. */
+export interface AnswerMasker {
+  /** The rewritten message, or undefined where it may pass as it came. */
+  row(frames: Buffer, at: number, end: number): Buffer | undefined
+  /** CopyData messages for the rows that `data` completes; empty where it completes none. */
+  copyData(data: Buffer): Buffer
+  copyEnd(): Buffer | undefined
+  takeCounts(): { rule: string; values: number }[]
+}
+
+/** What the masks of an answer depend on beside its columns. */
+export interface AnswerSource {
+  readonly classified: Classified | undefined
+}
+
+/** Plans the masks of each result of a session. */
+export class Rewriter {
+  readonly #catalog: () => Catalog | undefined
+  readonly #key: MaskKey
+  readonly #sources = new WeakMap<Answer['entry'], Classified>()
+
+  constructor(catalog: () => Catalog | undefined, key: MaskKey) {
+    this.#catalog = catalog
+    this.#key = key
+  }
+
+  /** Says what the answer is the answer to. */
+  source(entry: Answer['entry'], classified: Classified): void {
+    this.#sources.set(entry, classified)
+  }
+
+  /** A masker for rows of these columns; undefined where none of them is masked. */
+  rows(
+    answer: Answer,
+    columns: readonly ColumnDescription[],
+    resultFormats?: readonly number[],
+  ): AnswerMasker | undefined {
+    const fields = columns.map((column, index): ResultField => {
+      const format = resultFormats === undefined ? column.format : formatAt(resultFormats, index)
+      return {
+        name: column.name,
+        tableOid: column.tableOid,
+        attribute: column.columnNumber,
+        typeOid: column.typeOid,
+        typmod: column.typeModifier,
+        format: format === 1 ? 1 : 0,
+      }
+    })
+    const masker = this.#masker(answer, fields)
+    return masker === undefined ? undefined : new RowAnswerMasker(masker)
+  }
+
+  /** A masker for COPY data. Columns of a table are known by name; those of a query are not, and so are masked. */
+  copy(
+    answer: Answer,
+    classified: Classified | undefined,
+    index: number,
+    columns: number,
+  ): AnswerMasker | undefined {
+    const source = classified ?? this.#sources.get(answer.entry)
+    const info = source?.statements[index]?.copy
+    if (info === undefined)
+      throw new SallyportError('SP_MASK_IMPOSSIBLE', 'COPY of an unknown form')
+    const masker = this.#masker(answer, this.#copyFields(info, columns))
+    return masker === undefined ? undefined : new CopyAnswerMasker(masker, copyOptions(info))
+  }
+
+  #masker(answer: Answer, fields: readonly ResultField[]): RowMasker | undefined {
+    const catalog = this.#catalog()
+    const classified = this.#sources.get(answer.entry)
+    const effects = classified?.effects
+    const reads =
+      effects?.sql === undefined ? undefined : [...effects.sql.reads, ...effects.sql.writes]
+    const touchesMasked =
+      catalog === undefined ||
+      reads === undefined ||
+      effects?.class === 'unknown' ||
+      catalog.touchesMasked(reads, answer.masks)
+    const only = classified?.statements.length === 1 ? classified.statements[0] : undefined
+    const plan = planColumns({
+      fields,
+      masks: answer.masks,
+      origins: catalog ?? { column: () => undefined, readsMasked: () => true },
+      touchesMasked,
+      clean: (index) => only?.cleanColumns[index] === 'clean',
+    })
+    if ('blocked' in plan) throw new MaskError('a column of unknown origin', plan.blocked)
+    if (plan.every((column) => column.kind === 'pass')) return undefined
+    return createRowMasker(plan, this.#key)
+  }
+
+  #copyFields(info: CopyInfo, columns: number): ResultField[] {
+    const format = info.format === 'binary' ? 1 : 0
+    const unknown = { name: '', tableOid: 0, attribute: 0, typeOid: 0, typmod: -1, format } as const
+    const found = info.relation === undefined ? [] : (this.#catalog()?.named(info.relation) ?? [])
+    const relation = found.length === 1 ? found[0] : undefined
+    if (relation === undefined) return Array.from({ length: columns }, () => unknown)
+    const all = [...relation.columns].toSorted(([a], [b]) => a - b)
+    const named =
+      info.columns === undefined || info.columns.length === 0
+        ? all
+        : info.columns.flatMap((name) => all.filter(([, column]) => column.name === name))
+    if (named.length !== columns) return Array.from({ length: columns }, () => unknown)
+    return named.map(([attribute, column]) => ({
+      name: column.name,
+      tableOid: relation.oid,
+      attribute,
+      typeOid: column.typeOid,
+      typmod: column.typmod,
+      format,
+    }))
+  }
+}
+
+class RowAnswerMasker implements AnswerMasker {
+  readonly #masker: RowMasker
+  readonly #sink = new MaskSink()
+
+  constructor(masker: RowMasker) {
+    this.#masker = masker
+  }
+
+  row(frames: Buffer, at: number, end: number): Buffer | undefined {
+    return this.#masker.maskDataRow(frames, at, end, this.#sink) ? this.#sink.take() : undefined
+  }
+
+  copyData(): Buffer {
+    throw new SallyportError('SP_PROTOCOL', 'COPY data among rows')
+  }
+
+  copyEnd(): undefined {
+    return undefined
+  }
+
+  takeCounts(): { rule: string; values: number }[] {
+    return countsOf(this.#masker)
+  }
+}
+
+class CopyAnswerMasker implements AnswerMasker {
+  readonly #masker: RowMasker
+  readonly #options: CopyOptions
+  readonly #splitter: CopyRowSplitter
+
+  constructor(masker: RowMasker, options: CopyOptions) {
+    this.#masker = masker
+    this.#options = options
+    this.#splitter = new CopyRowSplitter(options)
+  }
+
+  row(): Buffer | undefined {
+    throw new SallyportError('SP_PROTOCOL', 'a row inside COPY')
+  }
+
+  copyData(data: Buffer): Buffer {
+    const parts: Buffer[] = []
+    for (const row of this.#splitter.push(data)) {
+      if (row.kind !== 'row') {
+        parts.push(encodeCopyData(row.raw))
+        continue
+      }
+      const masked = this.#masker.maskCopyFields(row.fields)
+      const bytes = masked.changed ? encodeCopyRow([...masked.fields], this.#options) : row.raw
+      parts.push(encodeCopyData(bytes))
+    }
+    return Buffer.concat(parts)
+  }
+
+  copyEnd(): undefined {
+    return undefined
+  }
+
+  takeCounts(): { rule: string; values: number }[] {
+    return countsOf(this.#masker)
+  }
+}
+
+function countsOf(masker: RowMasker): { rule: string; values: number }[] {
+  return [...masker.byRule].map(([rule, values]) => ({ rule, values }))
+}
+
+function copyOptions(info: CopyInfo): CopyOptions {
+  const { delimiter, null: nullText, quote, escape, header } = info.options
+  return {
+    format: info.format,
+    ...(delimiter === undefined ? {} : { delimiter }),
+    ...(nullText === undefined ? {} : { nullText }),
+    ...(quote === undefined ? {} : { quote }),
+    ...(escape === undefined ? {} : { escape }),
+    ...(header === undefined ? {} : { header }),
+  }
+}

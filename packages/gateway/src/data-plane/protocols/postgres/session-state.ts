@@ -1,0 +1,71 @@
+import type { Socket } from 'node:net'
+import type { SessionJournal } from '../../journal/session-journal.ts'
+import type { Awaited } from './awaited.ts'
+import type { Names } from './names.ts'
+import type { Outlet } from './outlet.ts'
+
+/** What both directions of one session share. `session.ts` makes it; each field has one writer, named here. */
+export interface SessionState {
+  readonly journal: SessionJournal
+  readonly names: Names
+  /** Replies that the target owes. The caller's reader pushes, the target's reader takes. */
+  readonly fifo: Fifo
+  readonly toTarget: Outlet
+  readonly toCaller: Outlet
+  readonly target: Socket
+  readonly caller: Socket
+  /** The COPY that the target reads from the caller; set by the target's reader, ended by the caller's. */
+  copyIn: { readonly seq: number } | undefined
+  /** As the last ReadyForQuery said. */
+  transactionStatus: 'I' | 'T' | 'E'
+  readonly isClosed: boolean
+  /** True when `text` can be classified at once: its parse is not too large, and the catalog is fresh. Else work begins. */
+  isReadyFor(text: string): boolean
+  /** Resolves when the target has answered something, or what `isReadyFor` waited for is there, or the session ended. */
+  progress(): Promise<void>
+  /** Resolves when the target's socket takes more, or the session ended. */
+  targetDrained(): Promise<void>
+  end(reason: string): void
+}
+
+/** First in, first out, without moving the rest. */
+export class Fifo {
+  #items: Awaited[] = []
+  #head = 0
+
+  get isEmpty(): boolean {
+    return this.#head === this.#items.length
+  }
+
+  get length(): number {
+    return this.#items.length - this.#head
+  }
+
+  get front(): Awaited | undefined {
+    return this.#items[this.#head]
+  }
+
+  push(awaited: Awaited): void {
+    this.#items.push(awaited)
+  }
+
+  shift(): Awaited | undefined {
+    const item = this.#items[this.#head]
+    if (item === undefined) return undefined
+    this.#head += 1
+    if (this.#head === this.#items.length) {
+      this.#items = []
+      this.#head = 0
+    } else if (this.#head > 1024) {
+      this.#items = this.#items.slice(this.#head)
+      this.#head = 0
+    }
+    return item
+  }
+
+  /** Takes out the Syncs before the next other item after the front: a target that copies in ignores them. */
+  dropSyncsAfterFront(): void {
+    const at = this.#head + 1
+    while (this.#items[at]?.kind === 'sync') this.#items.splice(at, 1)
+  }
+}

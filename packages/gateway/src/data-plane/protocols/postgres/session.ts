@@ -1,0 +1,277 @@
+import type { Socket } from 'node:net'
+import type { Logger } from 'pino'
+import { ERRORS, SallyportError, type SessionId } from '@sallyport/core'
+import {
+  FrameSplitter,
+  LONG_BACKEND_TYPES,
+  LONG_FRONTEND_TYPES,
+  WireError,
+  encodeTerminate,
+} from '@sallyport/wire'
+import type { SessionClosed } from '../../../boundary/messages.ts'
+import type { SessionJournal } from '../../journal/session-journal.ts'
+import { CallerReader } from './caller-reader.ts'
+import { Judge, type JudgeDeps } from './judge.ts'
+import { Names } from './names.ts'
+import { Outlet } from './outlet.ts'
+import { fatalError, fatalErrorOf } from './refuse.ts'
+import { Fifo, type SessionState } from './session-state.ts'
+import { TargetReader, type TargetReaderDeps } from './target-reader.ts'
+import { needsWorker } from './classify/text-limits.ts'
+
+/** One turn of one session handles at most this much, so that a bulk stream leaves room for its neighbours. */
+const turnBytesMax = 64 * 1024
+
+/** Entries that wait for the disk beyond this pause the session that makes them. */
+const journalBytesMax = 16 * 1024 * 1024
+
+export interface SessionOptions extends Omit<TargetReaderDeps, 'catalogChanged'> {
+  readonly id: SessionId
+  readonly caller: Socket
+  readonly target: Socket
+  /** Bytes that had arrived before the session took over. */
+  readonly callerRest: Buffer
+  readonly targetRest: Buffer
+  readonly journal: SessionJournal
+  readonly judge: Omit<JudgeDeps, 'journal' | 'names' | 'rewriter' | 'transactionStatus'>
+  readonly isPathKnown: boolean
+  readonly limits: {
+    readonly messageBytesMax: number
+    readonly preparedStatementsMax: number
+    readonly portalsMax: number
+  }
+  readonly log: Logger
+  onClosed(closed: SessionClosed): void
+}
+
+/** One recorded conversation: a caller, a target, and what stands between them. Ends as a whole, whatever side ends it. */
+export class PostgresSession implements SessionState {
+  readonly journal: SessionJournal
+  readonly names: Names
+  readonly fifo = new Fifo()
+  readonly toTarget: Outlet
+  readonly toCaller: Outlet
+  readonly target: Socket
+  readonly caller: Socket
+  copyIn: { readonly seq: number } | undefined
+  transactionStatus: 'I' | 'T' | 'E' = 'I'
+  isClosed = false
+
+  readonly #options: SessionOptions
+  readonly #callerReader: CallerReader
+  readonly #targetReader: TargetReader
+  readonly #judge: Judge
+  readonly #callerSplitter: FrameSplitter
+  readonly #targetSplitter: FrameSplitter
+  readonly #waiting: Buffer[] = []
+  readonly #prepared = new Set<string>()
+  #isReading = false
+  #onProgress: (() => void)[] = []
+
+  constructor(options: SessionOptions) {
+    this.#options = options
+    this.journal = options.journal
+    this.caller = options.caller
+    this.target = options.target
+    this.names = new Names(options.limits)
+    this.toTarget = new Outlet(options.target)
+    this.toCaller = new Outlet(options.caller)
+    this.#judge = new Judge(
+      {
+        ...options.judge,
+        journal: options.journal,
+        names: this.names,
+        rewriter: options.rewriter,
+        transactionStatus: () => this.transactionStatus,
+      },
+      options.isPathKnown,
+    )
+    this.#callerReader = new CallerReader(this, this.#judge)
+    this.#targetReader = new TargetReader(this, {
+      ...options,
+      catalogChanged: () => options.judge.catalog.markStale(),
+    })
+    const { messageBytesMax } = options.limits
+    this.#callerSplitter = new FrameSplitter(messageBytesMax, LONG_FRONTEND_TYPES)
+    this.#targetSplitter = new FrameSplitter(
+      Math.max(messageBytesMax, targetMessageBytesMax),
+      LONG_BACKEND_TYPES,
+    )
+  }
+
+  start(): void {
+    const { caller, target } = this
+    caller.on('data', this.#onCallerData)
+    target.on('data', this.#onTargetData)
+    caller.on('drain', () => target.resume())
+    target.on('drain', () => this.#wake())
+    caller.on('error', () => this.end('caller lost'))
+    caller.on('close', () => this.end('caller left'))
+    target.on('error', () => this.#targetLost())
+    target.on('close', () => this.#targetLost())
+    if (this.#options.callerRest.length > 0) this.#onCallerData(this.#options.callerRest)
+    if (this.#options.targetRest.length > 0) this.#onTargetData(this.#options.targetRest)
+    caller.resume()
+    target.resume()
+  }
+
+  isReadyFor(text: string): boolean {
+    const { catalog, classifier } = this.#options.judge
+    if (catalog.fresh === undefined && this.transactionStatus === 'I') {
+      catalog
+        .load()
+        .catch((error: unknown) => this.#fail(error))
+        .finally(() => this.#wake())
+      return false
+    }
+    if (!needsWorker(text) || this.#prepared.has(text)) return true
+    classifier
+      .classifyLarge(text, this.#judge.view())
+      .catch(() => undefined)
+      .finally(() => {
+        // Kept only while this text waits, so that a session doesn't hoard its large statements.
+        this.#prepared.clear()
+        this.#prepared.add(text)
+        this.#wake()
+      })
+    return false
+  }
+
+  async progress(): Promise<void> {
+    if (this.isClosed) return
+    await new Promise<void>((resolve) => {
+      this.#onProgress.push(resolve)
+    })
+  }
+
+  async targetDrained(): Promise<void> {
+    while (!this.isClosed && this.target.writableNeedDrain) await this.progress()
+  }
+
+  end(reason: string): void {
+    if (this.isClosed) return
+    this.isClosed = true
+    this.journal.close(reason)
+    const { commands, blocked, maskedValues } = this.journal.counts()
+    if (!this.target.destroyed) this.target.end(encodeTerminate())
+    if (!this.caller.destroyed) this.caller.end()
+    // A peer that never closes its half must not keep the socket.
+    setTimeout(() => {
+      this.target.destroy()
+      this.caller.destroy()
+    }, closeMsMax).unref()
+    this.#wake()
+    this.#options.onClosed({
+      id: this.#options.id,
+      closedAtMs: Date.now(),
+      reason,
+      commands,
+      blocked,
+      maskedValues,
+    })
+  }
+
+  /** Tells the caller why, and ends. */
+  shutDown(): void {
+    if (this.isClosed) return
+    this.caller.write(fatalError('SP_SHUTTING_DOWN'))
+    this.end('gateway shut down')
+  }
+
+  readonly #onCallerData = (chunk: Buffer): void => {
+    try {
+      const whole = this.#callerSplitter.push(chunk)
+      if (whole.length > 0) this.#waiting.push(whole)
+    } catch (error) {
+      this.#fail(error)
+      return
+    }
+    if (this.#isReading) this.caller.pause()
+    else void this.#readCaller()
+  }
+
+  async #readCaller(): Promise<void> {
+    this.#isReading = true
+    try {
+      for (let whole = this.#waiting.shift(); whole !== undefined; whole = this.#waiting.shift()) {
+        await this.#callerReader.read(whole)
+        if (this.isClosed) return
+      }
+      if (this.#callerSplitter.failure !== undefined) throw this.#callerSplitter.failure
+    } catch (error) {
+      this.#fail(error)
+    } finally {
+      this.#isReading = false
+      if (!this.isClosed) this.caller.resume()
+    }
+  }
+
+  readonly #onTargetData = (chunk: Buffer): void => {
+    if (this.isClosed) return
+    try {
+      const whole = this.#targetSplitter.push(chunk)
+      const isFlowing = whole.length === 0 || this.#targetReader.read(whole)
+      if (!isFlowing) this.target.pause()
+      else if (this.journal.bufferedBytes > journalBytesMax || chunk.length >= turnBytesMax)
+        this.#yield()
+    } catch (error) {
+      this.#fail(error)
+    }
+    this.#wake()
+  }
+
+  /** Lets other sessions have their turn before this target is read again. */
+  #yield(): void {
+    this.target.pause()
+    setImmediate(() => {
+      if (!this.isClosed && !this.caller.writableNeedDrain) this.target.resume()
+    })
+  }
+
+  #targetLost(): void {
+    if (this.isClosed) return
+    this.toCaller.flush()
+    if (!this.caller.destroyed) this.caller.write(fatalError('SP_TARGET_CLOSED'))
+    this.end('target closed')
+  }
+
+  /** A failure ends this session alone; the caller reads what it may know of it. */
+  #fail(error: unknown): void {
+    if (this.isClosed) return
+    const known = asKnown(error)
+    const { level } = ERRORS[known.code]
+    this.#options.log[level]({
+      event: 'session.failed',
+      sessionId: this.#options.id,
+      code: known.code,
+      reason: known.message,
+    })
+    this.toCaller.flush()
+    if (!this.caller.destroyed) this.caller.write(fatalErrorOf(known))
+    this.target.destroy()
+    this.end(known.code)
+  }
+
+  #wake(): void {
+    if (this.#onProgress.length === 0) return
+    const waiting = this.#onProgress
+    this.#onProgress = []
+    for (const resolve of waiting) resolve()
+  }
+}
+
+/** A row may be larger than what a caller may send: PostgreSQL's own limit on a value is 1 GiB. */
+const targetMessageBytesMax = 1024 * 1024 * 1024
+
+const closeMsMax = 2_000
+
+function asKnown(error: unknown): SallyportError {
+  if (error instanceof SallyportError) return error
+  if (error instanceof WireError) {
+    return error.kind === 'too-large'
+      ? new SallyportError('SP_MESSAGE_TOO_LARGE', error.message, { detail: error.message })
+      : new SallyportError('SP_PROTOCOL', error.message)
+  }
+  const cause = error instanceof Error ? error : new Error(String(error))
+  return new SallyportError('SP_INTERNAL', cause.stack ?? cause.message, { cause })
+}

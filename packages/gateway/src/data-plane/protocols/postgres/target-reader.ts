@@ -1,0 +1,365 @@
+import { SallyportError } from '@sallyport/core'
+import {
+  BackendType,
+  decodeCommandComplete,
+  decodeCopyResponse,
+  decodeErrorResponse,
+  decodeParameterStatus,
+  decodeRowDescription,
+  frameBody,
+  frameEnd,
+  frameType,
+} from '@sallyport/wire'
+import type { Answer } from '../../pipeline/answer.ts'
+import type { Awaited } from './awaited.ts'
+import { joinNeighbours } from './outlet.ts'
+import type { AnswerMasker, Rewriter } from './rewrite.ts'
+import { notice } from './refuse.ts'
+import type { SessionState } from './session-state.ts'
+
+export interface TargetReaderDeps {
+  readonly rewriter: Rewriter
+  readonly recordsAnswers: boolean
+  /** The caller reads notices: an interactive client, or an agent. */
+  readonly tellsMasks: boolean
+  /** A statement that changes the catalog is complete. */
+  catalogChanged(): void
+}
+
+/** Settings on which our reading of statements depends; another value would make the target read other statements than we judged. */
+const pinnedSettings: ReadonlyMap<string, string> = new Map([
+  ['client_encoding', 'UTF8'],
+  ['standard_conforming_strings', 'on'],
+])
+
+/** Reads the target's messages, matches them with what is owed, masks and records what the caller gets. */
+export class TargetReader {
+  readonly #state: SessionState
+  readonly #deps: TargetReaderDeps
+  #recorded: { answer: Answer; bytes: Buffer } | undefined
+  /** Masks of the rows under way; `undefined` passes rows as they are. */
+  #masker: AnswerMasker | undefined
+  /** Rows may only pass while this holds, or a masker stands: it is set by the message that describes them. */
+  #rowsMayPass = false
+
+  constructor(state: SessionState, deps: TargetReaderDeps) {
+    this.#state = state
+    this.#deps = deps
+  }
+
+  /** Handles whole messages. Returns false when the caller's socket asks to wait. */
+  read(whole: Buffer): boolean {
+    let at = 0
+    while (at < whole.length) {
+      const end = frameEnd(whole, at)
+      this.#message(whole, at, end)
+      at = end
+    }
+    this.#flushRecorded()
+    return this.#state.toCaller.flush()
+  }
+
+  #message(whole: Buffer, at: number, end: number): void {
+    const front = this.#state.fifo.front
+    switch (frameType(whole, at)) {
+      case BackendType.dataRow:
+        return this.#dataRow(whole, at, end, front)
+      case BackendType.commandComplete:
+        return this.#commandComplete(whole, at, end, front)
+      case BackendType.readyForQuery:
+        return this.#readyForQuery(whole, at, end, front)
+      case BackendType.parseComplete:
+      case BackendType.bindComplete:
+      case BackendType.closeComplete:
+      case BackendType.noData:
+        return this.#plainReply(whole, at, end, front)
+      case BackendType.rowDescription:
+        return this.#rowDescription(whole, at, end, front)
+      case BackendType.parameterDescription:
+        return this.#pass(whole, at, end, front)
+      case BackendType.emptyQueryResponse:
+      case BackendType.portalSuspended:
+      case BackendType.functionCallResponse:
+        return this.#otherEnd(whole, at, end, front)
+      case BackendType.copyInResponse:
+        return this.#copyIn(whole, at, end, front)
+      case BackendType.copyOutResponse:
+        return this.#copyOut(whole, at, end, front)
+      case BackendType.copyData:
+        return this.#copyData(whole, at, end, front)
+      case BackendType.copyDone:
+        return this.#copyDone(whole, at, end, front)
+      case BackendType.errorResponse:
+        return this.#error(whole, at, end, front)
+      case BackendType.parameterStatus:
+        this.#checkSetting(frameBody(whole, at))
+        return this.#emit(whole.subarray(at, end), undefined)
+      case BackendType.noticeResponse:
+      case BackendType.notificationResponse:
+        return this.#emit(whole.subarray(at, end), undefined)
+      default:
+        throw new SallyportError(
+          'SP_PROTOCOL',
+          `message type ${frameType(whole, at)} from the target`,
+        )
+    }
+  }
+
+  #dataRow(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
+    const answer = front?.answer
+    if (answer === undefined) throw unexpected('DataRow', front)
+    answer.rows += 1
+    this.#ensureRowsMayPass(front, answer)
+    const masker = this.#masker
+    if (masker === undefined) return this.#emit(whole.subarray(at, end), answer)
+    const masked = masker.row(whole, at, end)
+    this.#emit(masked ?? whole.subarray(at, end), answer)
+  }
+
+  /** Rows without a description of their own belong to a portal or a cursor; without any they don't pass where masks apply. */
+  #ensureRowsMayPass(front: Awaited | undefined, answer: Answer): void {
+    if (this.#masker !== undefined || this.#rowsMayPass) return
+    if (answer.masks.length > 0) {
+      const columns = front?.portal?.columns
+      if (columns === undefined) {
+        throw new SallyportError('SP_MASK_IMPOSSIBLE', 'rows without a description')
+      }
+      this.#masker = this.#deps.rewriter.rows(answer, columns, front?.portal?.resultFormats)
+    }
+    this.#rowsMayPass = true
+  }
+
+  #rowDescription(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
+    if (front === undefined) throw unexpected('RowDescription', front)
+    this.#endRows()
+    const { columns } = decodeRowDescription(frameBody(whole, at))
+    if (front.kind === 'describe') {
+      if (front.portal !== undefined) {
+        front.portal.columns = columns
+      } else if (front.statement !== undefined) front.statement.columns = columns
+      return this.#plainReply(whole, at, end, front)
+    }
+    if (front.answer === undefined) throw unexpected('RowDescription', front)
+    this.#emit(whole.subarray(at, end), front.answer)
+    if (front.answer.masks.length > 0)
+      this.#masker = this.#deps.rewriter.rows(front.answer, columns)
+    this.#rowsMayPass = true
+  }
+
+  /** Replies without content: they confirm names, and are swallowed where the gateway itself had asked. */
+  #plainReply(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
+    if (front === undefined) throw unexpected('a reply', front)
+    this.#state.fifo.shift()
+    for (const change of front.changes ?? []) change.apply()
+    if (front.isHidden !== true) this.#emit(whole.subarray(at, end), front.answer)
+  }
+
+  #commandComplete(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
+    const answer = front?.answer
+    if (front === undefined || answer === undefined) throw unexpected('CommandComplete', front)
+    this.#tellMasks(answer)
+    this.#emit(whole.subarray(at, end), answer)
+    const { tag } = decodeCommandComplete(frameBody(whole, at))
+    this.#state.copyIn = undefined
+    this.#endRows()
+    this.#statementDone(front)
+    if (isDdl(tag)) this.#deps.catalogChanged()
+    this.#answerEnds(answer, 'complete', tag)
+    if (front.kind === 'execute') this.#state.fifo.shift()
+  }
+
+  #statementDone(front: Awaited): void {
+    const index = front.completed ?? 0
+    for (const change of front.changes ?? []) if (change.statementIndex === index) change.apply()
+    front.completed = index + 1
+  }
+
+  #otherEnd(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
+    const answer = front?.answer
+    if (front === undefined || answer === undefined) throw unexpected('an end', front)
+    const isSuspended = frameType(whole, at) === BackendType.portalSuspended
+    if (frameType(whole, at) === BackendType.functionCallResponse && answer.masks.length > 0) {
+      throw new SallyportError('SP_MASK_IMPOSSIBLE', 'the result of a function call under masks')
+    }
+    this.#tellMasks(answer)
+    this.#emit(whole.subarray(at, end), answer)
+    this.#endRows()
+    this.#statementDone(front)
+    this.#answerEnds(answer, isSuspended ? 'suspended' : 'complete', '')
+    if (front.kind === 'execute') this.#state.fifo.shift()
+  }
+
+  #copyIn(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
+    const answer = front?.answer
+    if (front === undefined || answer === undefined) throw unexpected('CopyInResponse', front)
+    if (front.kind === 'execute') this.#state.fifo.dropSyncsAfterFront()
+    this.#state.copyIn = { seq: answer.entry.seq }
+    this.#emit(whole.subarray(at, end), answer)
+  }
+
+  #copyOut(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
+    const answer = front?.answer
+    if (front === undefined || answer === undefined) throw unexpected('CopyOutResponse', front)
+    const response = decodeCopyResponse('CopyOutResponse', frameBody(whole, at))
+    this.#endRows()
+    if (answer.masks.length > 0) {
+      const classified = front.classified ?? front.portal?.statement.prepared
+      const index = front.completed ?? 0
+      this.#masker = this.#deps.rewriter.copy(
+        answer,
+        classified,
+        index,
+        response.columnFormats.length,
+      )
+    }
+    this.#rowsMayPass = true
+    this.#emit(whole.subarray(at, end), answer)
+  }
+
+  #copyData(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
+    const answer = front?.answer
+    if (answer === undefined || !this.#rowsMayPass) throw unexpected('CopyData', front)
+    const masked = this.#masker?.copyData(frameBody(whole, at))
+    this.#emit(masked ?? whole.subarray(at, end), answer)
+  }
+
+  #copyDone(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
+    if (front?.answer === undefined) throw unexpected('CopyDone', front)
+    const rest = this.#masker?.copyEnd()
+    if (rest !== undefined) this.#emit(rest, front.answer)
+    this.#emit(whole.subarray(at, end), front.answer)
+  }
+
+  #error(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
+    const { fifo } = this.#state
+    this.#state.copyIn = undefined
+    if (front === undefined) return this.#emit(whole.subarray(at, end), undefined)
+    const isOurs = front.kind === 'poison'
+    const bytes = isOurs && front.refusal !== undefined ? front.refusal : whole.subarray(at, end)
+    this.#emit(bytes, front.answer)
+    this.#endRows()
+    if (front.answer !== undefined && !isOurs) {
+      const sqlState = decodeErrorResponse(frameBody(whole, at)).fields.get('C') ?? ''
+      this.#answerEnds(front.answer, 'error', '', sqlState)
+    }
+    if (front.kind === 'query' || front.kind === 'function') return
+    // The target now skips to Sync (protocol section 54.2.3): what was sent before it has not run.
+    fifo.shift()
+    let lastAnswer = front.answer
+    for (let next = fifo.front; next !== undefined && next.kind !== 'sync'; next = fifo.front) {
+      fifo.shift()
+      if (next.answer === undefined || next.answer === lastAnswer) continue
+      lastAnswer = next.answer
+      this.#answerEnds(next.answer, 'skipped', '')
+    }
+  }
+
+  #readyForQuery(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
+    if (front === undefined || !['sync', 'query', 'function'].includes(front.kind)) {
+      throw unexpected('ReadyForQuery', front)
+    }
+    this.#state.fifo.shift()
+    const status = String.fromCharCode(whole[at + 5] ?? 0)
+    if (status !== 'I' && status !== 'T' && status !== 'E') {
+      throw new SallyportError('SP_PROTOCOL', 'a transaction status that does not exist')
+    }
+    this.#state.transactionStatus = status
+    this.#state.copyIn = undefined
+    this.#state.names.settle(front.batch)
+    if (status === 'I') this.#state.names.portals.forget((portal) => !portal.isHeld)
+    this.#emit(whole.subarray(at, end), undefined)
+  }
+
+  #pass(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
+    if (front === undefined) throw unexpected('a description', front)
+    if (front.isHidden !== true) this.#emit(whole.subarray(at, end), front.answer)
+  }
+
+  #answerEnds(
+    answer: Answer,
+    status: 'complete' | 'error' | 'suspended' | 'skipped',
+    tag: string,
+    sqlState?: string,
+  ): void {
+    this.#flushRecorded()
+    const { seq } = answer.entry
+    const { rows, bytes } = answer
+    answer.rows = 0
+    answer.bytes = 0
+    this.#state.journal.note({
+      kind: 'response.end',
+      seq,
+      status,
+      tag,
+      rows,
+      bytes,
+      ...(sqlState === undefined ? {} : { sqlState }),
+    })
+  }
+
+  /** Records which rules masked how much, and tells a person or agent. */
+  #tellMasks(answer: Answer): void {
+    if (this.#masker === undefined) return
+    for (const { rule, values } of this.#masker.takeCounts()) {
+      this.#flushRecorded()
+      this.#state.journal.note({ kind: 'masked', seq: answer.entry.seq, rule, values })
+      if (!this.#deps.tellsMasks) continue
+      const short = rule.slice(rule.lastIndexOf('/') + 1)
+      this.#emit(
+        notice(`${values} ${values === 1 ? 'value' : 'values'} masked (rule ${short})`),
+        answer,
+      )
+    }
+  }
+
+  #endRows(): void {
+    this.#masker = undefined
+    this.#rowsMayPass = false
+  }
+
+  #emit(bytes: Buffer, answer: Answer | undefined): void {
+    this.#state.toCaller.add(bytes)
+    if (answer === undefined) return
+    answer.bytes += bytes.length
+    if (!this.#deps.recordsAnswers) return
+    if (this.#recorded?.answer === answer) {
+      const joined = joinNeighbours(this.#recorded.bytes, bytes)
+      if (joined !== undefined) {
+        this.#recorded.bytes = joined
+        return
+      }
+    }
+    this.#flushRecorded()
+    this.#recorded = { answer, bytes }
+  }
+
+  #flushRecorded(): void {
+    if (this.#recorded === undefined) return
+    const { answer, bytes } = this.#recorded
+    this.#recorded = undefined
+    this.#state.journal.note({ kind: 'response.data', seq: answer.entry.seq, bytes })
+  }
+
+  /** A pinned setting that moved means that statements would be read differently there: the session ends before that matters. */
+  #checkSetting(body: Buffer): void {
+    const { name, value } = decodeParameterStatus(body)
+    const pinned = pinnedSettings.get(name)
+    if (pinned !== undefined && pinned !== value) {
+      throw new SallyportError('SP_PROTOCOL', `the target reports ${name} = ${value}`, {
+        detail: `The setting ${name} must stay ${pinned}.`,
+      })
+    }
+  }
+}
+
+/** Tags of statements that change what names mean. A false alarm costs a look into the catalog. */
+function isDdl(tag: string): boolean {
+  return /^(?:CREATE|ALTER|DROP|SELECT INTO|REFRESH|DO|CALL|IMPORT)/.test(tag)
+}
+
+function unexpected(what: string, front: Awaited | undefined): SallyportError {
+  return new SallyportError(
+    'SP_PROTOCOL',
+    `${what} from the target while ${front?.kind ?? 'nothing'} was owed`,
+  )
+}

@@ -1,0 +1,169 @@
+import { createServer, type Server } from 'node:net'
+import { pino, type Logger } from 'pino'
+import { SallyportError } from '@sallyport/core'
+import type { FromWorker, ProbeResult, ToWorker, WorkerConfig } from '../boundary/messages.ts'
+import type { ConnectionConfig, Snapshot } from '../boundary/snapshot.ts'
+import { Journal } from './journal/journal.ts'
+import { Cancels } from './protocols/postgres/cancels.ts'
+import { Catalogs } from './protocols/postgres/catalogs.ts'
+import { SqlClassifier } from './protocols/postgres/classify/classify-sql.ts'
+import { listenerTls, serveSocket } from './protocols/postgres/listener.ts'
+import type { PostgresWorker } from './protocols/postgres/login.ts'
+import { dialTarget, reach, secure } from './protocols/postgres/target-login.ts'
+import { SnapshotHolder } from './snapshot-holder.ts'
+
+/** One data-plane process. It serves from what the control plane sent it, and asks it nothing for an ordinary command. */
+class Worker {
+  readonly #postgres: PostgresWorker
+  readonly #server: Server
+
+  private constructor(postgres: PostgresWorker, server: Server) {
+    this.#postgres = postgres
+    this.#server = server
+  }
+
+  static async start(config: WorkerConfig, snapshot: Snapshot): Promise<Worker> {
+    const log: Logger = pino(
+      { level: config.logLevel, base: { worker: config.worker } },
+      pino.destination(2),
+    )
+    const now = (): number => Date.now()
+    const journal = await Journal.open(config.journal, config.worker, {
+      now,
+      node: config.node,
+      onFault: (error) => log.error({ event: 'journal.failing', reason: error.message }),
+    })
+    const postgres: PostgresWorker = {
+      worker: config.worker,
+      snapshots: new SnapshotHolder(snapshot, config.staleAfterMs, now),
+      journal,
+      classifier: await SqlClassifier.create(),
+      catalogs: new Catalogs(now),
+      cancels: new Cancels(),
+      sessions: new Set(),
+      limits: config.limits,
+      log,
+      now,
+      tell,
+    }
+    const tls = listenerTls(config)
+    const server = createServer(
+      { noDelay: true, keepAlive: true, pauseOnConnect: true },
+      (socket) => {
+        void serveSocket(socket, postgres, tls)
+      },
+    )
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      // The kernel spreads connections over the workers of one port.
+      server.listen({ ...config.listen, reusePort: true }, () => {
+        server.off('error', reject)
+        resolve()
+      })
+    })
+    const address = server.address()
+    const port = typeof address === 'object' && address !== null ? address.port : config.listen.port
+    tell({ kind: 'ready', worker: config.worker, port })
+    return new Worker(postgres, server)
+  }
+
+  receive(message: Exclude<ToWorker, { kind: 'start' }>): void {
+    const { snapshots, worker, cancels, log } = this.#postgres
+    switch (message.kind) {
+      case 'snapshot':
+        try {
+          snapshots.replace(message.snapshot)
+          tell({ kind: 'loaded', worker, snapshotVersion: snapshots.known.version })
+        } catch (error) {
+          // The old snapshot stays; without its confirmation the control plane shows this worker as behind.
+          const reason = error instanceof Error ? error.message : String(error)
+          log.error({ event: 'snapshot.refused', reason })
+          tell({ kind: 'failed', worker, code: 'SP_CONFIG_INVALID', message: reason })
+        }
+        return
+      case 'heartbeat':
+        snapshots.beat(message.snapshotVersion)
+        return
+      case 'cancel':
+        cancels.cancel(message.key).catch((error: unknown) => {
+          log.warn({ event: 'cancel.failed', reason: String(error) })
+        })
+        return
+      case 'probe':
+        void probe(message.connection).then((result) =>
+          tell({ kind: 'probed', id: message.id, result }),
+        )
+        return
+      case 'stop':
+        void this.stop(message.graceMs)
+    }
+  }
+
+  /** Closes the listener, lets open transactions come to their end for `graceMs`, then ends every session and the process. */
+  async stop(graceMs: number): Promise<void> {
+    this.#server.close()
+    const { sessions, journal, now } = this.#postgres
+    const deadlineMs = now() + graceMs
+    for (;;) {
+      for (const session of sessions) {
+        const isIdle = session.transactionStatus === 'I' && session.fifo.isEmpty
+        if (isIdle || now() >= deadlineMs) session.shutDown()
+      }
+      if (sessions.size === 0) break
+      await new Promise((resolve) => setTimeout(resolve, stopStepMs))
+    }
+    await journal.close()
+    process.exit(0)
+  }
+}
+
+const stopStepMs = 50
+
+function tell(message: FromWorker): void {
+  if (process.connected) process.send?.(message)
+}
+
+/** Tries a target as a session would, and says how far it came. */
+async function probe(config: ConnectionConfig): Promise<ProbeResult> {
+  let result: ProbeResult = { reach: 'failed', tls: 'skipped', login: 'skipped', serverVersion: '' }
+  try {
+    const socket = await reach(config)
+    const isOff = config.tls.mode === 'off'
+    result = { ...result, reach: 'ok', tls: isOff ? 'off' : 'failed' }
+    const secured = await secure(socket, config)
+    secured.destroy()
+    result = { ...result, tls: isOff ? 'off' : 'ok', login: 'failed' }
+    const target = await dialTarget(config, new Map([['database', config.database]]))
+    target.socket.destroy()
+    return { ...result, login: 'ok', serverVersion: target.parameters.get('server_version') ?? '' }
+  } catch (error) {
+    const code = error instanceof SallyportError ? error.code : 'SP_INTERNAL'
+    const message = error instanceof Error ? error.message : String(error)
+    return { ...result, error: { code, message } }
+  }
+}
+
+let starting: Promise<Worker> | undefined
+
+process.on('message', (message: ToWorker) => {
+  if (message.kind === 'start') {
+    starting = Worker.start(message.config, message.snapshot)
+    starting.catch((error: unknown) => {
+      const text = error instanceof Error ? error.message : String(error)
+      tell({ kind: 'failed', worker: message.config.worker, code: 'SP_INTERNAL', message: text })
+      process.exitCode = 1
+      process.disconnect()
+    })
+    return
+  }
+  void starting?.then((worker) => worker.receive(message))
+})
+
+// Without a control plane there is nobody to revoke: the worker ends in order.
+process.on('disconnect', () => {
+  if (starting === undefined) process.exit(0)
+  starting.then((worker) => worker.stop(0)).catch(() => process.exit(1))
+})
+
+// A terminal's Ctrl-C reaches the whole process group; the control plane stops its workers itself.
+process.on('SIGINT', () => undefined)

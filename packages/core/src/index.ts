@@ -46,32 +46,6 @@ export type {
   Problem,
 } from './policy/condition-engine.ts'
 export {
-  BLOCK,
-  MASK_STRENGTH,
-  isMaskFunction,
-  strongest,
-  type Block,
-} from './mask/mask-function.ts'
-export { MaskKey } from './mask/mask-key.ts'
-export { SENTINEL, maskText } from './mask/mask-text.ts'
-export type { PgFormat } from './mask/pg/pg-empty-value.ts'
-export { isJsonType, isTextLike, isTextType, OID } from './mask/pg/pg-types.ts'
-export {
-  compilePgMask,
-  maskPgValue,
-  type PgMask,
-  type PgMaskTarget,
-} from './mask/pg/mask-pg-value.ts'
-export { DETECTORS, DETECTOR_GROUPS, validateDetector } from './mask/detect/detectors.ts'
-export { findDetections, type Detection } from './mask/detect/find-detections.ts'
-export {
-  DetectorSet,
-  maskDetections,
-  type DetectRule,
-  type MaskedDetections,
-  type Syntax,
-} from './mask/detect/mask-detections.ts'
-export {
   COMMAND_UNITS,
   ENTRY_KINDS,
   RESPONSE_STATUSES,
@@ -125,3 +99,42 @@ export {
   printObjectName,
   type FactSource,
 } from './policy/sql-facts.ts'
+export {
+  BLOCK,
+  MASK_STRENGTH,
+  isMaskFunction,
+  strongest,
+  type Block,
+} from './mask/mask-function.ts'
+export { MaskKey } from './mask/mask-key.ts'
+export { SENTINEL, maskText } from './mask/mask-text.ts'
+export type { PgFormat } from './mask/pg/pg-empty-value.ts'
+export { isJsonType, isTextLike, isTextType, OID } from './mask/pg/pg-types.ts'
+export {
+  compilePgMask,
+  maskPgValue,
+  type PgMask,
+  type PgMaskTarget,
+} from './mask/pg/mask-pg-value.ts'
+export { DETECTORS, DETECTOR_GROUPS, validateDetector } from './mask/detect/detectors.ts'
+export { findDetections, type Detection } from './mask/detect/find-detections.ts'
+export {
+  DetectorSet,
+  maskDetections,
+  type DetectRule,
+  type MaskedDetections,
+  type Syntax,
+} from './mask/detect/mask-detections.ts'
+export { md5Password } from './md5-password.ts'
+export {
+  SCRAM_ITERATIONS,
+  SCRAM_SALT_BYTES,
+  ScramError,
+  mockVerifier,
+  scramVerifier,
+  type ScramMechanism,
+  type ScramVerifier,
+} from './scram.ts'
+export { ScramServerExchange, type ScramOutcome } from './scram-server.ts'
+export { SCRAM_ITERATIONS_MAX, ScramClientExchange, chooseScramMechanism } from './scram-client.ts'
+export { tlsServerEndPoint } from './tls-server-end-point.ts'

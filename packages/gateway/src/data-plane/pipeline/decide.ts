@@ -87,6 +87,10 @@ export class Decider {
       return refused(known, 'SP_CREDENTIAL_EXPIRED', id)
     }
     const grant = decideGrant(chain, connection.name, command.effects, database)
+    if (!grant.allowed && grant.effect === 'unknown') {
+      const reason = unknownEffect(command, connection, id)
+      return { effect: 'block', rules: [], policyVersion, reason }
+    }
     if (!grant.allowed) {
       const reason = notGranted(grant, this.#context, id)
       return { effect: 'block', rules: [], policyVersion, reason }
@@ -141,13 +145,7 @@ function refusalOf(
 ): Refusal {
   const sent = `Nothing was sent to ${connection.name}.`
   if (outcome.decidedBy === undefined && command.effects.class === 'unknown') {
-    const why = command.effects.opaque.join(', ')
-    return {
-      code: 'SP_EFFECT_UNKNOWN',
-      message: `Sallyport cannot tell what this statement does (${why}), and unknown commands are blocked here`,
-      detail: sent,
-      hint: `Rewrite it so that its effect can be read. Decision ${id}. (SP_EFFECT_UNKNOWN)`,
-    }
+    return unknownEffect(command, connection, id)
   }
   const rule = outcome.decidedBy
   const isHeld = outcome.effect === 'approve'
@@ -159,5 +157,15 @@ function refusalOf(
     detail: `${outcome.message} ${sent}`.trim(),
     hint: `Do not retry unchanged. Decision ${id}. (${code})`,
     ...(rule === undefined ? {} : { rule }),
+  }
+}
+
+function unknownEffect(command: Command, connection: ConnectionConfig, id: DecisionId): Refusal {
+  const why = command.effects.opaque.join(', ')
+  return {
+    code: 'SP_EFFECT_UNKNOWN',
+    message: `Sallyport cannot tell what this statement does (${why}), and unknown commands are blocked here`,
+    detail: `Nothing was sent to ${connection.name}.`,
+    hint: `Rewrite it so that its effect can be read. Decision ${id}. (SP_EFFECT_UNKNOWN)`,
   }
 }

@@ -184,8 +184,8 @@ function negotiate(socket: Socket, startup: StartupMessage, settings: StartupSet
   if (startup.minor <= newestMinor && settings.unknownOptions.length === 0) return
   socket.write(
     encodeNegotiateProtocolVersion({
-      minor: Math.min(startup.minor, newestMinor),
-      unrecognizedOptions: settings.unknownOptions,
+      version: (3 << 16) | Math.min(startup.minor, newestMinor),
+      unknownOptions: settings.unknownOptions,
     }),
   )
 }

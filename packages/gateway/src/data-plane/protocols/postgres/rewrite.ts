@@ -7,6 +7,7 @@ import {
   formatAt,
   type ColumnDescription,
   type CopyOptions,
+  type CopyRow,
 } from '@sallyport/wire'
 import { MaskSink } from '../../masking/mask-sink.ts'
 import { planColumns, type ResultField } from '../../masking/column-plan.ts'
@@ -170,21 +171,22 @@ class CopyAnswerMasker implements AnswerMasker {
   }
 
   copyData(data: Buffer): Buffer {
+    return this.#encode(this.#splitter.push(data))
+  }
+
+  copyEnd(): Buffer {
+    return this.#encode(this.#splitter.finish())
+  }
+
+  #encode(rows: readonly CopyRow[]): Buffer {
     const parts: Buffer[] = []
-    for (const row of this.#splitter.push(data)) {
-      if (row.kind !== 'row') {
-        parts.push(encodeCopyData(row.raw))
-        continue
-      }
-      const masked = this.#masker.maskCopyFields(row.fields)
-      const bytes = masked.changed ? encodeCopyRow([...masked.fields], this.#options) : row.raw
+    for (const row of rows) {
+      const masked = row.kind === 'row' ? this.#masker.maskCopyFields(row.fields) : undefined
+      const isChanged = masked?.changed === true
+      const bytes = isChanged ? encodeCopyRow([...masked.fields], this.#options) : row.raw
       parts.push(encodeCopyData(bytes))
     }
     return Buffer.concat(parts)
-  }
-
-  copyEnd(): undefined {
-    return undefined
   }
 
   takeCounts(): { rule: string; values: number }[] {

@@ -102,12 +102,12 @@ class Worker {
   /** Closes the listener, lets open transactions come to their end for `graceMs`, then ends every session and the process. */
   async stop(graceMs: number): Promise<void> {
     this.#server.close()
-    const { sessions, journal, now } = this.#postgres
-    const deadlineMs = now() + graceMs
+    const { sessions, journal } = this.#postgres
+    const deadlineMs = this.#postgres.now() + graceMs
     for (;;) {
       for (const session of sessions) {
         const isIdle = session.transactionStatus === 'I' && session.fifo.isEmpty
-        if (isIdle || now() >= deadlineMs) session.shutDown()
+        if (isIdle || this.#postgres.now() >= deadlineMs) session.shutDown()
       }
       if (sessions.size === 0) break
       await new Promise((resolve) => setTimeout(resolve, stopStepMs))

@@ -1,6 +1,5 @@
 import type { ColumnDescription } from '@sallyport/wire'
 import type { Answer } from '../../pipeline/answer.ts'
-import type { Pending } from './name-table.ts'
 import type { Portal, Statement } from './names.ts'
 import type { Classified } from './classify/classified.ts'
 
@@ -40,5 +39,3 @@ export interface NameChange {
   readonly statementIndex: number
   apply(): void
 }
-
-export type { Pending }

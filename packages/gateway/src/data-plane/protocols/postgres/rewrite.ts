@@ -26,11 +26,6 @@ export interface AnswerMasker {
   takeCounts(): { rule: string; values: number }[]
 }
 
-/** What the masks of an answer depend on beside its columns. */
-export interface AnswerSource {
-  readonly classified: Classified | undefined
-}
-
 /** Plans the masks of each result of a session. */
 export class Rewriter {
   readonly #catalog: () => Catalog | undefined

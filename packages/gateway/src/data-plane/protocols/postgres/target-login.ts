@@ -205,7 +205,25 @@ async function logIn(
         return { socket, parameters, cancelKey, notices, rest: source.release() }
       case 'ErrorResponse':
         throw targetError(config, message.fields)
-      default:
+      case 'AuthenticationUnsupported':
+      case 'BindComplete':
+      case 'CloseComplete':
+      case 'CommandComplete':
+      case 'CopyBothResponse':
+      case 'CopyData':
+      case 'CopyDone':
+      case 'CopyInResponse':
+      case 'CopyOutResponse':
+      case 'DataRow':
+      case 'EmptyQueryResponse':
+      case 'FunctionCallResponse':
+      case 'NegotiateProtocolVersion':
+      case 'NoData':
+      case 'NotificationResponse':
+      case 'ParameterDescription':
+      case 'ParseComplete':
+      case 'PortalSuspended':
+      case 'RowDescription':
         throw badLogin(config, message)
     }
   }
@@ -235,7 +253,7 @@ function targetError(
 }
 
 function isLocal(host: string): boolean {
-  return host.startsWith('/') || host === 'localhost' || host === '::1' || /^127\./.test(host)
+  return host.startsWith('/') || host === 'localhost' || host === '::1' || host.startsWith('127.')
 }
 
 function badLogin(config: ConnectionConfig, message: BackendMessage): SallyportError {

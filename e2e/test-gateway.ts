@@ -28,6 +28,8 @@ export interface TestGatewayOptions {
   readonly durability?: 'auto' | 'disk' | 'process'
   readonly seed?: string
   readonly postgresConfig?: readonly string[]
+  /** Serves callers without TLS too. */
+  readonly plainText?: boolean
 }
 
 export async function startTestGateway(options: TestGatewayOptions = {}): Promise<TestGateway> {
@@ -51,6 +53,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     workers: options.workers ?? 1,
     durability: options.durability ?? 'process',
     demo: false,
+    plainText: options.plainText ?? false,
     onEvent: (event) => events.push(event),
   })
   const token = (await readFile(join(dataDir, 'owner.token'), 'utf8')).trim()

@@ -22,6 +22,8 @@ export interface ControlPlaneOptions {
   /** A PostgreSQL database for the control plane; an embedded one where absent. */
   readonly databaseUrl?: string
   readonly demo: boolean
+  /** Accepts callers without TLS too: for measurements, and for callers on the same machine. */
+  readonly plainText?: boolean
   /** Things that operators should read as they happen. */
   readonly onEvent: (event: ControlPlaneEvent) => void
   /** The parts that stand outside the control plane. */

@@ -246,7 +246,7 @@ function workerConfig(
     node: hostname(),
     listen: { host: options.host, port: port ?? options.ports.postgres },
     tls: keys.tls,
-    tlsRequired: true,
+    tlsRequired: options.plainText !== true,
     journal: {
       dir: journalDir,
       durability: options.durability,

@@ -70,6 +70,8 @@ export class CallerReader {
   #batch = 1
   /** After a refusal, what follows up to Sync is dropped (protocol section 54.2.3). */
   #isDiscarding = false
+  /** A fault of our own in the pipeline: thrown by the next flush, so that nothing of this turn leaves. */
+  #failure: Error | undefined
 
   constructor(
     state: SessionState,
@@ -106,10 +108,12 @@ export class CallerReader {
   async read(whole: Buffer): Promise<void> {
     let at = 0
     while (at < whole.length) {
+      const before = this.#state.progressCount
       const next = this.#message(whole, at)
       if (next === 'wait') {
         await this.#flush()
-        await this.#state.progress()
+        // What is waited for may have come during the flush.
+        if (before === this.#state.progressCount) await this.#state.progress()
         if (this.#state.isClosed) return
       } else if (next === 'end') {
         await this.#flush()
@@ -226,8 +230,15 @@ export class CallerReader {
     const { end, describes, executes } = portalMessages(whole, at, bind.portal)
     const frames = whole.subarray(at, end)
     if (statement === undefined) {
-      // The target knows no such statement either, and says so in its own words; nothing can run.
-      this.#pass(whole.subarray(at, frameEnd(whole, at)), [{ kind: 'bind', batch: this.#batch }])
+      // The target knows no such statement either, and says so in its own words. Should it know one that was prepared
+      // unseen, then the portal is one that nobody saw, and its Execute is not passed on.
+      const change = {
+        statementIndex: 0,
+        apply: this.#state.names.portals.remove(this.#batch, bind.portal),
+      }
+      this.#pass(whole.subarray(at, frameEnd(whole, at)), [
+        { kind: 'bind', batch: this.#batch, changes: [change] },
+      ])
       return frameEnd(whole, at)
     }
     if (!this.#state.isReadyFor(statement.text)) return 'wait'
@@ -245,6 +256,7 @@ export class CallerReader {
     if (describes) unit.awaits.push({ kind: 'describe', batch: unit.batch, statement, portal })
     if (executes) unit.awaits.push({ kind: 'execute', batch: unit.batch, portal })
     this.#start(unit)
+    if (executes) this.#announceSqlNames(unit)
     return end
   }
 
@@ -266,6 +278,7 @@ export class CallerReader {
     })
     unit.awaits.push({ kind: 'execute', batch: unit.batch, portal })
     this.#start(unit)
+    this.#announceSqlNames(unit)
     return undefined
   }
 
@@ -361,7 +374,10 @@ export class CallerReader {
   #start(unit: Unit): void {
     this.#slots.push(unit.slot)
     const running = runCommand(unit, this.#stages).catch((error: unknown) => {
-      if (!(error instanceof SallyportError)) throw error
+      if (!(error instanceof SallyportError)) {
+        this.#failure ??= error instanceof Error ? error : new Error(String(error))
+        return
+      }
       poison(unit, {
         code: error.code,
         message: ERRORS[error.code].say,
@@ -382,6 +398,7 @@ export class CallerReader {
       if (running.length === 1) await running[0]
       else await Promise.all(running)
     }
+    if (this.#failure !== undefined) throw this.#failure
     const slots = this.#slots
     this.#slots = []
     let poisonedBatch = 0
@@ -393,6 +410,14 @@ export class CallerReader {
     }
     if (poisonedBatch === this.#batch) this.#isDiscarding = true
     if (!this.#state.toTarget.flush()) await this.#state.targetDrained()
+  }
+
+  /** PREPARE, DECLARE and their like by way of the extended protocol: the names change when their Execute is complete. */
+  #announceSqlNames(unit: Unit): void {
+    const last = unit.awaits.at(-1)
+    if (unit.isRefused || unit.classified === undefined || last?.kind !== 'execute') return
+    const changes = sqlNameChanges(unit.classified, unit.batch, this.#state.names)
+    if (changes.length > 0) unit.awaits[unit.awaits.length - 1] = { ...last, changes }
   }
 
   #announceStatement(name: string, statement: Statement): NameChange {

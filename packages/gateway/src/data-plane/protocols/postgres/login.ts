@@ -90,10 +90,12 @@ export async function openSession(arrival: Arrival, worker: PostgresWorker): Pro
     return
   }
   const catalog = worker.catalogs.of(config, database)
-  await catalog.load().catch((error: unknown) => {
-    target.socket.destroy()
-    throw error
-  })
+  if (catalog.fresh === undefined) {
+    await catalog.load().catch((error: unknown) => {
+      target.socket.destroy()
+      throw error
+    })
+  }
   const id = makeId<SessionId>('s', pooledRandom)
   const source = socket.remoteAddress ?? ''
   const { chain } = credential

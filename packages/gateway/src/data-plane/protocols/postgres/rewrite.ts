@@ -78,23 +78,25 @@ export class Rewriter {
     return masker === undefined ? undefined : new CopyAnswerMasker(masker, copyOptions(info))
   }
 
+  /** True where a value that comes from no known column may come from a masked one. */
+  touchesMasked(answer: Answer): boolean {
+    if (answer.masks.length === 0) return false
+    const catalog = this.#catalog()
+    const effects = this.#sources.get(answer.entry)?.effects
+    if (catalog === undefined || effects?.sql === undefined || effects.class === 'unknown')
+      return true
+    return catalog.touchesMasked([...effects.sql.reads, ...effects.sql.writes], answer.masks)
+  }
+
   #masker(answer: Answer, fields: readonly ResultField[]): RowMasker | undefined {
     const catalog = this.#catalog()
     const classified = this.#sources.get(answer.entry)
-    const effects = classified?.effects
-    const reads =
-      effects?.sql === undefined ? undefined : [...effects.sql.reads, ...effects.sql.writes]
-    const touchesMasked =
-      catalog === undefined ||
-      reads === undefined ||
-      effects?.class === 'unknown' ||
-      catalog.touchesMasked(reads, answer.masks)
     const only = classified?.statements.length === 1 ? classified.statements[0] : undefined
     const plan = planColumns({
       fields,
       masks: answer.masks,
       origins: catalog ?? { column: () => undefined, readsMasked: () => true },
-      touchesMasked,
+      touchesMasked: this.touchesMasked(answer),
       clean: (index) => only?.cleanColumns[index] === 'clean',
     })
     if ('blocked' in plan) throw new MaskError('a column of unknown origin', plan.blocked)

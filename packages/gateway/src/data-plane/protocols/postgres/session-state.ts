@@ -21,6 +21,8 @@ export interface SessionState {
   readonly isClosed: boolean
   /** True when `text` can be classified at once: its parse is not too large, and the catalog is fresh. Else work begins. */
   isReadyFor(text: string): boolean
+  /** Grows with every event that `progress` tells of. */
+  readonly progressCount: number
   /** Resolves when the target has answered something, or what `isReadyFor` waited for is there, or the session ended. */
   progress(): Promise<void>
   /** Resolves when the target's socket takes more, or the session ended. */

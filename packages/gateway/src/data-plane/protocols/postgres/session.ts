@@ -25,6 +25,9 @@ const turnBytesMax = 64 * 1024
 /** Entries that wait for the disk beyond this pause the session that makes them. */
 const journalBytesMax = 16 * 1024 * 1024
 
+/** How often a session looks whether the journal has room again. */
+const journalWaitMs = 20
+
 export interface SessionOptions extends Omit<TargetReaderDeps, 'catalogChanged'> {
   readonly id: SessionId
   readonly caller: Socket
@@ -56,6 +59,7 @@ export class PostgresSession implements SessionState {
   copyIn: { readonly seq: number } | undefined
   transactionStatus: 'I' | 'T' | 'E' = 'I'
   isClosed = false
+  progressCount = 0
 
   readonly #options: SessionOptions
   readonly #callerReader: CallerReader
@@ -103,7 +107,7 @@ export class PostgresSession implements SessionState {
     const { caller, target } = this
     caller.on('data', this.#onCallerData)
     target.on('data', this.#onTargetData)
-    caller.on('drain', () => target.resume())
+    caller.on('drain', this.#resumeTarget)
     target.on('drain', () => this.#wake())
     caller.on('error', () => this.end('caller lost'))
     caller.on('close', () => this.end('caller left'))
@@ -117,7 +121,7 @@ export class PostgresSession implements SessionState {
 
   isReadyFor(text: string): boolean {
     const { catalog, classifier } = this.#options.judge
-    if (catalog.fresh === undefined && this.transactionStatus === 'I') {
+    if (catalog.fresh === undefined && this.transactionStatus === 'I' && this.#needsCatalog(text)) {
       catalog
         .load()
         .catch((error: unknown) => this.#fail(error))
@@ -137,6 +141,15 @@ export class PostgresSession implements SessionState {
     return false
   }
 
+  /** A row of definitions, as a restore sends them, need not wait for the catalog after each: they read nothing. */
+  #needsCatalog(text: string): boolean {
+    const { catalog, classifier } = this.#options.judge
+    if (catalog.current === undefined || needsWorker(text)) return true
+    const { statements, effects } = classifier.classify(text, this.#judge.view())
+    const isPlain = statements.every((info) => info.ddl || info.kind === 'set')
+    return !isPlain || effects.class === 'unknown' || effects.sql?.reads.length !== 0
+  }
+
   async progress(): Promise<void> {
     if (this.isClosed) return
     await new Promise<void>((resolve) => {
@@ -151,6 +164,7 @@ export class PostgresSession implements SessionState {
   end(reason: string): void {
     if (this.isClosed) return
     this.isClosed = true
+    this.#endAnswers()
     this.journal.close(reason)
     const { commands, blocked, maskedValues } = this.journal.counts()
     if (!this.target.destroyed) this.target.end(encodeTerminate())
@@ -169,6 +183,24 @@ export class PostgresSession implements SessionState {
       blocked,
       maskedValues,
     })
+  }
+
+  /** Answers that will not come any more are recorded as that. */
+  #endAnswers(): void {
+    let last = 0
+    for (let owed = this.fifo.shift(); owed !== undefined; owed = this.fifo.shift()) {
+      if (owed.answer === undefined || owed.answer.entry.seq === last) continue
+      last = owed.answer.entry.seq
+      const { rows, bytes } = owed.answer
+      this.journal.note({
+        kind: 'response.end',
+        seq: last,
+        status: 'aborted',
+        tag: '',
+        rows,
+        bytes,
+      })
+    }
   }
 
   /** Tells the caller why, and ends. */
@@ -223,9 +255,14 @@ export class PostgresSession implements SessionState {
   /** Lets other sessions have their turn before this target is read again. */
   #yield(): void {
     this.target.pause()
-    setImmediate(() => {
-      if (!this.isClosed && !this.caller.writableNeedDrain) this.target.resume()
-    })
+    setImmediate(this.#resumeTarget)
+  }
+
+  /** While the journal can't write, nothing more is read that would have to be recorded. */
+  readonly #resumeTarget = (): void => {
+    if (this.isClosed || this.caller.writableNeedDrain) return
+    if (this.journal.bufferedBytes > journalBytesMax) setTimeout(this.#resumeTarget, journalWaitMs)
+    else this.target.resume()
   }
 
   #targetLost(): void {
@@ -253,6 +290,7 @@ export class PostgresSession implements SessionState {
   }
 
   #wake(): void {
+    this.progressCount += 1
     if (this.#onProgress.length === 0) return
     const waiting = this.#onProgress
     this.#onProgress = []

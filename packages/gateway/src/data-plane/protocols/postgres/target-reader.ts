@@ -178,7 +178,8 @@ export class TargetReader {
     const answer = front?.answer
     if (front === undefined || answer === undefined) throw unexpected('an end', front)
     const isSuspended = frameType(whole, at) === BackendType.portalSuspended
-    if (frameType(whole, at) === BackendType.functionCallResponse && answer.masks.length > 0) {
+    const isFunction = frameType(whole, at) === BackendType.functionCallResponse
+    if (isFunction && this.#deps.rewriter.touchesMasked(answer)) {
       throw new SallyportError('SP_MASK_IMPOSSIBLE', 'the result of a function call under masks')
     }
     this.#tellMasks(answer)

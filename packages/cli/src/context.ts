@@ -1,0 +1,37 @@
+import type { Command } from 'commander'
+import { dataDirOf } from './data-dir.ts'
+import { GatewayApi } from './gateway-api.ts'
+import { type Output, outputForm } from './output.ts'
+
+/** What every verb gets. */
+export interface VerbContext {
+  readonly dataDir: string
+  readonly output: Output
+  readonly api: () => Promise<GatewayApi>
+}
+
+interface CommonFlags {
+  readonly data?: string
+  readonly output?: string
+  readonly json?: boolean
+}
+
+/** Reads the flags that all verbs share. */
+export function contextOf(command: Command): VerbContext {
+  const flags = command.optsWithGlobals<CommonFlags>()
+  const dataDir = dataDirOf(flags.data)
+  return { dataDir, output: outputOf(flags), api: () => GatewayApi.open(dataDir) }
+}
+
+const columnsDefault = 100
+
+/** Standard output and error of this process. */
+export function outputOf(flags: CommonFlags): Output {
+  return {
+    form: outputForm(flags),
+    isTerminal: process.stdout.isTTY === true,
+    columns: process.stdout.columns ?? columnsDefault,
+    data: (text) => void process.stdout.write(text),
+    say: (text) => void process.stderr.write(text),
+  }
+}

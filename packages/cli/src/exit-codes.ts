@@ -1,0 +1,53 @@
+import { ERRORS, SallyportError, type ErrorCode } from '@sallyport/core'
+
+/** What the exit status of `sallyport` says. */
+export const EXIT = {
+  done: 0,
+  unexpected: 1,
+  usage: 2,
+  notLoggedIn: 3,
+  refused: 4,
+  unreachable: 6,
+  integrity: 7,
+  findings: 8,
+} as const
+
+const byCode: Partial<Record<ErrorCode, number>> = {
+  SP_LOGIN_REFUSED: EXIT.notLoggedIn,
+  SP_CREDENTIAL_EXPIRED: EXIT.notLoggedIn,
+  SP_CONFIG_INVALID: EXIT.usage,
+  SP_NOT_FOUND: EXIT.usage,
+  SP_STORE_LOCKED: EXIT.usage,
+  SP_MESSAGE_TOO_LARGE: EXIT.usage,
+  SP_NOT_GRANTED: EXIT.refused,
+  SP_POLICY_BLOCKED: EXIT.refused,
+  SP_EFFECT_UNKNOWN: EXIT.refused,
+  SP_GATEWAY_UNREACHABLE: EXIT.unreachable,
+  SP_TARGET_UNREACHABLE: EXIT.unreachable,
+  SP_TARGET_LOGIN: EXIT.unreachable,
+  SP_TARGET_TLS: EXIT.unreachable,
+  SP_STATE_STALE: EXIT.unreachable,
+}
+
+/** The exit status for a failure. */
+export function exitCodeOf(error: unknown): number {
+  if (!(error instanceof SallyportError)) return EXIT.unexpected
+  return byCode[error.code] ?? EXIT.unexpected
+}
+
+/** A failure as one object, for programs. */
+export function errorObject(error: unknown): Readonly<Record<string, unknown>> {
+  const code = error instanceof SallyportError ? error.code : 'SP_INTERNAL'
+  const message = error instanceof Error ? error.message : String(error)
+  return { error: { code, message, retry: ERRORS[code].retry, fix: ERRORS[code].say } }
+}
+
+/** A failure as lines, for people. */
+export function errorText(error: unknown): string {
+  if (!(error instanceof SallyportError)) {
+    const message = error instanceof Error ? error.message : String(error)
+    return `error: ${message}\n  More: SALLYPORT_DEBUG=1\n`
+  }
+  const { say } = ERRORS[error.code]
+  return `error ${error.code}: ${error.message}\n  ${say}\n`
+}

@@ -1,0 +1,76 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ERRORS, SallyportError, type ErrorCode } from '@sallyport/core'
+
+/** Calls the API of the gateway that runs on a data folder. */
+export class GatewayApi {
+  readonly #url: string
+  readonly #token: string
+
+  constructor(url: string, token: string) {
+    this.#url = url
+    this.#token = token
+  }
+
+  /** Finds the running gateway by the files in its data folder. */
+  static async open(dataDir: string): Promise<GatewayApi> {
+    try {
+      const [announced, token] = await Promise.all([
+        readFile(join(dataDir, 'gateway.json'), 'utf8'),
+        readFile(join(dataDir, 'owner.token'), 'utf8'),
+      ])
+      const { url }: { url: string } = JSON.parse(announced)
+      return new GatewayApi(process.env['SALLYPORT_URL'] ?? url, token.trim())
+    } catch (cause) {
+      throw unreachable(`no gateway runs on ${dataDir}`, cause)
+    }
+  }
+
+  /** The answer is what the gateway of the same version documents for the path. */
+  async json<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const response = await this.#fetch(method, path, body)
+    return (await response.json()) as T
+  }
+
+  async done(method: string, path: string): Promise<void> {
+    await this.#fetch(method, path)
+  }
+
+  /** A long answer, piece by piece. */
+  async *text(path: string): AsyncGenerator<string> {
+    const response = await this.#fetch('GET', path)
+    const decoder = new TextDecoder()
+    for await (const piece of response.body ?? []) yield decoder.decode(piece, { stream: true })
+    yield decoder.decode()
+  }
+
+  async #fetch(method: string, path: string, body?: unknown): Promise<Response> {
+    const response = await fetch(this.#url + path, {
+      method,
+      headers: { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    }).catch((cause: unknown) => {
+      throw unreachable(`nothing answers at ${this.#url}`, cause)
+    })
+    if (response.ok) return response
+    throw failureOf(await response.text(), response.status)
+  }
+}
+
+function unreachable(message: string, cause: unknown): SallyportError {
+  return new SallyportError('SP_GATEWAY_UNREACHABLE', message, { cause })
+}
+
+function failureOf(text: string, status: number): SallyportError {
+  try {
+    const { error }: { error: { code: string; message: string } } = JSON.parse(text)
+    if (isErrorCode(error.code)) return new SallyportError(error.code, error.message)
+  } catch {
+    // Something other than a gateway answered; the line below says so.
+  }
+  return new SallyportError('SP_GATEWAY_UNREACHABLE', `the answer (${status}) is not a gateway's`)
+}
+
+function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(ERRORS, code)
+}

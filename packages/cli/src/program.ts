@@ -1,0 +1,196 @@
+import { Command } from 'commander'
+import { contextOf, type VerbContext } from './context.ts'
+import type { AddFlags } from './verbs/connections.ts'
+import type { CredentialFlags } from './verbs/credentials.ts'
+import type { UpFlags } from './verbs/up.ts'
+
+/** The version of this package. */
+export const cliVersion = '0.1.0'
+
+const portPostgresDefault = '15432'
+const portApiDefault = '8700'
+
+/** Builds the command line. A verb's code is imported when the verb runs; `finish` gets its exit code. */
+export function buildProgram(finish: (code: number) => void): Command {
+  const program = new Command('sallyport')
+    .description('Identity-aware gateway between agents and databases.')
+    .exitOverride()
+    .showSuggestionAfterError()
+  const verb = (parent: Command, usage: string, about: string, example: string): Command =>
+    shared(parent.command(usage).description(about), example)
+
+  verb(
+    program,
+    'up',
+    'Start the gateway here and serve until Ctrl-C.',
+    'sallyport up --no-demo --workers 2',
+  )
+    .option('--port-postgres <n>', 'port for PostgreSQL callers', portPostgresDefault)
+    .option('--port-api <n>', 'port of the API', portApiDefault)
+    .option('--workers <n>', 'data-plane processes (default: one per core, 8 at most)')
+    .option(
+      '--durability <mode>',
+      'what a recorded command must survive: auto, disk, process',
+      'auto',
+    )
+    .option('--no-demo', 'leave out the demo database')
+    .option(
+      '--database-url <url>',
+      'PostgreSQL for the gateway itself (also SALLYPORT_DATABASE_URL, which ps does not show)',
+    )
+    .action(async (flags: UpFlags, command: Command) => {
+      finish(await (await import('./verbs/up.ts')).up(contextOf(command), flags))
+    })
+  addConnectionVerbs(program, verb, finish)
+  addCredentialVerbs(program, verb, finish)
+  verb(program, 'sessions', 'List the newest sessions.', 'sallyport sessions -o ndjson').action(
+    run(finish, async (context) => (await import('./verbs/sessions.ts')).sessions(context)),
+  )
+  verb(
+    program,
+    'replay <session>',
+    'Print a recorded session; any unique start of its id will do.',
+    'sallyport replay s_4tq',
+  ).action(async (session: string, _flags: unknown, command: Command) => {
+    finish(await (await import('./verbs/sessions.ts')).replay(contextOf(command), session))
+  })
+  verb(program, 'doctor', 'Check this machine and the gateway on it.', 'sallyport doctor')
+    .option('--port-postgres <n>', 'port to look at', portPostgresDefault)
+    .option('--port-api <n>', 'port to look at', portApiDefault)
+    .action(async (flags: { portPostgres: string; portApi: string }, command: Command) => {
+      const ports = { api: Number(flags.portApi), postgres: Number(flags.portPostgres) }
+      finish(await (await import('./verbs/doctor.ts')).doctor(contextOf(command), ports))
+    })
+  verb(program, 'version', 'Print the version.', 'sallyport version').action(
+    run(finish, async (context) => {
+      const { printOne } = await import('./output.ts')
+      const facts = { version: cliVersion, node: process.versions.node }
+      await printOne(
+        context.output,
+        facts,
+        `sallyport ${cliVersion} · Node ${facts.node}\n`,
+        cliVersion,
+      )
+      return 0
+    }),
+  )
+  return program
+}
+
+type MakeVerb = (parent: Command, usage: string, about: string, example: string) => Command
+
+function addConnectionVerbs(
+  program: Command,
+  verb: MakeVerb,
+  finish: (code: number) => void,
+): void {
+  const group = verb(
+    program,
+    'connections',
+    'List connections; add, rm and test change and try them.',
+    'sallyport connections',
+  )
+    .alias('connect')
+    .action(
+      run(finish, async (context) =>
+        (await import('./verbs/connections.ts')).listConnections(context),
+      ),
+    )
+  const collect = (value: string, before: string[]): string[] => [...before, value]
+  verb(
+    group,
+    'add <url>',
+    'Put a database behind the gateway. Without a password in the address it is read from the pipe or asked for.',
+    'sallyport connections add postgres://app@db.internal:5432/orders --name orders-db --env prod',
+  )
+    .requiredOption('--name <name>', 'name that callers use')
+    .option('--env <env>', 'label "env", which policies can ask for')
+    .option('--label <key=value>', 'further labels', collect, [])
+    .option(
+      '--tls <mode>',
+      'full (chain and host name), ca (chain), require (encryption alone), off',
+      'full',
+    )
+    .option('--ca <file>', "PEM file with the target's certificate authority")
+    .action(async (url: string, flags: AddFlags, command: Command) => {
+      finish(
+        await (
+          await import('./verbs/connections.ts')
+        ).addConnection(contextOf(command), url, flags),
+      )
+    })
+  verb(
+    group,
+    'rm <name>',
+    'Remove a connection and end its credentials.',
+    'sallyport connections rm orders-db',
+  ).action(async (name: string, _flags: unknown, command: Command) => {
+    finish(
+      await (await import('./verbs/connections.ts')).removeConnection(contextOf(command), name),
+    )
+  })
+  verb(
+    group,
+    'test <name>',
+    'Try the target: reach, TLS, login.',
+    'sallyport connections test orders-db',
+  ).action(async (name: string, _flags: unknown, command: Command) => {
+    finish(await (await import('./verbs/connections.ts')).testConnection(contextOf(command), name))
+  })
+}
+
+function addCredentialVerbs(
+  program: Command,
+  verb: MakeVerb,
+  finish: (code: number) => void,
+): void {
+  const collect = (value: string, before: string[]): string[] => [...before, value]
+  const narrowing = (command: Command): Command =>
+    command
+      .option(
+        '--allow <permit>',
+        'what it may do, such as "orders-db:read schema=public"; repeatable (default: everything on the connection)',
+        collect,
+        [],
+      )
+      .option('--ttl <duration>', 'how long it lasts', '8h')
+  narrowing(
+    verb(
+      program,
+      'credential',
+      'Make a credential for a connection and show it, once.',
+      "sallyport credential --connection shop-db --allow 'shop-db:ro' --ttl 1h",
+    ).option('--connection <name>', 'connection; may be left out where there is only one'),
+  ).action(async (flags: CredentialFlags, command: Command) => {
+    finish(await (await import('./verbs/credentials.ts')).credential(contextOf(command), flags))
+  })
+  narrowing(
+    verb(
+      program,
+      'url <name>',
+      'Print an address with a fresh credential, ready for psql.',
+      'psql "$(sallyport url shop-db)"',
+    ),
+  ).action(async (name: string, flags: CredentialFlags, command: Command) => {
+    finish(await (await import('./verbs/credentials.ts')).url(contextOf(command), name, flags))
+  })
+}
+
+/** Flags and the example that every verb has. */
+function shared(command: Command, example: string): Command {
+  return command
+    .option('--data <dir>', 'data folder (default: SALLYPORT_DATA, else ~/.sallyport)')
+    .option('-o, --output <form>', 'table, json, yaml, ndjson or name')
+    .option('--json', 'the same as -o json')
+    .addHelpText('after', `\nExample:\n  ${example}`)
+    .exitOverride()
+}
+
+function run(
+  finish: (code: number) => void,
+  work: (context: VerbContext) => Promise<number>,
+): (flags: unknown, command: Command) => Promise<void> {
+  return async (_flags, command) => {
+    finish(await work(contextOf(command)))
+  }
+}

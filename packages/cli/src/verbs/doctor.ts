@@ -1,0 +1,140 @@
+import { execFile } from 'node:child_process'
+import { constants } from 'node:fs'
+import { access, readFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import type { Status } from '@sallyport/gateway'
+import type { VerbContext } from '../context.ts'
+import { EXIT } from '../exit-codes.ts'
+import { printList } from '../output.ts'
+
+const run = promisify(execFile)
+
+/** One thing that was looked at. `unchecked` is a state of its own, never shown as good. */
+interface Finding {
+  readonly check: string
+  readonly state: 'ok' | 'warning' | 'failed' | 'unchecked'
+  readonly text: string
+}
+
+const marks = { ok: '✓', warning: '!', failed: '✕', unchecked: '–' }
+
+/** Looks at everything that commonly goes wrong on this machine. */
+export async function doctor(
+  context: VerbContext,
+  ports: { api: number; postgres: number },
+): Promise<number> {
+  const status = await running(context)
+  const findings = [
+    { check: 'node', state: 'ok', text: process.versions.node } as const,
+    await dataFolder(context.dataDir),
+    await lock(context.dataDir, status),
+    ...(status === undefined ? await freePorts(ports) : runningFindings(status)),
+    await psql(),
+  ]
+  const columns = {
+    '': (row: Finding) => marks[row.state],
+    CHECK: (row: Finding) => row.check,
+    FOUND: (row: Finding) => row.text,
+  }
+  await printList(context.output, findings, columns, (row) => `${row.check}:${row.state}`)
+  return findings.some((finding) => finding.state === 'failed') ? EXIT.findings : EXIT.done
+}
+
+async function running(context: VerbContext): Promise<Status | undefined> {
+  try {
+    return await (await context.api()).json<Status>('GET', '/v1/status')
+  } catch {
+    return undefined
+  }
+}
+
+async function dataFolder(dataDir: string): Promise<Finding> {
+  try {
+    await access(dataDir, constants.R_OK | constants.W_OK)
+    return { check: 'data', state: 'ok', text: dataDir }
+  } catch {
+    return { check: 'data', state: 'warning', text: `${dataDir} is not there yet; "up" makes it` }
+  }
+}
+
+async function lock(dataDir: string, status: Status | undefined): Promise<Finding> {
+  const content = await readFile(join(dataDir, 'lock'), 'utf8').catch(() => '')
+  const pid = content.split(' ')[0] ?? ''
+  if (status !== undefined)
+    return { check: 'lock', state: 'ok', text: `held by the gateway, process ${status.pid}` }
+  if (pid === '') return { check: 'lock', state: 'ok', text: 'free' }
+  return {
+    check: 'lock',
+    state: 'warning',
+    text: `left by process ${pid}; taken over at the next start if that is gone`,
+  }
+}
+
+function runningFindings(status: Status): Finding[] {
+  const ready = status.workers.filter((worker) => worker.state === 'ready').length
+  const restarts = status.workers.reduce((sum, worker) => sum + worker.restarts, 0)
+  const all = ready === status.workers.length
+  return [
+    { check: 'gateway', state: 'ok', text: `${status.version}, ${status.storage}` },
+    {
+      check: 'ports',
+      state: 'ok',
+      text: `postgres ${status.ports.postgres}, api ${status.ports.api}`,
+    },
+    {
+      check: 'workers',
+      state: all ? (restarts === 0 ? 'ok' : 'warning') : 'failed',
+      text: `${ready} of ${status.workers.length} ready, ${restarts} restarts`,
+    },
+    status.policies.problems === ''
+      ? {
+          check: 'policies',
+          state: 'ok',
+          text: `version ${status.policies.version}, ${status.policies.rules} rules`,
+        }
+      : {
+          check: 'policies',
+          state: 'failed',
+          text: `the folder has errors, version ${status.policies.version} stays in force`,
+        },
+  ]
+}
+
+async function freePorts(ports: { api: number; postgres: number }): Promise<Finding[]> {
+  const one = async (check: string, port: number): Promise<Finding> =>
+    (await isFree(port))
+      ? { check, state: 'ok', text: `port ${port} is free` }
+      : { check, state: 'failed', text: `port ${port} is taken. Choose another: --port-${check}` }
+  return [
+    { check: 'gateway', state: 'warning', text: 'not running. Start one: sallyport up' },
+    await one('postgres', ports.postgres),
+    await one('api', ports.api),
+    { check: 'workers', state: 'unchecked', text: 'no gateway runs' },
+    { check: 'policies', state: 'unchecked', text: 'no gateway runs' },
+  ]
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer()
+    probe.once('error', () => resolve(false))
+    probe.listen({ host: '127.0.0.1', port, exclusive: true }, () =>
+      probe.close(() => resolve(true)),
+    )
+  })
+}
+
+async function psql(): Promise<Finding> {
+  try {
+    const { stdout } = await run('psql', ['--version'])
+    return { check: 'psql', state: 'ok', text: stdout.trim() }
+  } catch {
+    return {
+      check: 'psql',
+      state: 'warning',
+      text: 'not installed; any PostgreSQL program will do',
+    }
+  }
+}

@@ -1,0 +1,59 @@
+import type { SessionView } from '@sallyport/gateway'
+import type { VerbContext } from '../context.ts'
+import { age } from '../durations.ts'
+import { EXIT } from '../exit-codes.ts'
+import { printable, printList } from '../output.ts'
+
+/** Lists the newest sessions. */
+export async function sessions(context: VerbContext): Promise<number> {
+  const api = await context.api()
+  const rows = await api.json<SessionView[]>('GET', '/v1/sessions')
+  const short = shortestPrefixes(rows.map((row) => row.id))
+  const now = Date.now()
+  const columns = {
+    SESSION: (row: SessionView) => short.get(row.id) ?? row.id,
+    AGE: (row: SessionView) => age(now - Date.parse(row.openedAt)),
+    CHAIN: (row: SessionView) => row.chain.join(' › '),
+    CONNECTION: (row: SessionView) => row.connection,
+    CMDS: (row: SessionView) => String(row.commands),
+    BLOCKED: (row: SessionView) => String(row.blocked),
+    MASKED: (row: SessionView) => String(row.maskedValues),
+    STATE: (row: SessionView) => row.reason ?? 'open',
+  }
+  await printList(context.output, rows, columns, (row) => row.id)
+  return EXIT.done
+}
+
+/** Prints a recording: text on a terminal, one JSON object a line otherwise. */
+export async function replay(context: VerbContext, session: string): Promise<number> {
+  const { output } = context
+  const api = await context.api()
+  const asText = (output.form ?? (output.isTerminal ? 'table' : 'ndjson')) === 'table'
+  const query = asText ? `?as=text&width=${output.columns}` : ''
+  const path = `/v1/sessions/${encodeURIComponent(session)}${query}`
+  for await (const piece of api.text(path)) {
+    // Recorded text may hold what moves a cursor; a line break is all that passes.
+    output.data(asText ? piece.split('\n').map(printable).join('\n') : piece)
+  }
+  return EXIT.done
+}
+
+const prefixLeast = 3
+const typePrefix = 's_'.length
+
+/** The shortest beginning of each id that is unique in the list and at least three characters long. */
+export function shortestPrefixes(ids: readonly string[]): Map<string, string> {
+  const sorted = ids.toSorted()
+  return new Map(
+    sorted.map((id, at) => {
+      const shared = Math.max(common(id, sorted[at - 1] ?? ''), common(id, sorted[at + 1] ?? ''))
+      return [id, id.slice(0, Math.max(typePrefix + prefixLeast, shared + 1))]
+    }),
+  )
+}
+
+function common(left: string, right: string): number {
+  let length = 0
+  while (length < left.length && left[length] === right[length]) length += 1
+  return length
+}

@@ -1,0 +1,121 @@
+import type { ControlPlane, ControlPlaneEvent, GatewayOptions, Status } from '@sallyport/gateway'
+import { SallyportError } from '@sallyport/core'
+import type { VerbContext } from '../context.ts'
+import { EXIT } from '../exit-codes.ts'
+import { isForPrograms, type Output } from '../output.ts'
+
+export interface UpFlags {
+  readonly portPostgres: string
+  readonly portApi: string
+  readonly workers?: string
+  readonly durability: string
+  readonly demo: boolean
+  readonly databaseUrl?: string
+}
+
+const workersMax = 64
+
+/** Starts the gateway and serves until a signal ends it. */
+export async function up(context: VerbContext, flags: UpFlags): Promise<number> {
+  const { startGateway } = await import('@sallyport/gateway')
+  const { output, dataDir } = context
+  const stopped = stopSignal(output)
+  output.say(`Sallyport · data in ${dataDir} (delete the folder to start over)\n`)
+  const gateway = await startGateway(gatewayOptions(dataDir, flags, (event) => tell(output, event)))
+  await printReady(output, gateway)
+  output.say(`\nStopping (${await stopped}) …\n`)
+  await gateway.stop()
+  return EXIT.done
+}
+
+function gatewayOptions(
+  dataDir: string,
+  flags: UpFlags,
+  onEvent: GatewayOptions['onEvent'],
+): GatewayOptions {
+  const databaseUrl = flags.databaseUrl ?? process.env['SALLYPORT_DATABASE_URL']
+  return {
+    dataDir,
+    ports: {
+      api: number(flags.portApi, '--port-api', 0, 65_535),
+      postgres: number(flags.portPostgres, '--port-postgres', 0, 65_535),
+    },
+    host: '127.0.0.1',
+    ...(flags.workers === undefined
+      ? {}
+      : { workers: number(flags.workers, '--workers', 1, workersMax) }),
+    durability: durability(flags.durability),
+    ...(databaseUrl === undefined ? {} : { databaseUrl }),
+    demo: flags.demo,
+    onEvent,
+  }
+}
+
+function number(text: string, flag: string, least: number, most: number): number {
+  const value = Number(text)
+  if (/^\d+$/.test(text) && value >= least && value <= most) return value
+  throw new SallyportError('SP_CONFIG_INVALID', `${flag} takes a number from ${least} to ${most}`)
+}
+
+function durability(text: string): GatewayOptions['durability'] {
+  if (text === 'auto' || text === 'disk' || text === 'process') return text
+  throw new SallyportError('SP_CONFIG_INVALID', '--durability takes auto, disk or process')
+}
+
+function tell(output: Output, event: ControlPlaneEvent): void {
+  switch (event.kind) {
+    case 'step':
+      output.say(`  ✓ ${event.step.padEnd(9)} ${event.text}  ${(event.ms / 1000).toFixed(1)} s\n`)
+      return
+    case 'policies.loaded':
+      output.say(`  ✓ policies  version ${event.version}, ${event.rules} rules\n`)
+      return
+    case 'policies.refused':
+      output.say(`  ✕ policies  the new ones have errors; the old ones stay\n${event.text}\n`)
+      return
+    case 'worker.lost':
+      output.say(`  ! worker ${event.worker} ended (${event.why})\n`)
+      return
+    case 'fault':
+      output.say(`  ! ${event.message}\n`)
+  }
+}
+
+async function printReady(output: Output, gateway: ControlPlane): Promise<void> {
+  const status = await gateway.status()
+  const names = (await gateway.connections()).map((connection) => connection.name)
+  if (isForPrograms(output)) output.data(`${JSON.stringify({ ...status, connections: names })}\n`)
+  output.say(readyText(status, names))
+}
+
+/** The words after the start: where things are and what to do next. */
+export function readyText(status: Status, connections: readonly string[]): string {
+  const first = connections.includes('shop-db') ? 'shop-db' : (connections[0] ?? 'NAME')
+  return `
+Ready: postgres ${status.host}:${status.ports.postgres} · api http://${status.host}:${status.ports.api} · this machine only
+  connections  ${connections.join(', ') || 'none yet'}
+  policies     ${status.dataDir}/policies (read again when a file changes)
+
+Next:
+  psql "$(npx sallyport url ${first})"
+  npx sallyport connections add postgres://user@host:5432/database --name my-db
+  npx sallyport sessions
+Ctrl-C stops.
+`
+}
+
+/** A second signal ends at once. */
+function stopSignal(output: Output): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>()
+  let seen = false
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (!seen) {
+      seen = true
+      return resolve(signal)
+    }
+    output.say('Ended at once.\n')
+    process.exit(EXIT.unexpected)
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal)
+  return promise
+}

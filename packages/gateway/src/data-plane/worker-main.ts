@@ -4,6 +4,7 @@ import { SallyportError } from '@sallyport/core'
 import type { FromWorker, ProbeResult, ToWorker, WorkerConfig } from '../boundary/messages.ts'
 import type { ConnectionConfig, Snapshot } from '../boundary/snapshot.ts'
 import { Journal } from './journal/journal.ts'
+import { recoverJournals } from './journal/recover-journals.ts'
 import { Cancels } from './protocols/postgres/cancels.ts'
 import { Catalogs } from './protocols/postgres/catalogs.ts'
 import { SqlClassifier } from './protocols/postgres/classify/classify-sql.ts'
@@ -64,6 +65,8 @@ class Worker {
     const address = server.address()
     const port = typeof address === 'object' && address !== null ? address.port : config.listen.port
     tell({ kind: 'ready', worker: config.worker, port })
+    // Callers need not wait while gigabytes are read: earlier runs share no file with this one.
+    void recoverEarlierRuns(config, journal, log)
     return new Worker(postgres, server)
   }
 
@@ -118,6 +121,30 @@ class Worker {
 }
 
 const stopStepMs = 50
+
+/** Ends the recordings that this worker's earlier runs left open: a killed process could not. */
+async function recoverEarlierRuns(
+  config: WorkerConfig,
+  journal: Journal,
+  log: Logger,
+): Promise<void> {
+  try {
+    const { damaged, tornFiles, sessionsClosed } = await recoverJournals(
+      config.journal.dir,
+      journal.stats().files,
+      {
+        recordingKey: Buffer.from(config.journal.recordingKey, 'base64'),
+        worker: config.worker,
+        now: () => Date.now(),
+      },
+    )
+    if (sessionsClosed > 0 || tornFiles.length > 0)
+      log.info({ event: 'journal.recovered', sessionsClosed, tornFiles })
+    for (const { file, reason } of damaged) log.error({ event: 'journal.damaged', file, reason })
+  } catch (error) {
+    log.error({ event: 'journal.recovery-failed', reason: String(error) })
+  }
+}
 
 function tell(message: FromWorker): void {
   if (process.connected) process.send?.(message)

@@ -42,6 +42,13 @@ interface Run {
   lastFile: string | undefined
 }
 
+export interface RecoveryDeps {
+  readonly recordingKey: Uint8Array
+  /** Only this worker's files; those of all workers where absent. */
+  readonly worker?: number
+  now(): number
+}
+
 /**
  * Mends what earlier runs left: cuts one torn entry at most off each file and closes sessions that have no end, with
  * reason `aborted`. Runs that own one of `liveFiles` are left alone. A file that can't be read is set aside.
@@ -49,7 +56,7 @@ interface Run {
 export async function recoverJournals(
   dir: string,
   liveFiles: readonly string[],
-  deps: { readonly recordingKey: Uint8Array; now(): number },
+  deps: RecoveryDeps,
 ): Promise<RecoveryReport> {
   const recovery = new Recovery(dir, deps)
   return recovery.run(new Set(liveFiles.map((file) => path.basename(file))))
@@ -57,20 +64,20 @@ export async function recoverJournals(
 
 class Recovery {
   readonly #dir: string
-  readonly #deps: { readonly recordingKey: Uint8Array; now(): number }
+  readonly #deps: RecoveryDeps
   readonly #runs = new Map<string, Run>()
   readonly #torn: string[] = []
   readonly #damaged: { file: string; reason: string }[] = []
   #filesRead = 0
   #closed = 0
 
-  constructor(dir: string, deps: { readonly recordingKey: Uint8Array; now(): number }) {
+  constructor(dir: string, deps: RecoveryDeps) {
     this.#dir = dir
     this.#deps = deps
   }
 
   async run(live: ReadonlySet<string>): Promise<RecoveryReport> {
-    for (const name of await journalNames(this.#dir)) {
+    for (const name of await journalNames(this.#dir, this.#deps.worker)) {
       try {
         await this.#file(name, live)
       } catch (error) {
@@ -243,7 +250,11 @@ async function tailOutcome(
   return { kind: 'torn', run, offset }
 }
 
-async function journalNames(dir: string): Promise<string[]> {
+async function journalNames(dir: string, worker: number | undefined): Promise<string[]> {
   const names = await fs.readdir(dir)
-  return names.filter((name) => parseJournalFileName(name)?.damaged === false).toSorted()
+  const isOurs = (name: string): boolean => {
+    const parsed = parseJournalFileName(name)
+    return parsed?.damaged === false && (worker === undefined || parsed.worker === worker)
+  }
+  return names.filter(isOurs).toSorted()
 }

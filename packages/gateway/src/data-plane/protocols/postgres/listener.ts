@@ -39,10 +39,11 @@ export async function serveSocket(
   const timer = setTimeout(() => socket.destroy(), worker.limits.loginMsMax)
   let current = socket
   try {
-    const secured = await receive(socket, tls, worker)
-    if (secured === undefined) return
-    current = secured.socket
-    await openSession(secured, worker)
+    const arrival = await receive(socket, tls, worker, (secured) => {
+      current = secured
+    })
+    if (arrival === undefined) return
+    await openSession(arrival, worker)
   } catch (error) {
     const known = asKnown(error)
     worker.log.info({
@@ -74,6 +75,7 @@ async function receive(
   accepted: Socket,
   tls: ListenerTls,
   worker: PostgresWorker,
+  onSecured: (socket: TLSSocket) => void,
 ): Promise<Received | undefined> {
   let socket = accepted
   let isTls = false
@@ -84,13 +86,13 @@ async function receive(
     bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk])
     const first = sniffFirstBytes(bytes)
     if (first === 'tls' && !isTls) {
-      socket = await secureSocket(accepted, bytes, tls, true)
+      socket = await secureSocket(accepted, bytes, tls, onSecured)
       isTls = true
       bytes = Buffer.alloc(0)
       continue
     }
     if (first === 'http') {
-      accepted.end(httpAnswer)
+      socket.end(httpAnswer)
       return undefined
     }
     const decoded = decodeStartupPacket(bytes, worker.limits.startupBytesMax)
@@ -104,7 +106,7 @@ async function receive(
         if (rest.length > 0)
           throw new SallyportError('SP_PROTOCOL', 'bytes behind SSLRequest in plain text')
         socket.write('S')
-        socket = await secureSocket(accepted, undefined, tls, false)
+        socket = await secureSocket(accepted, undefined, tls, onSecured)
         isTls = true
         break
       case 'GSSENCRequest':
@@ -135,8 +137,9 @@ async function secureSocket(
   socket: Socket,
   early: Buffer | undefined,
   tls: ListenerTls,
-  isDirect: boolean,
+  onSecured: (socket: TLSSocket) => void,
 ): Promise<TLSSocket> {
+  const isDirect = early !== undefined
   if (early !== undefined) socket.unshift(early)
   const secured = new TLSSocket(socket, {
     isServer: true,
@@ -148,6 +151,8 @@ async function secureSocket(
     secured.once('secure', () => {
       secured.off('error', reject)
       secured.on('error', () => secured.destroy())
+      // From here on even a refusal has to be encrypted to be read.
+      onSecured(secured)
       if (isDirect && secured.alpnProtocol !== 'postgresql') {
         reject(new SallyportError('SP_PROTOCOL', 'direct TLS without ALPN postgresql'))
       } else resolve(secured)

@@ -85,6 +85,8 @@ export async function openSession(arrival: Arrival, worker: PostgresWorker): Pro
     new Map([['database', database], ...targetSettings(settings, credential)]),
   )
   socket.once('error', () => target.socket.destroy())
+  // An error that nobody hears would end the process, and every other session with it.
+  target.socket.on('error', () => target.socket.destroy())
   if (socket.destroyed) {
     target.socket.destroy()
     return

@@ -113,6 +113,10 @@ export class PostgresSession implements SessionState {
     caller.on('close', () => this.end('caller left'))
     target.on('error', () => this.#targetLost())
     target.on('close', () => this.#targetLost())
+    // Either may have gone before its end could be noticed here.
+    if (target.destroyed) this.#targetLost()
+    else if (caller.destroyed) this.end('caller left')
+    if (this.isClosed) return
     if (this.#options.callerRest.length > 0) this.#onCallerData(this.#options.callerRest)
     if (this.#options.targetRest.length > 0) this.#onTargetData(this.#options.targetRest)
     caller.resume()

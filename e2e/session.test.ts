@@ -81,6 +81,18 @@ suite('psql through the gateway', { skip: skipReason() }, () => {
     assert.match(err, /masked \(rule mask-pii\)/)
   })
 
+  test('an error or notice does not quote a masked value', async () => {
+    const { out, err } = await psql(
+      'select email::int from customers',
+      "insert into customers select 1, 'n', email, card from customers limit 1",
+      'select xmlparse(document email) from customers',
+      'select nosuch from customers',
+    )
+    assert.doesNotMatch(out + err, /secret\d@/i)
+    assert.match(err, /SQLSTATE 22P02 \(Sallyport withholds the text/)
+    assert.match(err, /column "nosuch" does not exist/)
+  })
+
   test('a blocked statement is refused in words, and the next one runs', async () => {
     const { out, err } = await psql('drop database shop', 'select 7')
     assert.equal(out, '7\n')

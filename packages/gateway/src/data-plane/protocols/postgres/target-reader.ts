@@ -4,14 +4,18 @@ import {
   decodeCommandComplete,
   decodeCopyResponse,
   decodeErrorResponse,
+  decodeNoticeResponse,
   decodeParameterStatus,
   decodeRowDescription,
+  encodeErrorResponse,
+  encodeNoticeResponse,
   frameBody,
   frameEnd,
   frameType,
 } from '@sallyport/wire'
 import type { Answer } from '../../pipeline/answer.ts'
 import type { Awaited } from './awaited.ts'
+import { withheldDiagnostic } from './diagnostics.ts'
 import { joinNeighbours } from './outlet.ts'
 import type { AnswerMasker, Rewriter } from './rewrite.ts'
 import { notice } from './refuse.ts'
@@ -95,6 +99,7 @@ export class TargetReader {
         this.#checkSetting(frameBody(whole, at))
         return this.#emit(whole.subarray(at, end), undefined)
       case BackendType.noticeResponse:
+        return this.#notice(whole, at, end, front)
       case BackendType.notificationResponse:
         return this.#emit(whole.subarray(at, end), undefined)
       default:
@@ -236,11 +241,14 @@ export class TargetReader {
     this.#state.copyIn = undefined
     if (front === undefined) return this.#emit(whole.subarray(at, end), undefined)
     const isOurs = front.kind === 'poison'
-    const bytes = isOurs && front.refusal !== undefined ? front.refusal : whole.subarray(at, end)
+    const { fields } = decodeErrorResponse(frameBody(whole, at))
+    const withheld = this.#mayTellValues(front) ? undefined : withheldDiagnostic(fields)
+    const theirs = withheld === undefined ? whole.subarray(at, end) : encodeErrorResponse(withheld)
+    const bytes = isOurs ? (front.refusal ?? theirs) : theirs
     this.#emit(bytes, front.answer)
     this.#endRows()
     if (front.answer !== undefined && !isOurs) {
-      const sqlState = decodeErrorResponse(frameBody(whole, at)).fields.get('C') ?? ''
+      const sqlState = fields.get('C') ?? ''
       this.#answerEnds(front.answer, 'error', '', sqlState)
     }
     if (front.kind === 'query' || front.kind === 'function') return
@@ -253,6 +261,22 @@ export class TargetReader {
       lastAnswer = next.answer
       this.#answerEnds(next.answer, 'skipped', '')
     }
+  }
+
+  #notice(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
+    const isFree = front === undefined || this.#mayTellValues(front)
+    const withheld = isFree
+      ? undefined
+      : withheldDiagnostic(decodeNoticeResponse(frameBody(whole, at)).fields)
+    this.#emit(
+      withheld === undefined ? whole.subarray(at, end) : encodeNoticeResponse(withheld),
+      front?.answer,
+    )
+  }
+
+  /** A text of the server's may quote any value that the statement can read. */
+  #mayTellValues(front: Awaited): boolean {
+    return front.answer === undefined || !this.#deps.rewriter.touchesMasked(front.answer)
   }
 
   #readyForQuery(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {

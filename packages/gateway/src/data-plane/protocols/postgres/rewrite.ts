@@ -96,7 +96,8 @@ export class Rewriter {
       fields,
       masks: answer.masks,
       origins: catalog ?? { column: () => undefined, readsMasked: () => true },
-      touchesMasked: this.touchesMasked(answer),
+      // Only fields without an origin ask for it, and telling it walks the columns of all that is read.
+      touchesMasked: fields.some((field) => field.tableOid === 0) && this.touchesMasked(answer),
       clean: (index) => only?.cleanColumns[index] === 'clean',
     })
     if ('blocked' in plan) throw new MaskError('a column of unknown origin', plan.blocked)

@@ -1,0 +1,134 @@
+import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { postgresBinaries, type TestPostgres } from '@sallyport/testkit'
+import { cpuSecondsOf, runProgram } from './processes.ts'
+import type { Side } from './sides.ts'
+
+/** One figure of one side in one round. */
+export interface Sample {
+  readonly perSecond: number
+  /** Microseconds of the proxy's CPU for one operation; undefined where there is no proxy or the system doesn't tell. */
+  readonly cpuMicros: number | undefined
+}
+
+/** Something that is done through every side, and counted. */
+export interface Load {
+  readonly name: string
+  /** What is counted. */
+  readonly unit: 'transactions' | 'connections' | 'rows'
+  /** True where the load is run on every variant of Sallyport, not only on the main ones. */
+  readonly isWide: boolean
+  run(side: Side, seconds: number): Promise<Sample>
+}
+
+export const bulkRows = 400_000
+
+/** Makes what the loads read. */
+export async function seed(postgres: TestPostgres): Promise<void> {
+  await runProgram(
+    tool('pgbench'),
+    ['-i', '-q', '-s', '1', '-h', postgres.socketDir].concat([
+      '-p',
+      String(postgres.port),
+      '-U',
+      'postgres',
+      'postgres',
+    ]),
+  )
+  await postgres.sql(
+    `create table bulk as select n as id, 'user' || n || '@example.com' as email, 'name ' || n as name,
+       n % 97 as a, n * 1.5 as b, now() as at, md5(n::text) as hash, n % 2 = 0 as flag
+     from generate_series(1, ${bulkRows}) n`,
+  )
+  await postgres.sql('grant select on all tables in schema public to app')
+  await postgres.sql('vacuum analyze')
+}
+
+/** A quick run keeps one number of clients. */
+export function loads(isQuick: boolean): readonly Load[] {
+  const queries = ['simple', 'extended', 'prepared'].flatMap((mode) =>
+    (isQuick ? [8] : [1, 8, 32]).map((clients) => select(mode, clients)),
+  )
+  return [
+    ...queries,
+    churn(4),
+    bulk('bulk SELECT', 'select * from bulk'),
+    bulk('bulk COPY', 'copy bulk to stdout'),
+  ]
+}
+
+function select(mode: string, clients: number): Load {
+  return {
+    name: `${mode}, ${clients} ${clients === 1 ? 'client' : 'clients'}`,
+    unit: 'transactions',
+    isWide: mode === 'prepared' && clients === 8,
+    run: async (side, seconds) => await pgbench(side, ['-M', mode, '-c', String(clients)], seconds),
+  }
+}
+
+/** A new connection for each transaction. */
+function churn(clients: number): Load {
+  return {
+    name: `connect, ${clients} clients`,
+    unit: 'connections',
+    isWide: true,
+    run: async (side, seconds) => await pgbench(side, ['-C', '-c', String(clients)], seconds),
+  }
+}
+
+async function pgbench(side: Side, args: readonly string[], seconds: number): Promise<Sample> {
+  const before = cpuSecondsOf(side.pids)
+  const out = await runProgram(tool('pgbench'), [
+    '-S',
+    '-n',
+    '-T',
+    String(seconds),
+    ...args,
+    side.url,
+  ])
+  const after = cpuSecondsOf(side.pids)
+  const done = numberIn(out, /actually processed: (\d+)/)
+  const failed = numberIn(out, /number of failed transactions: (\d+)/)
+  if (failed > 0) throw new Error(`${side.name}: ${failed} transactions failed`)
+  return {
+    perSecond: numberIn(out, /tps = ([\d.]+)/),
+    cpuMicros: perOperation(before, after, done),
+  }
+}
+
+/** One whole read of a table by psql, which throws the rows away. */
+function bulk(name: string, sql: string): Load {
+  return {
+    name,
+    unit: 'rows',
+    isWide: true,
+    run: async (side) => {
+      const before = cpuSecondsOf(side.pids)
+      const start = performance.now()
+      await runProgram('psql', [side.url, '-XqAt', '-o', '/dev/null', '-c', sql])
+      const seconds = (performance.now() - start) / 1000
+      const after = cpuSecondsOf(side.pids)
+      return { perSecond: bulkRows / seconds, cpuMicros: perOperation(before, after, bulkRows) }
+    },
+  }
+}
+
+function perOperation(
+  before: number | undefined,
+  after: number | undefined,
+  done: number,
+): number | undefined {
+  if (before === undefined || after === undefined || done === 0) return undefined
+  return ((after - before) * 1e6) / done
+}
+
+function numberIn(text: string, pattern: RegExp): number {
+  const found = pattern.exec(text)?.[1]
+  if (found === undefined) throw new Error(`no ${pattern.source} in: ${text}`)
+  return Number(found)
+}
+
+/** pgbench lives beside the server; its folder need not be on the path. */
+function tool(name: string): string {
+  return join(postgresBinaries() ?? '', name)
+}

@@ -10,7 +10,7 @@ import { openPgliteStore } from './adapters/pglite-store.ts'
 import { Connections, type NewConnection } from './connections.ts'
 import { credentialIdOf, makeCredentialText } from './credential-text.ts'
 import { Credentials } from './credentials.ts'
-import { scramVerifierOf } from './keys/scram-verifier.ts'
+import { scramVerifier } from '@sallyport/core'
 import { parseNewConnection } from './parse-new-connection.ts'
 import type { Store } from './ports/store.ts'
 
@@ -25,16 +25,23 @@ suite('the form of a credential', () => {
   test('a changed character breaks the checksum', () => {
     const { text } = makeCredentialText()
     fc.assert(
-      fc.property(fc.nat(text.length - 1), fc.constantFrom('a', 'b', 'X', 'Z', '0', '9'), (at, character) => {
-        fc.pre(text.charAt(at) !== character)
-        assert.equal(credentialIdOf(text.slice(0, at) + character + text.slice(at + 1)), undefined)
-      }),
+      fc.property(
+        fc.nat(text.length - 1),
+        fc.constantFrom('a', 'b', 'X', 'Z', '0', '9'),
+        (at, character) => {
+          fc.pre(text.charAt(at) !== character)
+          assert.equal(
+            credentialIdOf(text.slice(0, at) + character + text.slice(at + 1)),
+            undefined,
+          )
+        },
+      ),
     )
   })
 })
 
 test('the verifier is the one that RFC 7677 gives for its example', async () => {
-  const verifier = await scramVerifierOf(
+  const verifier = await scramVerifier(
     'pencil',
     Buffer.from('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64'),
     4096,

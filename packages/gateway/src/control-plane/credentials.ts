@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import {
   makeId,
   parseAllow,
+  scramVerifier,
   SallyportError,
   type AgentId,
   type Chain,
@@ -10,7 +11,7 @@ import {
 } from '@sallyport/core'
 import type { CredentialRecord } from '../boundary/snapshot.ts'
 import { credentialDigest, makeCredentialText } from './credential-text.ts'
-import { scramVerifierOf } from './keys/scram-verifier.ts'
+
 import type { Store } from './ports/store.ts'
 
 /** The least that clients accept (RFC 7677). The secret has 154 random bits, so more rounds would protect nothing. */
@@ -56,7 +57,7 @@ export class Credentials {
     const expiresAtMs = nowMs + checkedTtl(request.ttlMs ?? ttlMsDefault)
     const { id, text } = makeCredentialText()
     const agent = makeId<AgentId>('a', randomBytes)
-    const scram = await scramVerifierOf(text, randomBytes(saltBytes), scramIterations)
+    const scram = await scramVerifier(text, randomBytes(saltBytes), scramIterations)
     const times = { created_at: new Date(nowMs), expires_at: new Date(expiresAtMs) }
     await this.#store.durable(async (tx) => {
       const known = await tx

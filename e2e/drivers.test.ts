@@ -370,6 +370,38 @@ suite('drivers through the gateway', { skip: skipReason(), timeout: 240_000 }, (
     })
   })
 
+  test('what follows a failed statement before Sync is dropped as at the server', async () => {
+    await sameWithPg(async (db) => {
+      const { connection } = db as unknown as {
+        connection: NodeJS.EventEmitter &
+          Record<'parse' | 'bind' | 'execute', (q: object) => void> & {
+            flush(): void
+            sync(): void
+          }
+      }
+      const run = (sql: string): void => {
+        connection.parse({ text: sql, name: '' })
+        connection.bind({})
+        connection.execute({})
+        connection.flush()
+      }
+      // The driver sends this query; the rest of its batch is sent by hand, once the error is known.
+      const submittable = {
+        submit: () => run('select 1/0'),
+        handleReadyForQuery: () => undefined,
+        handleError: () => undefined,
+      }
+      const failed = once(connection, 'errorMessage', { signal: AbortSignal.timeout(20_000) })
+      db.query(submittable as unknown as pg.Submittable)
+      const [error] = (await failed) as [Error & { code: string }]
+      const ready = once(connection, 'readyForQuery', { signal: AbortSignal.timeout(20_000) })
+      run('select 2')
+      connection.sync()
+      await ready
+      return [error.code, shape(await db.query('select 3 as three'))]
+    })
+  })
+
   test('ten connections run a thousand statements, every tenth refused, and none is lost', async () => {
     const pool = new pg.Pool({ ...through, ssl: ssl(through), max: 10 })
     let opened = 0

@@ -403,7 +403,8 @@ export class CallerReader {
     this.#slots = []
     let poisonedBatch = 0
     for (const slot of slots) {
-      if (slot.batch === poisonedBatch && !slot.isSync) continue
+      if (slot.isSync) this.#state.isSkipping = false
+      else if (slot.batch === poisonedBatch || this.#state.isSkipping) continue
       if (slot.isPoison) poisonedBatch = slot.batch
       for (const awaited of slot.awaits) this.#state.fifo.push(awaited)
       for (const bytes of slot.bytes) this.#state.toTarget.add(bytes)

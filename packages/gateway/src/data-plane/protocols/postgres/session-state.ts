@@ -16,6 +16,8 @@ export interface SessionState {
   readonly caller: Socket
   /** The COPY that the target reads from the caller; set by the target's reader, ended by the caller's. */
   copyIn: { readonly seq: number } | undefined
+  /** The target drops all up to the next Sync, which is not sent yet; set by the target's reader, ended by the caller's. */
+  isSkipping: boolean
   /** As the last ReadyForQuery said. */
   transactionStatus: 'I' | 'T' | 'E'
   readonly isClosed: boolean

@@ -57,6 +57,7 @@ export class PostgresSession implements SessionState {
   readonly target: Socket
   readonly caller: Socket
   copyIn: { readonly seq: number } | undefined
+  isSkipping = false
   transactionStatus: 'I' | 'T' | 'E' = 'I'
   isClosed = false
   progressCount = 0

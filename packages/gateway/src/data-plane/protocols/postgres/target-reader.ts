@@ -261,6 +261,8 @@ export class TargetReader {
       lastAnswer = next.answer
       this.#answerEnds(next.answer, 'skipped', '')
     }
+    // Without a Sync under way, what the caller sends next is dropped too, and nothing is owed for it.
+    this.#state.isSkipping = fifo.isEmpty
   }
 
   #notice(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {

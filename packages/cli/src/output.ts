@@ -4,7 +4,7 @@ const FORMS = ['table', 'json', 'yaml', 'ndjson', 'name'] as const
 export type OutputForm = (typeof FORMS)[number]
 
 /** A row of any list. */
-export type Row = Readonly<Record<string, unknown>>
+type Row = Readonly<Record<string, unknown>>
 
 /** Where output goes, and what it looks like there. */
 export interface Output {

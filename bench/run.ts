@@ -29,6 +29,8 @@ if (missing !== false) {
 await main(flags.quick ? { rounds: 3, seconds: 1 } : { rounds: 5, seconds: 5 })
 
 async function main(size: { rounds: number; seconds: number }): Promise<void> {
+  // Taken before the gateways load their code: the tree may move on during a long run.
+  const measured = revision()
   await using stack = new AsyncDisposableStack()
   const postgres = stack.use(
     await startPostgres({
@@ -58,7 +60,7 @@ async function main(size: { rounds: number; seconds: number }): Promise<void> {
   const samples = await measure(narrow, wide, size)
   const results: Results = {
     measuredAt: new Date().toISOString(),
-    revision: revision(),
+    revision: measured,
     machine: {
       CPU: cpus()[0]?.model.trim() ?? 'unknown',
       cores: cpus().length,

@@ -3,9 +3,6 @@ import { SallyportError } from '@sallyport/core'
 const FORMS = ['table', 'json', 'yaml', 'ndjson', 'name'] as const
 export type OutputForm = (typeof FORMS)[number]
 
-/** A row of any list. */
-type Row = Readonly<Record<string, unknown>>
-
 /** Where output goes, and what it looks like there. */
 export interface Output {
   /** Undefined where none was asked for: a terminal then gets tables, a pipe JSON. */

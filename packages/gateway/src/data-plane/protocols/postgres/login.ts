@@ -240,7 +240,7 @@ function targetSettings(
   credential: CredentialRecord,
 ): Map<string, string> {
   const parameters = new Map(settings.parameters)
-  if (settings.application === '') {
+  if (!parameters.has('application_name')) {
     parameters.set('application_name', `sallyport ${credential.chain.agents.at(-1)?.name ?? ''}`)
   }
   return parameters

@@ -18,6 +18,8 @@ export interface SessionState {
   copyIn: { readonly seq: number } | undefined
   /** The target drops all up to the next Sync, which is not sent yet; set by the target's reader, ended by the caller's. */
   isSkipping: boolean
+  /** The target has said in its own words why it ends. */
+  targetSaidFatal: boolean
   /** As the last ReadyForQuery said. */
   transactionStatus: 'I' | 'T' | 'E'
   readonly isClosed: boolean

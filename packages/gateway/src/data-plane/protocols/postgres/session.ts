@@ -60,6 +60,7 @@ export class PostgresSession implements SessionState {
   isSkipping = false
   transactionStatus: 'I' | 'T' | 'E' = 'I'
   isClosed = false
+  targetSaidFatal = false
   progressCount = 0
 
   readonly #options: SessionOptions
@@ -273,7 +274,9 @@ export class PostgresSession implements SessionState {
   #targetLost(): void {
     if (this.isClosed) return
     this.toCaller.flush()
-    if (!this.caller.destroyed) this.caller.write(fatalError('SP_TARGET_CLOSED'))
+    if (!this.caller.destroyed && !this.targetSaidFatal) {
+      this.caller.write(fatalError('SP_TARGET_CLOSED'))
+    }
     this.end('target closed')
   }
 

@@ -239,9 +239,10 @@ export class TargetReader {
   #error(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
     const { fifo } = this.#state
     this.#state.copyIn = undefined
+    const { fields } = decodeErrorResponse(frameBody(whole, at))
+    if (fields.get('V') === 'FATAL') this.#state.targetSaidFatal = true
     if (front === undefined) return this.#emit(whole.subarray(at, end), undefined)
     const isOurs = front.kind === 'poison'
-    const { fields } = decodeErrorResponse(frameBody(whole, at))
     const withheld = this.#mayTellValues(front) ? undefined : withheldDiagnostic(fields)
     const theirs = withheld === undefined ? whole.subarray(at, end) : encodeErrorResponse(withheld)
     const bytes = isOurs ? (front.refusal ?? theirs) : theirs

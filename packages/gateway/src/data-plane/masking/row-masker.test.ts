@@ -128,3 +128,12 @@ test('a sink grows and starts anew', () => {
   assert.equal(sink.take().length, 200_004)
   assert.equal(sink.take().length, 0)
 })
+
+test('a finding inside a binary array makes the array null, so that no length in it is wrong', () => {
+  const binaryTextArray = { ...detect, typeOid: 1009, format: 1 } as const
+  const masker = createRowMasker([binaryTextArray, pass], key)
+  const sink = new MaskSink()
+  const row = dataRow(['\0\0\0\x01 packed ana@example.com ', 'x'])
+  assert.equal(masker.maskDataRow(row, 0, row.length, sink), true)
+  assert.deepEqual(sink.take(), dataRow([null, 'x']))
+})

@@ -66,6 +66,8 @@ type Step =
       readonly set: DetectorSet
       readonly syntax: Syntax
       readonly header: number
+      /** The value has lengths of its own inside, so a finding makes it NULL: a piece can't be exchanged. */
+      readonly isPacked: boolean
     }
 
 /** Prepares the plan of a result; `undefined` steps pass. */
@@ -175,7 +177,7 @@ class PlannedRowMasker implements RowMasker {
     if (found.text === BLOCK) throw new MaskError('a block mask met a value', found.rules[0] ?? '')
     for (const rule of found.rules) this.#count(rule, 0)
     this.maskedValues++
-    if (found.text === null) return null
+    if (found.text === null || step.isPacked) return null
     const text = Buffer.from(found.text)
     return step.header === 0 ? text : Buffer.concat([bytes.subarray(start, from), text])
   }
@@ -200,7 +202,9 @@ function prepare(column: ColumnPlan, key: MaskKey): Step | undefined {
       : 'structured'
   // Binary jsonb starts with one byte for its version.
   const header = column.typeOid === OID.jsonb && column.format === 1 ? 1 : 0
-  return { kind: 'detect', set: new DetectorSet(column.rules, key), syntax, header }
+  // In binary, arrays and types of the database's own may hold several values, each with its length. XML is one text.
+  const isPacked = column.format === 1 && syntax === 'structured' && column.typeOid !== OID.xml
+  return { kind: 'detect', set: new DetectorSet(column.rules, key), syntax, header, isPacked }
 }
 
 function readLength(bytes: Buffer, at: number): number {

@@ -1,4 +1,4 @@
-import { ERRORS, SallyportError, type Refusal } from '@sallyport/core'
+import { ERRORS, SallyportError } from '@sallyport/core'
 import {
   FrontendType,
   decodeBind,
@@ -8,11 +8,7 @@ import {
   decodeFunctionCall,
   decodeParse,
   decodeQuery,
-  encodeClose,
-  encodeDescribe,
   encodeExecute,
-  encodeParse,
-  encodeSync,
   frameBody,
   frameEnd,
   frameType,
@@ -20,46 +16,16 @@ import {
 import { runCommand, type Stages } from '../../pipeline/run-command.ts'
 import type { Awaited, NameChange } from './awaited.ts'
 import type { Portal, Statement } from './names.ts'
-import { refusalError } from './refuse.ts'
-import { sqlNameChanges } from './sql-names.ts'
-import type { Classified } from './classify/classified.ts'
+import { poison, poisonPortal } from './poison.ts'
+import {
+  addDescription,
+  endOfCopyData,
+  needsDescription,
+  portalMessages,
+} from './portal-messages.ts'
 import type { SessionState } from './session-state.ts'
-
-/** What the pipeline carries in a PostgreSQL session: messages that ask for one thing, and where their passage is prepared. */
-export interface Unit {
-  readonly kind: 'query' | 'parse' | 'execute' | 'function'
-  readonly batch: number
-  readonly slot: Slot
-  /** The messages as they came. */
-  readonly frames: Buffer
-  readonly text: string
-  readonly parameters: readonly (Buffer | null)[]
-  readonly formats: readonly number[]
-  readonly statement?: Statement
-  readonly oid?: number
-  /** A Parse of the unnamed statement ends the older one, also where it is refused. */
-  readonly endsUnnamed?: boolean
-  classified?: Classified
-  /** What the target will owe for these messages; filled in order. */
-  readonly awaits: Omit<Awaited, 'answer'>[]
-  /** Set as soon as the verdict is known, before it is stored. */
-  isRefused: boolean
-}
-
-/** The place of some messages in what goes to the target, kept while their verdict is being stored. */
-interface Slot {
-  readonly batch: number
-  readonly isSync: boolean
-  bytes: Buffer[]
-  awaits: Awaited[]
-  isPoison: boolean
-}
-
-/** A portal that cannot exist: executing it fails at the target, which is what a refusal needs. It shows in the target's log. */
-const poisonPortal = 'refused by Sallyport'
-
-/** Statement name of a text that our parser could not read, while the target's own parser says what it thinks of it. */
-const probeStatement = 'read by Sallyport'
+import { sqlNameChanges } from './sql-names.ts'
+import type { Slot, Unit } from './unit.ts'
 
 /** Reads the caller's messages, carries commands through the pipeline, and sends to the target what may pass, in order. */
 export class CallerReader {
@@ -404,13 +370,31 @@ export class CallerReader {
     let poisonedBatch = 0
     for (const slot of slots) {
       if (slot.isSync) this.#state.isSkipping = false
-      else if (slot.batch === poisonedBatch || this.#state.isSkipping) continue
+      else if (slot.batch === poisonedBatch || this.#state.isSkipping) {
+        this.#dropped(slot)
+        continue
+      }
       if (slot.isPoison) poisonedBatch = slot.batch
       for (const awaited of slot.awaits) this.#state.fifo.push(awaited)
       for (const bytes of slot.bytes) this.#state.toTarget.add(bytes)
     }
     if (poisonedBatch === this.#batch) this.#isDiscarding = true
     if (!this.#state.toTarget.flush()) await this.#state.targetDrained()
+  }
+
+  /** A command that was allowed, and dropped because one before it in its batch failed, is recorded as not run. */
+  #dropped(slot: Slot): void {
+    const answer = slot.awaits.find((awaited) => awaited.answer !== undefined)?.answer
+    if (answer === undefined) return
+    const { seq } = answer.entry
+    this.#state.journal.note({
+      kind: 'response.end',
+      seq,
+      status: 'skipped',
+      tag: '',
+      rows: 0,
+      bytes: 0,
+    })
   }
 
   /** PREPARE, DECLARE and their like by way of the extended protocol: the names change when their Execute is complete. */
@@ -434,89 +418,4 @@ export class CallerReader {
       detail: 'The limit is 10,000 prepared statements or portals in one session.',
     })
   }
-}
-
-/** Replaces the unit's messages by one that the target refuses, so that its transaction fails as after any error. */
-function poison(unit: Unit, refusal: Refusal): void {
-  const isProbed =
-    unit.classified?.syntaxError === true && (unit.kind === 'query' || unit.kind === 'parse')
-  const isAlone = unit.kind === 'query' || unit.kind === 'function'
-  const hidden = { batch: unit.batch, isHidden: true } as const
-  const { slot } = unit
-  slot.isPoison = true
-  slot.bytes = []
-  slot.awaits = []
-  if (isProbed) {
-    // Parse never executes: the caller gets the server's own error, or our refusal where the server can read the text.
-    slot.bytes.push(
-      encodeParse({ statement: probeStatement, text: unit.text, parameterTypes: [] }),
-      encodeClose({ target: 'statement', name: probeStatement }),
-    )
-    slot.awaits.push({ kind: 'parse', ...hidden }, { kind: 'close', ...hidden })
-  }
-  if (unit.endsUnnamed === true) {
-    slot.bytes.push(encodeClose({ target: 'statement', name: '' }))
-    slot.awaits.push({ kind: 'close', ...hidden })
-  }
-  slot.bytes.push(encodeExecute({ portal: poisonPortal, rowsMax: 0 }))
-  slot.awaits.push({ kind: 'poison', batch: unit.batch, refusal: refusalError(refusal) })
-  if (!isAlone) return
-  slot.bytes.push(encodeSync())
-  slot.awaits.push({ kind: 'sync', batch: unit.batch })
-}
-
-/** Rows can only be masked when their columns are known. Where the caller doesn't ask for them, the gateway does. */
-function needsDescription(unit: Unit, hasMasks: boolean): boolean {
-  return (
-    hasMasks &&
-    unit.kind === 'execute' &&
-    unit.awaits.some((awaited) => awaited.kind === 'bind') &&
-    !unit.awaits.some((awaited) => awaited.kind === 'describe')
-  )
-}
-
-function addDescription(unit: Unit): void {
-  const bindEnd = frameEnd(unit.frames, 0)
-  const bound = unit.awaits[0]
-  const portal = bound?.portal
-  if (portal === undefined) return
-  const name = decodeBind(frameBody(unit.frames, 0)).portal
-  unit.slot.bytes = [
-    unit.frames.subarray(0, bindEnd),
-    encodeDescribe({ target: 'portal', name }),
-    unit.frames.subarray(bindEnd),
-  ]
-  unit.awaits.splice(1, 0, { kind: 'describe', batch: unit.batch, isHidden: true, portal })
-}
-
-/** The Describe and Execute of the same portal that follow a Bind directly: one unit with it. */
-function portalMessages(
-  whole: Buffer,
-  at: number,
-  portal: string,
-): { end: number; describes: boolean; executes: boolean } {
-  let end = frameEnd(whole, at)
-  let describes = false
-  if (isMessage(whole, end, FrontendType.describe)) {
-    const describe = decodeDescribe(frameBody(whole, end))
-    if (describe.target === 'portal' && describe.name === portal) {
-      describes = true
-      end = frameEnd(whole, end)
-    }
-  }
-  if (!isMessage(whole, end, FrontendType.execute)) return { end, describes, executes: false }
-  if (decodeExecute(frameBody(whole, end)).portal !== portal)
-    return { end, describes, executes: false }
-  return { end: frameEnd(whole, end), describes, executes: true }
-}
-
-function isMessage(whole: Buffer, at: number, type: number): boolean {
-  return at < whole.length && frameType(whole, at) === type
-}
-
-/** Where a run of CopyData messages ends. */
-function endOfCopyData(whole: Buffer, at: number): number {
-  let end = at
-  while (isMessage(whole, end, FrontendType.copyData)) end = frameEnd(whole, end)
-  return end
 }

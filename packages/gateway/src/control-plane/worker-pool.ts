@@ -280,7 +280,15 @@ export class WorkerPool {
   }
 }
 
+/**
+ * The parser of SQL is one WebAssembly function of enormous size: optimising it takes V8 more than 500 MiB and seconds of
+ * processor time, in the middle of whatever the worker is doing. V8's baseline code parses a statement in a few
+ * microseconds more, and texts seen before are not parsed at all.
+ */
+const parserStaysBaseline = '--liftoff-only'
+
 /** Workers run as their parent does, but a test runner's own flags would make each of them a test. */
 function workerFlags(flags: readonly string[]): string[] {
-  return flags.filter((flag) => !flag.startsWith('--test') && !flag.startsWith('--inspect'))
+  const kept = flags.filter((flag) => !flag.startsWith('--test') && !flag.startsWith('--inspect'))
+  return [...kept, parserStaysBaseline]
 }

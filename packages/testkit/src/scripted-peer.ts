@@ -28,7 +28,8 @@ export class ScriptedPeer implements AsyncDisposable {
 
   /** Connects to a listener as its caller. */
   static async connect(port: number, host = '127.0.0.1'): Promise<ScriptedPeer> {
-    const socket = connect(port, host)
+    // Each `send` leaves by itself: a script says where its bytes are cut.
+    const socket = connect({ port, host, noDelay: true })
     await once(socket, 'connect')
     return new ScriptedPeer(socket)
   }

@@ -9,6 +9,7 @@ import {
   decodeParse,
   decodeQuery,
   encodeExecute,
+  encodeFlush,
   frameBody,
   frameEnd,
   frameType,
@@ -23,9 +24,13 @@ import {
   needsDescription,
   portalMessages,
 } from './portal-messages.ts'
+import { unknownPortalError } from './refuse.ts'
 import type { SessionState } from './session-state.ts'
 import { sqlNameChanges } from './sql-names.ts'
 import type { Slot, Unit } from './unit.ts'
+
+/** Statements that do what an earlier one said under a name: what it stands for must be known before they are judged. */
+const usesNames = /\b(?:execute|fetch)\b/i
 
 /** Reads the caller's messages, carries commands through the pipeline, and sends to the target what may pass, in order. */
 export class CallerReader {
@@ -73,13 +78,19 @@ export class CallerReader {
   /** Handles whole messages. Resolves when they have been sent or refused, and more may be read. */
   async read(whole: Buffer): Promise<void> {
     let at = 0
+    let askedFor = -1
     while (at < whole.length) {
       const before = this.#state.progressCount
       const next = this.#message(whole, at)
       if (next === 'wait') {
+        // Without Sync a target keeps its answers to itself until a Flush asks for them.
+        if (askedFor !== at && !this.#isAllAnswered()) this.#pass(encodeFlush(), [])
+        askedFor = at
+        const hadSlots = this.#slots.length > 0
         await this.#flush()
-        // What is waited for may have come during the flush.
-        if (before === this.#state.progressCount) await this.#state.progress()
+        // What is waited for may have come during the flush, or been dropped by it.
+        const hasMoved = before !== this.#state.progressCount
+        if (!hasMoved && !(hadSlots && this.#isAllAnswered())) await this.#state.progress()
         if (this.#state.isClosed) return
       } else if (next === 'end') {
         await this.#flush()
@@ -90,6 +101,15 @@ export class CallerReader {
       }
     }
     await this.#flush()
+  }
+
+  #isReadyFor(text: string): boolean {
+    const mayWaitForName = !this.#state.names.isSettled && usesNames.test(text)
+    return !(mayWaitForName && !this.#isAllAnswered()) && this.#state.isReadyFor(text)
+  }
+
+  #isAllAnswered(): boolean {
+    return this.#state.fifo.isEmpty && this.#slots.length === 0
   }
 
   /** Takes one message, and those that belong to it. Returns where the next begins. */
@@ -136,7 +156,7 @@ export class CallerReader {
     if (copy === undefined) {
       if (!isCopyData && !isCopyEnd) return undefined
       // Sent before the target's answer: wait for it. With nothing under way a server drops these, so nothing is lost.
-      return this.#state.fifo.isEmpty && this.#slots.length === 0 ? end : 'wait'
+      return this.#isAllAnswered() ? end : 'wait'
     }
     if (isCopyData) {
       const stop = endOfCopyData(whole, end)
@@ -159,8 +179,8 @@ export class CallerReader {
   }
 
   #query(frames: Buffer, text: string): 'wait' | undefined {
-    if (!this.#state.isReadyFor(text)) return 'wait'
-    const unit = this.#unit('query', frames, text, {})
+    if (!this.#isReadyFor(text)) return 'wait'
+    const unit = this.#unit('query', frames, text, { endsUnnamed: true })
     unit.awaits.push({ kind: 'query', batch: unit.batch })
     this.#start(unit)
     if (unit.classified !== undefined && !unit.isRefused) {
@@ -175,7 +195,7 @@ export class CallerReader {
   #parse(frames: Buffer, body: Buffer): 'wait' | undefined {
     const { statement: name, text } = decodeParse(body)
     const statement: Statement = { text }
-    if (!this.#state.isReadyFor(text)) return 'wait'
+    if (!this.#isReadyFor(text)) return 'wait'
     const unit = this.#unit('parse', frames, text, { statement, endsUnnamed: name === '' })
     this.#boundNames(name)
     unit.awaits.push({
@@ -207,7 +227,7 @@ export class CallerReader {
       ])
       return frameEnd(whole, at)
     }
-    if (!this.#state.isReadyFor(statement.text)) return 'wait'
+    if (!this.#isReadyFor(statement.text)) return 'wait'
     const portal: Portal = { statement, resultFormats: bind.resultFormats, isHeld: false }
     const unit = this.#unit('execute', frames, statement.text, {
       statement,
@@ -234,11 +254,11 @@ export class CallerReader {
       if (!this.#state.fifo.isEmpty) return 'wait'
       // No portal of that name was made in a way that was seen. A stand-in makes the target say so.
       this.#pass(encodeExecute({ portal: poisonPortal, rowsMax: 0 }), [
-        { kind: 'execute', batch: this.#batch },
+        { kind: 'poison', batch: this.#batch, refusal: unknownPortalError(name) },
       ])
       return undefined
     }
-    if (!this.#state.isReadyFor(portal.statement.text)) return 'wait'
+    if (!this.#isReadyFor(portal.statement.text)) return 'wait'
     const unit = this.#unit('execute', frames, portal.statement.text, {
       statement: portal.statement,
     })

@@ -19,6 +19,11 @@ export class NameTable<Value> {
     return this.#confirmed.size + this.#pending.length >= this.#max
   }
 
+  /** False while a later batch might have to wait for a name. */
+  get isSettled(): boolean {
+    return this.#pending.length === 0
+  }
+
   /** Announces a change that `batch` has asked the target for. `undefined` removes the name. */
   announce(batch: number, name: string, value: Value | undefined): Pending<Value> {
     const pending = { batch, name, value }

@@ -30,6 +30,10 @@ export class Names {
     this.portals = new NameTable(limits.portalsMax)
   }
 
+  get isSettled(): boolean {
+    return this.statements.isSettled && this.portals.isSettled
+  }
+
   settle(batch: number): void {
     this.statements.settle(batch)
     this.portals.settle(batch)

@@ -19,6 +19,11 @@ export function poison(unit: Unit, refusal: Refusal): void {
   slot.isPoison = true
   slot.bytes = []
   slot.awaits = []
+  // Before the probe: after an error the target would skip it.
+  if (unit.endsUnnamed === true) {
+    slot.bytes.push(encodeClose({ target: 'statement', name: '' }))
+    slot.awaits.push({ kind: 'close', ...hidden })
+  }
   if (isProbed) {
     // Parse never executes: the caller gets the server's own error, or our refusal where the server can read the text.
     slot.bytes.push(
@@ -26,10 +31,6 @@ export function poison(unit: Unit, refusal: Refusal): void {
       encodeClose({ target: 'statement', name: probeStatement }),
     )
     slot.awaits.push({ kind: 'parse', ...hidden }, { kind: 'close', ...hidden })
-  }
-  if (unit.endsUnnamed === true) {
-    slot.bytes.push(encodeClose({ target: 'statement', name: '' }))
-    slot.awaits.push({ kind: 'close', ...hidden })
   }
   slot.bytes.push(encodeExecute({ portal: poisonPortal, rowsMax: 0 }))
   slot.awaits.push({ kind: 'poison', batch: unit.batch, refusal: refusalError(refusal) })

@@ -16,6 +16,18 @@ export function refusalError(refusal: Refusal): Buffer {
   )
 }
 
+/** The target's own words about a portal that isn't there, with the name that the caller gave it. */
+export function unknownPortalError(name: string): Buffer {
+  return encodeErrorResponse(
+    new Map([
+      ['S', 'ERROR'],
+      ['V', 'ERROR'],
+      ['C', '34000'],
+      ['M', `portal "${name}" does not exist`],
+    ]),
+  )
+}
+
 /** The last message of a connection: what happened, and whether to try again. */
 export function fatalError(code: ErrorCode, detail?: string): Buffer {
   const entry = ERRORS[code]

@@ -14,7 +14,7 @@ export interface Unit {
   readonly formats: readonly number[]
   readonly statement?: Statement
   readonly oid?: number
-  /** A Parse of the unnamed statement ends the older one, also where it is refused. */
+  /** A simple query or a Parse of the unnamed statement ends the older one, also where it is refused. */
   readonly endsUnnamed?: boolean
   classified?: Classified
   /** What the target will owe for these messages; filled in order. */

@@ -44,6 +44,9 @@ suite('the command line against a gateway', () => {
     user: 'u',
     database: 'shop',
     tls: 'off',
+    notices: 'auto',
+    responses: 'masked',
+    trustedFunctions: ['a.old', 'a.kept'],
   }
   const issued = {
     id: 'abc',
@@ -66,6 +69,8 @@ suite('the command line against a gateway', () => {
     'POST /v1/credentials': issued,
     'POST /v1/connections': connection,
     'POST /v1/connections/shop-db/test': probed,
+    'GET /v1/connections/shop-db': connection,
+    'PATCH /v1/connections/shop-db': connection,
   }
   const api = createServer((request, response) => {
     const pieces: Buffer[] = []
@@ -128,6 +133,18 @@ suite('the command line against a gateway', () => {
     assert.ok(typeof sent === 'object' && sent !== null && 'password' in sent && 'labels' in sent)
     assert.deepEqual([sent.password, sent.labels], ['p w', { env: 'prod' }])
     assert.equal(ran.err, '')
+  })
+
+  test('settings that are not named are left out, and trusted functions are added to those there', async () => {
+    const set = async (...words: string[]): Promise<unknown> => {
+      const ran = await sallyport(['connect', 'set', 'shop-db', ...words, '--data', dir])
+      assert.deepEqual([ran.code, ran.err], [0, ''])
+      return JSON.parse(seen.at(-1)?.body ?? '')
+    }
+    assert.deepEqual(await set('--notices', 'never'), { notices: 'never' })
+    assert.deepEqual(await set('--trust-function', 'a.new', '--distrust-function', 'a.old'), {
+      trustedFunctions: ['a.kept', 'a.new'],
+    })
   })
 
   test('a password in the address is warned about', async () => {

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { contextOf, type VerbContext } from './context.ts'
-import type { AddFlags } from './verbs/connections.ts'
+import type { AddFlags, SetFlags } from './verbs/connections.ts'
 import type { CredentialFlags } from './verbs/credentials.ts'
 import type { UpFlags } from './verbs/up.ts'
 
@@ -87,7 +87,7 @@ function addConnectionVerbs(
   const group = verb(
     program,
     'connections',
-    'List connections; add, rm and test change and try them.',
+    'List connections; add, set, rm and test change and try them.',
     'sallyport connections',
   )
     .alias('connect')
@@ -97,7 +97,23 @@ function addConnectionVerbs(
       ),
     )
   const collect = (value: string, before: string[]): string[] => [...before, value]
-  verb(
+  const settable = (command: Command): Command =>
+    command
+      .option(
+        '--notices <when>',
+        'tell callers of session and masks: auto (psql and agents below another), always, never',
+      )
+      .option(
+        '--responses <how>',
+        'what is recorded of answers: masked (as the caller got them), shape (rows and bytes alone)',
+      )
+      .option(
+        '--trust-function <schema.name>',
+        'a function that you vouch for: it reads and writes nothing that matters; repeatable',
+        collect,
+        [],
+      )
+  const add = verb(
     group,
     'add <url>',
     'Put a database behind the gateway. Without a password in the address it is read from the pipe or asked for.',
@@ -112,13 +128,22 @@ function addConnectionVerbs(
       'full',
     )
     .option('--ca <file>', "PEM file with the target's certificate authority")
-    .action(async (url: string, flags: AddFlags, command: Command) => {
-      finish(
-        await (
-          await import('./verbs/connections.ts')
-        ).addConnection(contextOf(command), url, flags),
-      )
-    })
+  settable(add).action(async (url: string, flags: AddFlags, command: Command) => {
+    finish(
+      await (await import('./verbs/connections.ts')).addConnection(contextOf(command), url, flags),
+    )
+  })
+  const set = verb(
+    group,
+    'set <name>',
+    'Change settings of a connection; what is not named stays. New sessions use them.',
+    'sallyport connections set orders-db --responses shape --trust-function app.score',
+  ).option('--distrust-function <schema.name>', 'takes it back; repeatable', collect, [])
+  settable(set).action(async (name: string, flags: SetFlags, command: Command) => {
+    finish(
+      await (await import('./verbs/connections.ts')).setConnection(contextOf(command), name, flags),
+    )
+  })
   verb(
     group,
     'rm <name>',

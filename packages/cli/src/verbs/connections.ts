@@ -13,6 +13,16 @@ export interface AddFlags {
   readonly label: readonly string[]
   readonly tls: string
   readonly ca?: string
+  readonly notices?: string
+  readonly responses?: string
+  readonly trustFunction: readonly string[]
+}
+
+export interface SetFlags {
+  readonly notices?: string
+  readonly responses?: string
+  readonly trustFunction: readonly string[]
+  readonly distrustFunction: readonly string[]
 }
 
 /** Lists the connections. */
@@ -50,12 +60,39 @@ export async function addConnection(
     ...labelsOf(flags.label),
     ...(flags.env === undefined ? {} : { env: flags.env }),
   }
-  const body = { ...target, password, name: flags.name, labels, tls: flags.tls, ca }
+  const { name, tls, notices, responses, trustFunction: trustedFunctions } = flags
+  const settings = { notices, responses, trustedFunctions }
+  const body = { ...target, password, name, labels, tls, ca, ...settings }
   const added = await api.json<ConnectionView>('POST', '/v1/connections', body)
   const result = await probe(context, added.name)
   const text = `${probeText(result)}✓ ${added.name} added. Use it: psql "$(npx sallyport url ${added.name})"\n`
   await printOne(context.output, { connection: added, test: result }, text, added.name)
   return result.error === undefined ? EXIT.done : EXIT.unreachable
+}
+
+/** Changes settings of a connection; what is not named stays. */
+export async function setConnection(
+  context: VerbContext,
+  name: string,
+  flags: SetFlags,
+): Promise<number> {
+  const api = await context.api()
+  const path = `/v1/connections/${encodeURIComponent(name)}`
+  const { notices, responses, trustFunction: added, distrustFunction: removed } = flags
+  const isListChanged = added.length + removed.length > 0
+  const before = isListChanged ? await api.json<ConnectionView>('GET', path) : undefined
+  const trustedFunctions = before?.trustedFunctions
+    .concat(added)
+    .filter((each) => !removed.includes(each))
+  const set = await api.json<ConnectionView>('PATCH', path, {
+    notices,
+    responses,
+    trustedFunctions,
+  })
+  const trusted = set.trustedFunctions.join(', ') || 'none'
+  const text = `✓ ${name}  notices ${set.notices} · responses ${set.responses} · trusted functions: ${trusted}\n`
+  await printOne(context.output, set, text, name)
+  return EXIT.done
 }
 
 /** Removes a connection and ends its credentials. */

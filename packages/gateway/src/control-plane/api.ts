@@ -8,6 +8,7 @@ import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { ProbeResult } from '../boundary/messages.ts'
+import { type ConnectionSettings, parseSettingsChange } from './connection-settings.ts'
 import type { ConnectionView, NewConnection } from './connections.ts'
 import type { CredentialRequest, IssuedCredential } from './credentials.ts'
 import { parseCredentialRequest } from './parse-credential-request.ts'
@@ -21,6 +22,7 @@ export interface Operations {
   listConnections(): Promise<readonly ConnectionView[]>
   getConnection(name: string): Promise<ConnectionView>
   putConnection(connection: NewConnection): Promise<ConnectionView>
+  setConnection(name: string, change: Partial<ConnectionSettings>): Promise<ConnectionView>
   removeConnection(name: string): Promise<void>
   testConnection(name: string): Promise<ProbeResult>
   issueCredential(request: CredentialRequest): Promise<IssuedCredential>
@@ -77,6 +79,10 @@ function addConnectionRoutes(app: Hono, operations: Operations): void {
   app.get('/v1/connections/:name', async (context) =>
     context.json(await operations.getConnection(context.req.param('name'))),
   )
+  app.patch('/v1/connections/:name', async (context) => {
+    const change = parseSettingsChange(await jsonBody(context))
+    return context.json(await operations.setConnection(context.req.param('name'), change))
+  })
   app.delete('/v1/connections/:name', async (context) => {
     await operations.removeConnection(context.req.param('name'))
     return context.body(null, 204)

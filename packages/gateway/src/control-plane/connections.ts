@@ -1,11 +1,12 @@
 import { SallyportError, type Secret } from '@sallyport/core'
-import type { Selectable } from 'kysely'
+import type { Insertable, Selectable } from 'kysely'
 import type { ConnectionConfig, TargetTls } from '../boundary/snapshot.ts'
+import { type ConnectionSettings, settingsDefault } from './connection-settings.ts'
 import { seal, unseal } from './keys/seal.ts'
 import type { ConnectionTable, Store } from './ports/store.ts'
 
 /** A connection as people and scripts see it: everything but the password. */
-export interface ConnectionView {
+export interface ConnectionView extends ConnectionSettings {
   readonly name: string
   readonly type: 'postgres'
   readonly labels: Readonly<Record<string, string>>
@@ -26,6 +27,8 @@ export interface NewConnection {
   readonly password: string
   readonly database: string
   readonly tls: TargetTls
+  /** Where absent, a connection that is replaced keeps its settings. */
+  readonly settings?: ConnectionSettings
 }
 
 /** The connections of this gateway; passwords are sealed under the key-encryption key. */
@@ -51,23 +54,36 @@ export class Connections {
       database: connection.database,
       tls_mode: tls.mode,
       tls_ca: tls.ca ?? null,
-      notices: 'auto' as const,
-      responses: 'masked' as const,
-      trusted_functions: '[]',
-      created_at: new Date(),
     }
+    const { settings = {} } = connection
+    const created = settingColumns({ ...settingsDefault, ...settings })
     const sealed = seal(this.#kek, secretName(name), password)
     await this.#store.durable(async (tx) => {
-      const { name: _key, created_at: _kept, ...changes } = row
+      const { name: _key, ...changes } = row
       await tx
         .insertInto('connection')
-        .values(row)
-        .onConflict((conflict) => conflict.column('name').doUpdateSet(changes))
+        .values({ ...row, ...created, created_at: new Date() })
+        .onConflict((conflict) =>
+          conflict.column('name').doUpdateSet({ ...changes, ...settingColumns(settings) }),
+        )
         .execute()
       await tx
         .insertInto('sealed_secret')
         .values({ name: secretName(name), sealed })
         .onConflict((conflict) => conflict.column('name').doUpdateSet({ sealed }))
+        .execute()
+    })
+    return this.get(name)
+  }
+
+  /** Changes the named settings of a connection. */
+  async set(name: string, change: Partial<ConnectionSettings>): Promise<ConnectionView> {
+    await this.get(name)
+    await this.#store.durable(async (tx) => {
+      await tx
+        .updateTable('connection')
+        .set(settingColumns(change))
+        .where('name', '=', name)
         .execute()
     })
     return this.get(name)
@@ -139,7 +155,26 @@ function view(row: Selectable<ConnectionTable>): ConnectionView {
     user: row.login_user,
     database: row.database,
     tls: row.tls_mode,
+    ...settingsOf(row),
   }
+}
+
+function settingsOf(row: Selectable<ConnectionTable>): ConnectionSettings {
+  const { notices, responses, trusted_functions: trustedFunctions } = row
+  return { notices, responses, trustedFunctions }
+}
+
+type SettingColumns = Pick<
+  Insertable<ConnectionTable>,
+  'notices' | 'responses' | 'trusted_functions'
+>
+
+function settingColumns(settings: ConnectionSettings): SettingColumns
+function settingColumns(settings: Partial<ConnectionSettings>): Partial<SettingColumns>
+function settingColumns(settings: Partial<ConnectionSettings>): Partial<SettingColumns> {
+  const { trustedFunctions, ...words } = settings
+  if (trustedFunctions === undefined) return words
+  return { ...words, trusted_functions: JSON.stringify(trustedFunctions) }
 }
 
 function config(row: Selectable<ConnectionTable>, password: string): ConnectionConfig {
@@ -151,8 +186,6 @@ function config(row: Selectable<ConnectionTable>, password: string): ConnectionC
     login: { user: row.login_user, password },
     database: row.database,
     tls: { mode: row.tls_mode, ...(row.tls_ca === null ? {} : { ca: row.tls_ca }) },
-    notices: row.notices,
-    responses: row.responses,
-    trustedFunctions: row.trusted_functions,
+    ...settingsOf(row),
   }
 }

@@ -79,6 +79,47 @@ suite('the control plane', () => {
     assert.equal((await call('/v1/connections/orders')).status, 404)
   })
 
+  test('settings of a connection change one by one, and every wrong one is named', async () => {
+    await post('/v1/connections', { ...connection, notices: 'never' })
+    const patch = (body: unknown): Promise<Response> =>
+      call('/v1/connections/orders', { method: 'PATCH', body: JSON.stringify(body) })
+    const settings = async (): Promise<unknown[]> => {
+      const { notices, responses, trustedFunctions } = (await (
+        await call('/v1/connections/orders')
+      ).json()) as Record<string, unknown>
+      return [notices, responses, trustedFunctions]
+    }
+    assert.deepEqual(await settings(), ['never', 'masked', []])
+    const before = (await gateway.status()).workers[0]?.snapshotVersion ?? 0
+    assert.equal((await patch({ trustedFunctions: ['b.g', 'a.f', 'a.f'] })).status, 200)
+    assert.ok(((await gateway.status()).workers[0]?.snapshotVersion ?? 0) > before)
+    assert.equal((await patch({ responses: 'shape' })).status, 200)
+    assert.deepEqual(await settings(), ['never', 'shape', ['a.f', 'b.g']])
+
+    const wrong = {
+      notices: 'loud',
+      responses: 'none',
+      trustedFunctions: ['f', 'a.f(int)'],
+      host: 'x',
+    }
+    const refused = await patch(wrong)
+    assert.equal(refused.status, 400)
+    const text = await refused.text()
+    for (const named of ['notices', 'responses', '\\"f\\"', 'a.f(int)', 'host cannot be set']) {
+      assert.ok(text.includes(named), `${named}: ${text}`)
+    }
+    assert.equal((await patch({})).status, 400)
+    const missing = await call('/v1/connections/none', {
+      method: 'PATCH',
+      body: '{"notices":"auto"}',
+    })
+    assert.equal(missing.status, 404)
+    assert.deepEqual(await settings(), ['never', 'shape', ['a.f', 'b.g']])
+    // Another target under the same name was not vouched for.
+    await post('/v1/connections', connection)
+    assert.deepEqual(await settings(), ['auto', 'masked', []])
+  })
+
   test('workers know a credential before its caller does', async () => {
     await post('/v1/connections', connection)
     const before = (await gateway.status()).workers[0]?.snapshotVersion ?? 0

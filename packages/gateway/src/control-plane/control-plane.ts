@@ -150,6 +150,11 @@ async function start(
       await publish()
       return view
     },
+    async setConnection(name, change) {
+      const view = await connections.set(name, change)
+      await publish()
+      return view
+    },
     async removeConnection(name) {
       await connections.remove(name)
       await publish()

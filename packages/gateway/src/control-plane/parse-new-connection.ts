@@ -1,9 +1,21 @@
 import { SallyportError } from '@sallyport/core'
 import type { TargetTls } from '../boundary/snapshot.ts'
+import { readSettings, settingNames, settingsDefault } from './connection-settings.ts'
 import type { NewConnection } from './connections.ts'
 
 const tlsModes: readonly string[] = ['full', 'ca', 'require', 'off']
-const knownFields = ['name', 'labels', 'host', 'port', 'user', 'password', 'database', 'tls', 'ca']
+const knownFields = [
+  'name',
+  'labels',
+  'host',
+  'port',
+  'user',
+  'password',
+  'database',
+  'tls',
+  'ca',
+  ...settingNames,
+]
 
 /** Checks a connection that came from outside, and names every field that is wrong at once. */
 export function parseNewConnection(input: unknown): NewConnection {
@@ -31,6 +43,7 @@ export function parseNewConnection(input: unknown): NewConnection {
     password: typeof given['password'] === 'string' ? given['password'] : '',
     database: text('database', typeof given['user'] === 'string' ? given['user'] : undefined),
     tls: tls(given['tls'] ?? 'full', given['ca'], problems),
+    settings: { ...settingsDefault, ...readSettings(given, problems) },
   }
   if (problems.length === 0) return connection
   const detail = problems.join('; ')

@@ -26,6 +26,16 @@ export interface Relation {
   >
 }
 
+/** Columns that every table has; they hold numbers of the server's own, and pg_dump reads them. */
+const systemColumns: ReadonlyMap<number, string> = new Map([
+  [-1, 'ctid'],
+  [-2, 'xmin'],
+  [-3, 'cmin'],
+  [-4, 'xmax'],
+  [-5, 'cmax'],
+  [-6, 'tableoid'],
+])
+
 /** A description row is far below this. */
 const catalogMessageBytesMax = 16 * 1024 * 1024
 
@@ -37,7 +47,7 @@ const relationsSql = `select c.oid, n.nspname, c.relname, c.relkind, a.attnum, a
   join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace
   left join pg_catalog.pg_attribute a on a.attrelid operator(pg_catalog.=) c.oid
     and a.attnum operator(pg_catalog.>) 0 and not a.attisdropped
-  where c.relkind in ('r', 'p', 'v', 'm', 'f')`
+  where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')`
 const parentsSql = 'select inhrelid, inhparent from pg_catalog.pg_inherits'
 const viewsSql = `select distinct r.ev_class, d.refobjid from pg_catalog.pg_rewrite r
   join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid = r.oid
@@ -72,12 +82,12 @@ export class Catalog implements MaskCatalog {
 
   column(tableOid: number, attribute: number): CatalogColumn | undefined {
     const relation = this.#relations.get(tableOid)
-    const column = relation?.columns.get(attribute)
-    if (relation === undefined || column === undefined) return undefined
+    const name = relation?.columns.get(attribute)?.name ?? systemColumns.get(attribute)
+    if (relation === undefined || name === undefined) return undefined
     const names: (readonly [string, string, string])[] = []
     for (const oid of this.#withAncestors(tableOid)) {
       const ancestor = this.#relations.get(oid)
-      if (ancestor !== undefined) names.push([ancestor.schema, ancestor.name, column.name])
+      if (ancestor !== undefined) names.push([ancestor.schema, ancestor.name, name])
     }
     const isView = relation.kind === 'v' || relation.kind === 'm'
     return { names, kind: isView ? 'view' : relation.kind === 'f' ? 'other' : 'table' }

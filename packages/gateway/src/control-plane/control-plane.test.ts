@@ -168,6 +168,43 @@ suite('the control plane', () => {
   })
 })
 
+test('the connection of the demo is there while the demo is; one that an operator added stays', async () => {
+  const dataDir = join(dir, 'demo')
+  let port = 5001
+  const target = { host: '127.0.0.1', user: 'demo', password: 'p', database: 'shop' }
+  const started = async (demo: boolean): Promise<ControlPlane> => {
+    const plain = options(dataDir, () => undefined)
+    const startDemo = async () => ({ ...target, port: port++, close: async () => undefined })
+    return startControlPlane({ ...plain, demo, parts: { ...plain.parts, startDemo } })
+  }
+  const listed = async (gateway: ControlPlane): Promise<string[]> =>
+    (await gateway.connections()).map((each) => `${each.name}:${each.port}`)
+  for (const [demo, expected] of [
+    [true, ['shop-db:5001']],
+    [true, ['shop-db:5002']],
+    [false, []],
+  ] as const) {
+    const gateway = await started(demo)
+    assert.deepEqual(await listed(gateway), expected)
+    await gateway.stop(0)
+  }
+  const own = await started(false)
+  const response = await fetch(`http://127.0.0.1:${own.ports.api}/v1/connections`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${ownerToken(dataDir)}`,
+      'content-type': 'application/json',
+    },
+    body: JSON.stringify({ ...connection, name: 'shop-db', port: 5999 }),
+  })
+  assert.equal(response.status, 201)
+  await own.stop(0)
+  await assert.rejects(started(true), /a connection of yours. Start with --no-demo/)
+  const again = await started(false)
+  assert.deepEqual(await listed(again), ['shop-db:5999'])
+  await again.stop(0)
+})
+
 test('a port that something else holds is refused before anything starts', async () => {
   const other = createServer().listen(0, '127.0.0.1')
   await once(other, 'listening')

@@ -8,6 +8,7 @@ import { openPgliteStore } from './adapters/pglite-store.ts'
 import { openPostgresStore } from './adapters/postgres-store.ts'
 import { type ApiListener, apiRoutes, listenApi, type Operations } from './api.ts'
 import { Connections, type ConnectionView } from './connections.ts'
+import { DemoConnection, demoConnection } from './demo-connection.ts'
 import type { ControlPlaneOptions, DemoDatabase, Status } from './control-plane-options.ts'
 import { Credentials, type CredentialRequest, type IssuedCredential } from './credentials.ts'
 import { seedPolicies } from './default-policies.ts'
@@ -38,7 +39,6 @@ const workersMax = 8
 /** Time for sessions to end in order when the gateway stops. */
 const graceMsDefault = 3000
 const purgeEveryMs = 3600 * 1000
-const demoConnection = 'shop-db'
 /** A worker that heard nothing for five heartbeats no longer knows what was revoked. */
 const staleAfterMs = 5000
 const mebibyte = 1024 * 1024
@@ -76,8 +76,11 @@ async function start(
   await snapshots.usePolicies(accepted(await loadPolicyFolder(policiesDir)))
   step('policies', `${snapshots.ruleCount} rules in ${policiesDir}`)
 
-  if (options.demo) await addDemo(options, connections, undo)
-  if (options.demo) step('demo', demoConnection)
+  const demo = new DemoConnection(store, connections)
+  if (options.demo) {
+    await demo.add(await startDemo(options, undo))
+    step('demo', demoConnection)
+  } else await demo.removeLast()
 
   const journalDir = join(options.dataDir, 'journal')
   await mkdir(journalDir, { recursive: true, mode: 0o700 })
@@ -216,27 +219,13 @@ function accepted(loaded: LoadedPolicies): Extract<LoadedPolicies, { kind: 'ok' 
   throw new SallyportError('SP_CONFIG_INVALID', text, { detail: text })
 }
 
-async function addDemo(
+async function startDemo(
   options: ControlPlaneOptions,
-  connections: Connections,
   undo: AsyncDisposableStack,
-): Promise<void> {
-  const demo: DemoDatabase = await options.parts.startDemo({
-    dataDir: join(options.dataDir, 'demo'),
-    port: 0,
-  })
+): Promise<DemoDatabase> {
+  const demo = await options.parts.startDemo({ dataDir: join(options.dataDir, 'demo'), port: 0 })
   undo.defer(() => demo.close())
-  await connections.put({
-    name: demoConnection,
-    labels: { env: 'demo' },
-    host: demo.host,
-    port: demo.port,
-    user: demo.user,
-    password: demo.password,
-    database: demo.database,
-    // The demo database is a thread of this process and listens on the loopback address alone.
-    tls: { mode: 'off' },
-  })
+  return demo
 }
 
 function workerConfig(

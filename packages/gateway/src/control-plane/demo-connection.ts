@@ -1,0 +1,66 @@
+import { SallyportError } from '@sallyport/core'
+import type { ConnectionView, Connections } from './connections.ts'
+import type { DemoDatabase } from './control-plane-options.ts'
+import type { Store } from './ports/store.ts'
+import { readSetting, writeSetting } from './settings.ts'
+
+export const demoConnection = 'shop-db'
+
+const demoSetting = 'demo_connection'
+
+/** The connection of the demo database. It is there as long as the demo runs; a connection of that name which an operator added is left alone. */
+export class DemoConnection {
+  readonly #store: Store
+  readonly #connections: Connections
+
+  constructor(store: Store, connections: Connections) {
+    this.#store = store
+    this.#connections = connections
+  }
+
+  /** Points the connection at the demo that runs now, whose port is another at each start. */
+  async add(demo: DemoDatabase): Promise<void> {
+    const there = await this.#there()
+    if (there !== undefined && !(await this.#isOfDemo(there))) {
+      const detail = `the demo needs the name "${demoConnection}", which is a connection of yours. Start with --no-demo`
+      throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
+    }
+    await writeSetting(this.#store, demoSetting, addressOf(demo))
+    await this.#connections.put({
+      name: demoConnection,
+      labels: { env: 'demo' },
+      host: demo.host,
+      port: demo.port,
+      user: demo.user,
+      password: demo.password,
+      database: demo.database,
+      // The demo database is a thread of this process and listens on the loopback address alone.
+      tls: { mode: 'off' },
+    })
+  }
+
+  /** Removes what a start with the demo left: nothing answers there any more. */
+  async removeLast(): Promise<void> {
+    const there = await this.#there()
+    if (there !== undefined && (await this.#isOfDemo(there))) {
+      await this.#connections.remove(demoConnection)
+    }
+  }
+
+  async #there(): Promise<ConnectionView | undefined> {
+    return (await this.#connections.list()).find(({ name }) => name === demoConnection)
+  }
+
+  async #isOfDemo(connection: ConnectionView): Promise<boolean> {
+    return (await readSetting(this.#store, demoSetting)) === addressOf(connection)
+  }
+}
+
+function addressOf({
+  user,
+  host,
+  port,
+  database,
+}: Omit<DemoDatabase, 'close' | 'password'>): string {
+  return `${user}@${host}:${port}/${database}`
+}

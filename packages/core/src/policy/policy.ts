@@ -29,6 +29,8 @@ export interface Policy {
   readonly defaults: {
     readonly unmatched?: 'allow' | 'approve' | 'block'
     readonly unknown?: 'block' | 'approve' | 'allow'
+    /** Whose approval a default that says `approve` asks for. */
+    readonly approve?: ApprovalDemand
   }
   readonly rules: readonly Rule[]
 }

@@ -103,6 +103,57 @@ for (const [body, expected] of [
   })
 }
 
+for (const [defaults, expected] of [
+  ['{unknown: approve}', /missing field "approve"/],
+  ['{unknown: block, approve: {from: [group:dba]}}', /approve is for defaults that say approve/],
+  ['{unmatched: approve, approve: {from: []}}', /nobody could approve/],
+  ['{unmatched: approve, approve: {from: [a], offer: [twice]}}', /"twice" cannot be offered/],
+  ['{unmatched: approve, approve: {from: [a], within: soon}}', /"soon" is not a duration/],
+] as const) {
+  test(`the loader refuses defaults ${defaults}`, () => {
+    assert.match(printed(`${head}spec: {rules: [], defaults: ${defaults}}\n`), expected)
+  })
+}
+
+test('whose approval a default asks for is kept', () => {
+  const approve = '{from: [group:dba], count: 2, within: 5m, offer: [once, shape-30m]}'
+  const loaded = load(
+    `${head}spec: {rules: [], defaults: {unmatched: approve, approve: ${approve}}}`,
+  )
+  assert.deepEqual(loaded.kind === 'ok' && loaded.policies[0]?.defaults, {
+    unmatched: 'approve',
+    approve: { from: ['group:dba'], count: 2, within: '5m', offer: ['once', 'shape-30m'] },
+  })
+})
+
+test('a detector that does not exist is refused where it stands', () => {
+  const text = rule(
+    'on: sql, when: "true", effect: mask, mask: [{detect: [pii, e_mail], with: last4}]',
+  )
+  assert.match(
+    printed(text),
+    /"e_mail" is not one of pii, secret, email[^]*\n *\| *\^{6} did you mean "email"\?/,
+  )
+  assert.equal(load(text.replace('e_mail', 'email')).kind, 'ok')
+})
+
+test('a thousand rules load, over all files; one more is refused with the number and the limit', () => {
+  const file = (name: string, count: number): { file: string; text: string } => {
+    const rules = Array.from(
+      { length: count },
+      (_, at) => `{name: r${at}, on: sql, when: "true", effect: allow}`,
+    )
+    const text = `${head.replace('name: p', `name: ${name}`)}spec: {rules: [${rules.join(', ')}]}\n`
+    return { file: `${name}.yaml`, text }
+  }
+  assert.equal(readPolicyFiles([file('p', 600), file('q', 400)]).kind, 'ok')
+  const refused = readPolicyFiles([file('p', 600), file('q', 401), file('r', 1)])
+  assert.deepEqual(
+    refused.kind === 'refused' && refused.problems.map((each) => `${each.file} ${each.message}`),
+    ['q.yaml there are 1001 rules up to here; at most 1000 are taken'],
+  )
+})
+
 test('two policies in one file load, and two of one name are refused', () => {
   const one = `${head}spec: {rules: []}\n`
   assert.equal(load(`${one}---\n${one.replace('name: p', 'name: q')}`).kind, 'ok')

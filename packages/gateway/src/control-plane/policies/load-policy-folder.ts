@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Policy, Rule } from '@sallyport/core'
+import type { ApprovalDemand, Policy, Rule } from '@sallyport/core'
 import { isNode, type Document } from 'yaml'
 import type { ConfigProblem } from './config-problem.ts'
 import { FieldReader } from './field-reader.ts'
@@ -11,6 +11,8 @@ export type LoadedPolicies =
   | { readonly kind: 'ok'; readonly policies: readonly Policy[] }
   | { readonly kind: 'refused'; readonly problems: readonly ConfigProblem[] }
 
+/** All rules that apply are evaluated for each command; connections come and go, so all policies count together. */
+const rulesMax = 1000
 /** Larger files are mistakes. */
 const fileCharactersMax = 1_048_576
 
@@ -35,11 +37,26 @@ export function readPolicyFiles(
   for (const { file, text } of files) {
     const source = new YamlSource(file, text.length > fileCharactersMax ? '' : text)
     if (text.length > fileCharactersMax) source.report('this file is too large', '', '', undefined)
+    const before = ruleCount(policies)
     for (const document of source.documents) readDocument(source, document, policies)
+    const count = ruleCount(policies)
+    if (count > rulesMax && before <= rulesMax) {
+      const hint = 'all policies of the folder count together'
+      source.report(
+        `there are ${count} rules up to here; at most ${rulesMax} are taken`,
+        hint,
+        '',
+        undefined,
+      )
+    }
     problems.push(...source.problems)
   }
   if (problems.length > 0) return { kind: 'refused', problems }
   return { kind: 'ok', policies: [...policies.values()] }
+}
+
+function ruleCount(policies: ReadonlyMap<string, Policy>): number {
+  return [...policies.values()].reduce((sum, { rules }) => sum + rules.length, 0)
 }
 
 function readDocument(source: YamlSource, document: Document, policies: Map<string, Policy>): void {
@@ -116,13 +133,19 @@ function readDefaults(spec: FieldReader): Policy['defaults'] {
   const defaults = new FieldReader(spec.source, spec.get('defaults'), spec.at('defaults'), known)
   const unmatched = defaults.oneOf('unmatched', effects)
   const unknown = defaults.oneOf('unknown', effects)
-  const asks = unmatched === 'approve' || unknown === 'approve'
-  if (asks) defaults.require('approve')
-  if (defaults.has('approve')) {
-    readApprovalDemand(spec.source, defaults.get('approve'), defaults.at('approve'))
-  }
+  const approve = readDefaultApproval(defaults, unmatched === 'approve' || unknown === 'approve')
   return {
     ...(unmatched === undefined ? {} : { unmatched }),
     ...(unknown === undefined ? {} : { unknown }),
+    ...(approve === undefined ? {} : { approve }),
   }
+}
+
+function readDefaultApproval(defaults: FieldReader, asks: boolean): ApprovalDemand | undefined {
+  if (asks) defaults.require('approve')
+  else if (defaults.has('approve')) {
+    defaults.report('approve', 'approve is for defaults that say approve')
+  }
+  if (!defaults.has('approve')) return undefined
+  return readApprovalDemand(defaults.source, defaults.get('approve'), defaults.at('approve'))
 }

@@ -1,4 +1,6 @@
 import {
+  DETECTOR_GROUPS,
+  DETECTORS,
   compileCondition,
   factSchema,
   RULE_SUBJECTS,
@@ -13,6 +15,7 @@ import type { YamlSource } from './yaml-source.ts'
 
 const ruleFields =
   'name on when effect message approve mask unresolved coversUnknown observe owner'.split(' ')
+const detectors = [...DETECTOR_GROUPS.keys(), ...DETECTORS.keys()]
 const maskFunctions = ['block', 'null', 'redact', 'hash', 'token', 'last4', 'partial'] as const
 /** Lower case, so that names read the same in files, logs and messages. */
 export const namePattern = /^[a-z0-9][a-z0-9-]{0,62}$/u
@@ -103,12 +106,15 @@ export function readApprovalDemand(
   if (!/^[1-9]\d{0,4}[smhd]$/u.test(within)) {
     approve.report('within', `"${within}" is not a duration`, 'for example 10m')
   }
-  return {
-    from: approve.texts('from'),
-    count: approve.int('count', 1, 20) ?? 1,
-    within,
-    offer: approve.texts('offer'),
+  const from = approve.texts('from')
+  if (approve.has('from') && from.length === 0) approve.report('from', 'nobody could approve')
+  const offer = approve.texts('offer')
+  for (const each of offer) {
+    if (!/^(?:once|bundle|shape-[1-9]\d{0,4}[smh])$/u.test(each)) {
+      approve.report('offer', `"${each}" cannot be offered`, 'once, bundle, shape-30m')
+    }
   }
+  return { from, count: approve.int('count', 1, 20) ?? 1, within, offer }
 }
 
 function readMasks(
@@ -129,8 +135,9 @@ function readMasks(
     const mask = new FieldReader(fields.source, node, path, ['columns', 'detect', 'with'])
     mask.require('with')
     const columns = mask.texts('columns').map((pattern, index) => readColumn(mask, pattern, index))
-    const detect = mask.texts('detect')
-    if (columns.length + detect.length === 0) mask.report('', 'a mask needs columns or detect')
+    const detect = mask.listOf('detect', detectors)
+    if (!mask.has('columns') && !mask.has('detect'))
+      mask.report('', 'a mask needs columns or detect')
     return { columns, detect, with: readFunction(mask), unresolved }
   })
 }

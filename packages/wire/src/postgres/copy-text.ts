@@ -21,6 +21,9 @@ const unescapes: ReadonlyMap<number, number> = new Map([
 ])
 const escapes: ReadonlyMap<number, number> = new Map([...unescapes].map(([a, b]) => [b, a]))
 const letterX = 0x78
+/** A backslash and the control characters that have a letter. A compiled pattern is many times faster than a loop. */
+const escapable = /[\\\b\t\n\v\f\r]/
+const lineFeed = Buffer.of(newline)
 
 /** COPY's text format: a row a line, fields between delimiters, backslash escapes. */
 export class CopyTextScanner implements CopyScanner {
@@ -37,6 +40,12 @@ export class CopyTextScanner implements CopyScanner {
 
   rowEnd(bytes: Buffer, start: number): number {
     let at = start + this.#scanned
+    // Most rows hold no backslash, and native searches find their end many times faster than a loop.
+    const found = bytes.indexOf(newline, at)
+    if (found !== -1 && !bytes.subarray(at, found).includes(backslash)) {
+      this.#scanned = 0
+      return found + 1
+    }
     while (at < bytes.length) {
       const byte = bytes[at]
       if (byte === newline) {
@@ -60,6 +69,23 @@ export class CopyTextScanner implements CopyScanner {
   }
 
   #fields(line: Buffer): (Buffer | null)[] {
+    return line.includes(backslash) || line.includes(carriageReturn)
+      ? this.#escapedFields(line)
+      : this.#plainFields(line)
+  }
+
+  #plainFields(line: Buffer): (Buffer | null)[] {
+    const fields: (Buffer | null)[] = []
+    let start = 0
+    for (;;) {
+      const end = line.indexOf(this.#delimiter, start)
+      fields.push(this.#value(line.subarray(start, end === -1 ? line.length : end), false))
+      if (end === -1) return fields
+      start = end + 1
+    }
+  }
+
+  #escapedFields(line: Buffer): (Buffer | null)[] {
     const fields: (Buffer | null)[] = []
     let start = 0
     let escaped = false
@@ -95,14 +121,14 @@ export function encodeCopyTextRow(
 ): Buffer {
   const delimiter = singleByte(options.delimiter ?? '\t')
   const nullText = Buffer.from(options.null ?? '\\N')
-  const bytes: number[] = []
+  const parts: Buffer[] = []
+  const between = Buffer.of(delimiter)
   for (const [index, field] of fields.entries()) {
-    if (index > 0) bytes.push(delimiter)
-    if (field === null) bytes.push(...nullText)
-    else for (const byte of escape(field, delimiter, nullText)) bytes.push(byte)
+    if (index > 0) parts.push(between)
+    parts.push(field === null ? nullText : escape(field, delimiter, nullText))
   }
-  bytes.push(newline)
-  return Buffer.from(bytes)
+  parts.push(lineFeed)
+  return Buffer.concat(parts)
 }
 
 /** Where the line's text ends: before the newline, and before a carriage return that belongs to it. */
@@ -149,7 +175,20 @@ function run(field: Buffer, at: number, max: number, radix: 8 | 16): string {
   return (radix === 8 ? /^[0-7]*/ : /^[0-9a-fA-F]*/).exec(text)?.[0] ?? ''
 }
 
-function escape(field: Buffer, delimiter: number, nullText: Buffer): Iterable<number> {
+function escape(field: Buffer, delimiter: number, nullText: Buffer): Buffer {
+  const escaped = needsEscape(field, delimiter) ? escapeBytes(field, delimiter) : field
+  // A value that reads like NULL keeps being a value. An empty one cannot be told from an empty NULL string.
+  const first = field[0]
+  if (first === undefined || !escaped.equals(nullText)) return escaped
+  return Buffer.concat([hexEscape(first), escapeBytes(field.subarray(1), delimiter)])
+}
+
+/** Most values need no escape, and pass as they are. */
+function needsEscape(field: Buffer, delimiter: number): boolean {
+  return field.includes(delimiter) || escapable.test(field.toString('latin1'))
+}
+
+function escapeBytes(field: Buffer, delimiter: number): Buffer {
   const bytes: number[] = []
   for (const byte of field) {
     const letter = escapes.get(byte)
@@ -158,12 +197,7 @@ function escape(field: Buffer, delimiter: number, nullText: Buffer): Iterable<nu
     else if (byte === backslash) bytes.push(backslash, byte)
     else bytes.push(byte)
   }
-  // A value that reads like NULL keeps being a value. An empty one cannot be told from an empty NULL string.
-  const isNullText = bytes.length > 0 && Buffer.from(bytes).equals(nullText)
-  const first = field[0]
-  return isNullText && first !== undefined
-    ? [...hexEscape(first), ...escape(field.subarray(1), delimiter, Buffer.alloc(0))]
-    : bytes
+  return Buffer.from(bytes)
 }
 
 /** By number, because a backslash and a letter or digit would mean something else. */

@@ -107,39 +107,46 @@ class Worker {
     this.#server.close()
     const { sessions, journal } = this.#postgres
     const deadlineMs = this.#postgres.now() + graceMs
+    const ended: Promise<void>[] = []
     for (;;) {
       for (const session of sessions) {
-        const isIdle = session.transactionStatus === 'I' && session.fifo.isEmpty
-        if (isIdle || this.#postgres.now() >= deadlineMs) session.shutDown()
+        if (!session.isIdle && this.#postgres.now() < deadlineMs) continue
+        ended.push(session.shutDown().catch(() => undefined))
       }
       if (sessions.size === 0) break
       await new Promise((resolve) => setTimeout(resolve, stopStepMs))
     }
     await journal.close()
+    const waited = new Promise((resolve) => setTimeout(resolve, cancelMsMax))
+    await Promise.race([Promise.all(ended), waited])
     process.exit(0)
   }
 }
 
 const stopStepMs = 50
 
-/** Ends the recordings that this worker's earlier runs left open: a killed process could not. */
+/** A target that does not take a cancel request by then is not waited for. */
+const cancelMsMax = 1_000
+
+/** Ends the recordings that earlier runs left open, this worker's and those of numbers that are no longer started: a killed process could not. */
 async function recoverEarlierRuns(
   config: WorkerConfig,
   journal: Journal,
   log: Logger,
 ): Promise<void> {
   try {
-    const { damaged, tornFiles, sessionsClosed } = await recoverJournals(
+    const { damaged, tornFiles, bytesCut, sessionsClosed } = await recoverJournals(
       config.journal.dir,
       journal.stats().files,
       {
         recordingKey: Buffer.from(config.journal.recordingKey, 'base64'),
         worker: config.worker,
+        ...(config.recoversFrom === undefined ? {} : { andFrom: config.recoversFrom }),
         now: () => Date.now(),
       },
     )
     if (sessionsClosed > 0 || tornFiles.length > 0)
-      log.info({ event: 'journal.recovered', sessionsClosed, tornFiles })
+      log.info({ event: 'journal.recovered', sessionsClosed, tornFiles, bytesCut })
     for (const { file, reason } of damaged) log.error({ event: 'journal.damaged', file, reason })
   } catch (error) {
     log.error({ event: 'journal.recovery-failed', reason: String(error) })

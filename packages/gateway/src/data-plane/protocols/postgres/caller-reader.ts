@@ -27,7 +27,7 @@ import {
 import { unknownPortalError } from './refuse.ts'
 import type { SessionState } from './session-state.ts'
 import { sqlNameChanges } from './sql-names.ts'
-import type { Slot, Unit } from './unit.ts'
+import { endsBatch, type Slot, type Unit } from './unit.ts'
 
 /** Statements that do what an earlier one said under a name: what it stands for must be known before they are judged. */
 const usesNames = /\b(?:execute|fetch)\b/i
@@ -41,6 +41,8 @@ export class CallerReader {
   #batch = 1
   /** After a refusal, what follows up to Sync is dropped (protocol section 54.2.3). */
   #isDiscarding = false
+  /** Extended messages were sent, and the Sync that ends their batch is still to come. */
+  #isMidBatch = false
   /** A fault of our own in the pipeline: thrown by the next flush, so that nothing of this turn leaves. */
   #failure: Error | undefined
 
@@ -101,6 +103,11 @@ export class CallerReader {
       }
     }
     await this.#flush()
+  }
+
+  /** True where nothing of the caller's is half done: between a completion and its ReadyForQuery it is not. */
+  get isBetweenBatches(): boolean {
+    return !this.#isMidBatch && this.#slots.length === 0
   }
 
   #isReadyFor(text: string): boolean {
@@ -389,6 +396,7 @@ export class CallerReader {
     this.#slots = []
     let poisonedBatch = 0
     for (const slot of slots) {
+      if (slot.awaits.length > 0) this.#isMidBatch = !endsBatch(slot)
       if (slot.isSync) this.#state.isSkipping = false
       else if (slot.batch === poisonedBatch || this.#state.isSkipping) {
         this.#dropped(slot)

@@ -39,12 +39,21 @@ export class Cancels {
     if (secret.length !== session.secret.length || !timingSafeEqual(secret, session.secret))
       return true
     session.noteCancel()
-    const socket = await secure(await reach(session.config), session.config)
-    socket.on('error', () => socket.destroy())
-    const { processId, secretKey } = session.targetKey
-    // The target closes when it has read the request (protocol section 54.2.8).
-    socket.end(encodeCancelRequest(processId, secretKey))
-    socket.resume()
+    await cancelTarget(session.config, session.targetKey)
     return true
   }
+}
+
+/** Asks the target to end what this session of it runs. Resolves when the request has been read, or the target is gone. */
+export async function cancelTarget(
+  config: ConnectionConfig,
+  { processId, secretKey }: Target['cancelKey'],
+): Promise<void> {
+  const socket = await secure(await reach(config), config)
+  socket.on('error', () => socket.destroy())
+  const closed = new Promise((resolve) => socket.once('close', resolve))
+  // The target closes when it has read the request (protocol section 54.2.8).
+  socket.end(encodeCancelRequest(processId, secretKey))
+  socket.resume()
+  await closed
 }

@@ -25,7 +25,7 @@ import { Decider } from '../../pipeline/decide.ts'
 import { pooledRandom } from '../../random-pool.ts'
 import { maskKeyOf, type SnapshotHolder } from '../../snapshot-holder.ts'
 import { logInCaller } from './caller-login.ts'
-import type { Cancels } from './cancels.ts'
+import { cancelTarget, type Cancels } from './cancels.ts'
 import type { Catalogs } from './catalogs.ts'
 import type { SqlClassifier } from './classify/classify-sql.ts'
 import { notice } from './refuse.ts'
@@ -145,6 +145,7 @@ export async function openSession(arrival: Arrival, worker: PostgresWorker): Pro
     isPathKnown: !settings.setsSearchPath,
     limits: worker.limits,
     log: worker.log,
+    cancelTarget: async () => await cancelTarget(config, target.cancelKey),
     onClosed: (closed) => {
       cancel.release()
       worker.sessions.delete(session)

@@ -44,6 +44,8 @@ export interface SessionOptions extends Omit<TargetReaderDeps, 'catalogChanged'>
     readonly portalsMax: number
   }
   readonly log: Logger
+  /** Ends the statement that runs at the target. */
+  cancelTarget(): Promise<void>
   onClosed(closed: SessionClosed): void
 }
 
@@ -209,11 +211,19 @@ export class PostgresSession implements SessionState {
     }
   }
 
-  /** Tells the caller why, and ends. */
-  shutDown(): void {
+  /** True where the caller has all it asked for, and no transaction is open. */
+  get isIdle(): boolean {
+    const isAnswered = this.fifo.isEmpty && !this.#isReading
+    return this.transactionStatus === 'I' && isAnswered && this.#callerReader.isBetweenBatches
+  }
+
+  /** Tells the caller why, and ends. Resolves when the target knows that nobody waits for what it still does. */
+  async shutDown(): Promise<void> {
     if (this.isClosed) return
+    const isRunning = !this.fifo.isEmpty
     this.caller.write(fatalError('SP_SHUTTING_DOWN'))
     this.end('gateway shut down')
+    if (isRunning) await this.#options.cancelTarget()
   }
 
   readonly #onCallerData = (chunk: Buffer): void => {

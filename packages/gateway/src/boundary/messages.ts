@@ -49,6 +49,8 @@ export interface WorkerConfig {
   readonly tls: { readonly cert: string; readonly key: string }
   readonly tlsRequired: boolean
   readonly journal: JournalConfig
+  /** Nobody is started for workers of this number and above: what they left is this worker's to recover. */
+  readonly recoversFrom?: number
   readonly limits: Limits
   readonly staleAfterMs: number
   readonly logLevel: string

@@ -90,11 +90,16 @@ async function start(
       message: error instanceof Error ? error.message : String(error),
     })
   }
+  const count = options.workers ?? Math.min(availableParallelism(), workersMax)
   const pool = new WorkerPool({
-    count: options.workers ?? Math.min(availableParallelism(), workersMax),
+    count,
     entry: options.parts.workerEntry,
     snapshot: await snapshots.build(),
-    config: (worker, port) => workerConfig(options, keys, journalDir, worker, port),
+    config: (worker, port) => ({
+      ...workerConfig(options, keys, journalDir, worker, port),
+      // An earlier start may have had more workers; one of this start recovers what those left.
+      ...(worker === 0 ? { recoversFrom: count } : {}),
+    }),
     onOpened: (session) => void sessions.opened(session).catch(fault),
     onClosed: (session) => void sessions.closed(session).catch(fault),
     onLost: (worker, why) => {

@@ -52,7 +52,8 @@ export async function* readJournalFolder(
     if (name.endsWith('.journal.damaged')) {
       yield { kind: 'problem', file: name, offset: 0, reason: 'the file was set aside as damaged' }
     }
-    if (!name.endsWith('.journal')) continue
+    // What stands before the damage was recorded before it, so it is given too.
+    if (!/\.journal(?:\.damaged)?$/u.test(name)) continue
     try {
       yield* readFile(path.join(dir, name), recordingKey, sessions)
     } catch (error) {

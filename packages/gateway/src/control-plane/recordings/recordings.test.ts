@@ -168,6 +168,18 @@ test('damage, a missing entry and another key are each reported, and other files
   assert.ok(other.sessions.every(({ verified }) => !verified))
 })
 
+test('a file that was set aside gives what stands before its damage', async (context) => {
+  const damaged = Buffer.concat([file(session('s_cut')), Buffer.alloc(64)])
+  const dir = await folder(context, { '00001-00000001.journal.damaged': damaged })
+  const items = await collect(readJournalFolder(dir, recordingKey))
+  const problems = items.filter((item) => item.kind === 'problem')
+  assert.equal(problems[0]?.reason, 'the file was set aside as damaged')
+  assert.equal(problems[1]?.offset, damaged.length - 64)
+  const entries = items.filter((item) => item.kind === 'entry')
+  assert.equal(entries.length, session('s_cut').length)
+  assert.ok(entries.every(({ verified }) => verified))
+})
+
 test('the transcript shows verdict, rule, text, parameters, grid, masks and tag, and no control bytes', async (context) => {
   const dir = await folder(context, { '00001-00000001.journal': file(session('s_one')) })
   const items: (RecordedEntry | RecordingProblem)[] = await collect(

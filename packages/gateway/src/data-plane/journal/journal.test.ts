@@ -64,6 +64,7 @@ async function open(
   dir: string,
   deps: Partial<JournalDeps> = {},
   config: Partial<JournalConfig> = {},
+  worker = 1,
 ): Promise<Journal> {
   const whole = {
     dir,
@@ -73,7 +74,7 @@ async function open(
     recordingKey: recordingKey.toString('base64'),
     ...config,
   } as const
-  return Journal.open(whole, 1, { now: Date.now, onFault: () => undefined, ...deps })
+  return Journal.open(whole, worker, { now: Date.now, onFault: () => undefined, ...deps })
 }
 
 /** All entries of the folder, chains checked. */
@@ -301,6 +302,32 @@ test('recovery cuts a torn entry, closes the session once, and sets a damaged fi
   )
   assert.equal((await recoverJournals(dir, live.stats().files, deps)).sessionsClosed, 0)
   await live.close()
+})
+
+test('journals of workers that are no longer started are recovered with those of another, each once', async (context) => {
+  const dir = await folder(context)
+  for (const worker of [0, 1, 2]) {
+    const journal = await open(dir, {}, {}, worker)
+    await journal.openSession(opened).command(fields(`c_${worker}`), 'read')
+    await journal.close()
+  }
+  const recover = (andFrom: number) =>
+    recoverJournals(dir, [], { recordingKey, worker: 0, andFrom, now: Date.now })
+  const first = await recover(2)
+  assert.deepEqual([first.filesRead, first.sessionsClosed], [2, 2], 'worker 1 still has its own')
+  const second = await recover(1)
+  assert.deepEqual([second.filesRead, second.sessionsClosed], [1, 1])
+  assert.deepEqual(await recover(1), {
+    filesRead: 0,
+    sessionsClosed: 0,
+    tornFiles: [],
+    bytesCut: 0,
+    damaged: [],
+  })
+  const ends = (await read(dir)).filter((entry) => entry.kind === 'session.closed')
+  assert.equal(ends.length, 3)
+  await fs.writeFile(path.join(dir, 'recovered-0.json'), '[[')
+  assert.equal((await recover(1)).filesRead, 3, 'a list that cannot be read is none')
 })
 
 test('after kill -9 at any moment every acknowledged command is readable', async (context) => {

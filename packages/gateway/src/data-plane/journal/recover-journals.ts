@@ -12,6 +12,7 @@ import {
   type FileHeader,
 } from '@sallyport/core'
 import { parseJournalFileName } from './journal-fs.ts'
+import { readRecovered, writeRecovered } from './recovered-files.ts'
 
 const CHUNK_BYTES = 256 * 1024
 
@@ -21,6 +22,8 @@ export interface RecoveryReport {
   readonly sessionsClosed: number
   /** Files whose last, torn entry was cut off. */
   readonly tornFiles: readonly string[]
+  /** How much was cut off them. */
+  readonly bytesCut: number
   /** Files that were set aside as `<name>.damaged`, or could not even be renamed. */
   readonly damaged: readonly { readonly file: string; readonly reason: string }[]
 }
@@ -40,18 +43,22 @@ interface Run {
   readonly live: boolean
   readonly sessions: Map<number, OpenSession>
   lastFile: string | undefined
+  /** Names of the files that were read whole. */
+  readonly files: string[]
 }
 
 export interface RecoveryDeps {
   readonly recordingKey: Uint8Array
-  /** Only this worker's files; those of all workers where absent. */
+  /** Only this worker's files, and those from number `andFrom` on; those of all workers where absent. */
   readonly worker?: number
+  readonly andFrom?: number
   now(): number
 }
 
 /**
  * Mends what earlier runs left: cuts one torn entry at most off each file and closes sessions that have no end, with
- * reason `aborted`. Runs that own one of `liveFiles` are left alone. A file that can't be read is set aside.
+ * reason `aborted`. Runs that own one of `liveFiles` are left alone. A file that can't be read is set aside. Files that
+ * an earlier recovery has seen to are not read again.
  */
 export async function recoverJournals(
   dir: string,
@@ -68,6 +75,7 @@ class Recovery {
   readonly #runs = new Map<string, Run>()
   readonly #torn: string[] = []
   readonly #damaged: { file: string; reason: string }[] = []
+  #bytesCut = 0
   #filesRead = 0
   #closed = 0
 
@@ -77,8 +85,15 @@ class Recovery {
   }
 
   async run(live: ReadonlySet<string>): Promise<RecoveryReport> {
-    for (const name of await journalNames(this.#dir, this.#deps.worker)) {
+    const recovered = await readRecovered(this.#dir)
+    const done = new Map<string, number>()
+    for (const name of await journalNames(this.#dir, this.#deps)) {
       try {
+        const { size } = await fs.stat(path.join(this.#dir, name))
+        if (recovered.get(name) === size) {
+          done.set(name, size)
+          continue
+        }
         await this.#file(name, live)
       } catch (error) {
         await this.#setAside(name, error instanceof Error ? error.message : String(error))
@@ -93,12 +108,27 @@ class Recovery {
         this.#damaged.push({ file: run.lastFile, reason })
       }
     }
+    await this.#remember(done)
     return {
       filesRead: this.#filesRead,
       sessionsClosed: this.#closed,
       tornFiles: this.#torn,
+      bytesCut: this.#bytesCut,
       damaged: this.#damaged,
     }
+  }
+
+  /** A run whose sessions could not be closed is read again next time. */
+  async #remember(done: Map<string, number>): Promise<void> {
+    const failed = new Set(this.#damaged.map(({ file }) => path.basename(file)))
+    for (const run of this.#runs.values()) {
+      if (run.live || run.files.some((name) => failed.has(name))) continue
+      for (const name of run.files) {
+        const { size } = await fs.stat(path.join(this.#dir, name))
+        done.set(name, size)
+      }
+    }
+    await writeRecovered(this.#dir, this.#deps.worker ?? 0, done)
   }
 
   async #file(name: string, live: ReadonlySet<string>): Promise<void> {
@@ -121,7 +151,9 @@ class Recovery {
     if (outcome.kind === 'torn') {
       await fs.truncate(file, outcome.offset)
       this.#torn.push(name)
+      this.#bytesCut += outcome.bytes
     }
+    outcome.run.files.push(name)
     outcome.run.lastFile = file
   }
 
@@ -158,7 +190,7 @@ class Recovery {
     const known = this.#runs.get(id)
     if (known !== undefined) return known
     const owned = live.has(name) || this.#ownsLive(header, live)
-    const run: Run = { live: owned, sessions: new Map(), lastFile: undefined }
+    const run: Run = { live: owned, sessions: new Map(), lastFile: undefined, files: [] }
     this.#runs.set(id, run)
     return run
   }
@@ -231,7 +263,7 @@ type ScanOutcome =
   | { readonly kind: 'live' }
   | { readonly kind: 'empty' }
   | { readonly kind: 'whole'; readonly run: Run }
-  | { readonly kind: 'torn'; readonly run: Run; readonly offset: number }
+  | { readonly kind: 'torn'; readonly run: Run; readonly offset: number; readonly bytes: number }
   | { readonly kind: 'damaged'; readonly reason: string; readonly run: Run | undefined }
 
 /** Torn, when nothing behind the bad place is a record any more; damaged, when cutting there would lose entries. */
@@ -247,14 +279,18 @@ async function tailOutcome(
   for (let at = 1; at < tail.length; at += 1) {
     if (decodeEntry(tail, at).kind === 'record') return { kind: 'damaged', reason, run }
   }
-  return { kind: 'torn', run, offset }
+  return { kind: 'torn', run, offset, bytes: tail.length }
 }
 
-async function journalNames(dir: string, worker: number | undefined): Promise<string[]> {
+async function journalNames(
+  dir: string,
+  { worker, andFrom = Infinity }: RecoveryDeps,
+): Promise<string[]> {
   const names = await fs.readdir(dir)
   const isOurs = (name: string): boolean => {
     const parsed = parseJournalFileName(name)
-    return parsed?.damaged === false && (worker === undefined || parsed.worker === worker)
+    if (parsed === undefined || parsed.damaged) return false
+    return worker === undefined || parsed.worker === worker || parsed.worker >= andFrom
   }
   return names.filter(isOurs).toSorted()
 }

@@ -47,3 +47,11 @@ test('the table says when it is full', () => {
   names.announce(1, 'b', 'x')
   assert.equal(names.isFull, true)
 })
+
+test('the unnamed statement keeps no text waiting, since no text can mean it', () => {
+  const names = new NameTable<string>(10)
+  names.announce(1, '', 'unnamed')
+  assert.ok(names.isSettled)
+  names.announce(1, 's', 'named')
+  assert.ok(!names.isSettled)
+})

@@ -19,9 +19,9 @@ export class NameTable<Value> {
     return this.#confirmed.size + this.#pending.length >= this.#max
   }
 
-  /** False while a later batch might have to wait for a name. */
+  /** False while a name that a statement's text can hold might still change. SQL has no word for the unnamed ones. */
   get isSettled(): boolean {
-    return this.#pending.length === 0
+    return this.#pending.every(({ name }) => name === '')
   }
 
   /** Announces a change that `batch` has asked the target for. `undefined` removes the name. */

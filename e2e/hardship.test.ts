@@ -2,9 +2,6 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { connect as connectTcp, type Socket } from 'node:net'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
-import { spawn } from 'node:child_process'
 import { after, before, suite, test } from 'node:test'
 import type { Client } from 'pg'
 import { skipReason, until } from '@sallyport/testkit'
@@ -13,10 +10,10 @@ import {
   sessionEntries,
 } from '../packages/gateway/src/control-plane/recordings/recordings.ts'
 import { readJournalFolder } from '../packages/gateway/src/control-plane/recordings/journal-reader.ts'
-import { connect, isLarge, psql, recordingKey, workerPids, workersMemory } from './hardship.ts'
+import { connect, recordingKey, workerPids, workersMemory } from './hardship.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
 
-const seed = 'create table t(v text); create table big(v text);'
+const seed = 'create table t(v text);'
 
 suite('one session in trouble', { skip: skipReason() }, () => {
   let gateway: TestGateway
@@ -303,83 +300,3 @@ suite('a worker that is killed', { skip: skipReason() }, () => {
     await later.end()
   })
 })
-
-suite('much at once', { skip: skipReason() }, () => {
-  const megabytes = isLarge ? 1000 : 200
-  const idle = isLarge ? 2000 : 500
-
-  test(`a result of ${megabytes} MB and a COPY of as much pass in bounded memory`, async (t) => {
-    await using gateway = await startTestGateway({ seed })
-    const url = await gateway.url()
-    await psql(url, '-c', 'select 1')
-    const memoryBefore = await workersMemory(gateway)
-    let peak = memoryBefore
-    const watch = setInterval(() => {
-      void workersMemory(gateway).then((size) => (peak = Math.max(peak, size)))
-    }, 100)
-    try {
-      const read = await bytesOf(url, [
-        '-c',
-        `select repeat('x', 1000) from generate_series(1, ${megabytes * 1000})`,
-      ])
-      assert.equal(read, megabytes * 1001 * 1000)
-      const afterResult = peak
-      t.diagnostic(`result: grew by ${Math.round(afterResult - memoryBefore)} MiB`)
-      const row = `${'y'.repeat(999)}\n`
-      const chunk = Buffer.from(row.repeat(1000))
-      await copyIn(url, function* rows() {
-        for (let sent = 0; sent < megabytes; sent += 1) yield chunk
-      })
-      assert.equal(
-        (await gateway.postgres.sql('select count(*) from big')).trim(),
-        String(megabytes * 1000),
-      )
-      t.diagnostic(`COPY in: grew by ${Math.round(peak - memoryBefore)} MiB in all`)
-      // A worker's first stream was seen to peak at 475 to 580 MiB more, for 100 MB as for 800 MB, and later ones hardly grow.
-      // So this bound says more where the large size is asked for than at the small one.
-      assert.ok(peak - memoryBefore < 700, `grew by ${Math.round(peak - memoryBefore)} MiB`)
-    } finally {
-      clearInterval(watch)
-    }
-  })
-
-  test(`${idle} idle sessions stay usable`, async (t) => {
-    await using gateway = await startTestGateway({
-      workers: isLarge ? 3 : 1,
-      postgresConfig: [`max_connections = ${idle + 100}`],
-    })
-    const memoryBefore = await workersMemory(gateway)
-    const clients: Client[] = []
-    while (clients.length < idle) {
-      const batch = Array.from({ length: 20 }, async () => await connect(gateway))
-      clients.push(...(await Promise.all(batch)))
-    }
-    const grown = (await workersMemory(gateway)) - memoryBefore
-    t.diagnostic(`${idle} sessions: ${Math.round((grown / idle) * 1024)} KiB each`)
-    assert.ok(grown < idle * 0.5, `grew by ${Math.round(grown)} MiB`)
-    for (const client of clients) {
-      assert.equal((await client.query('select 1 as one')).rows[0].one, 1)
-    }
-    await Promise.all(clients.map(async (client) => await client.end()))
-  })
-})
-
-/** Runs psql and counts what it prints. */
-async function bytesOf(url: string, args: string[]): Promise<number> {
-  const child = spawn('psql', [url, '-XAt', '-v', 'FETCH_COUNT=1000', ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  let bytes = 0
-  child.stdout.on('data', (chunk: Buffer) => (bytes += chunk.length))
-  await new Promise((resolve) => child.on('close', resolve))
-  return bytes
-}
-
-async function copyIn(url: string, rows: () => Iterable<Buffer>): Promise<void> {
-  const child = spawn('psql', [url, '-X', '-c', 'copy big from stdin'], {
-    stdio: ['pipe', 'ignore', 'inherit'],
-  })
-  const closed = new Promise((resolve) => child.on('close', resolve))
-  await pipeline(Readable.from(rows()), child.stdin)
-  assert.equal(await closed, 0)
-}

@@ -27,7 +27,7 @@ import {
 import { unknownPortalError } from './refuse.ts'
 import type { SessionState } from './session-state.ts'
 import { sqlNameChanges } from './sql-names.ts'
-import { endsBatch, type Slot, type Unit } from './unit.ts'
+import type { Slot, Unit } from './unit.ts'
 
 /** Statements that do what an earlier one said under a name: what it stands for must be known before they are judged. */
 const usesNames = /\b(?:execute|fetch)\b/i
@@ -41,7 +41,7 @@ export class CallerReader {
   #batch = 1
   /** After a refusal, what follows up to Sync is dropped (protocol section 54.2.3). */
   #isDiscarding = false
-  /** Extended messages were sent, and the Sync that ends their batch is still to come. */
+  /** Extended messages have come, and the Sync that ends their batch has not. */
   #isMidBatch = false
   /** A fault of our own in the pipeline: thrown by the next flush, so that nothing of this turn leaves. */
   #failure: Error | undefined
@@ -108,6 +108,11 @@ export class CallerReader {
   /** True where nothing of the caller's is half done: between a completion and its ReadyForQuery it is not. */
   get isBetweenBatches(): boolean {
     return !this.#isMidBatch && this.#slots.length === 0
+  }
+
+  /** A target skips a simple query too where the batch before it fails, and a refusal brings a Sync of its own: so that must be known. */
+  #mayBeSkipped(): boolean {
+    return this.#isMidBatch && !this.#isAllAnswered()
   }
 
   #isReadyFor(text: string): boolean {
@@ -186,7 +191,7 @@ export class CallerReader {
   }
 
   #query(frames: Buffer, text: string): 'wait' | undefined {
-    if (!this.#isReadyFor(text)) return 'wait'
+    if (this.#mayBeSkipped() || !this.#isReadyFor(text)) return 'wait'
     const unit = this.#unit('query', frames, text, { endsUnnamed: true })
     unit.awaits.push({ kind: 'query', batch: unit.batch })
     this.#start(unit)
@@ -195,7 +200,8 @@ export class CallerReader {
       const changes = sqlNameChanges(classified, unit.batch, this.#state.names)
       unit.awaits[0] = { kind: 'query', batch: unit.batch, classified, changes, completed: 0 }
     }
-    this.#batch += 1
+    // One that the target skips ends nothing.
+    if (!this.#state.isSkipping) this.#batch += 1
     return undefined
   }
 
@@ -299,6 +305,7 @@ export class CallerReader {
   }
 
   #functionCall(frames: Buffer, body: Buffer): 'wait' | undefined {
+    if (this.#mayBeSkipped()) return 'wait'
     const call = decodeFunctionCall(body)
     const unit = this.#unit('function', frames, `call of function ${call.oid}`, {
       oid: call.oid,
@@ -307,7 +314,7 @@ export class CallerReader {
     })
     unit.awaits.push({ kind: 'function', batch: unit.batch })
     this.#start(unit)
-    this.#batch += 1
+    if (!this.#state.isSkipping) this.#batch += 1
     return undefined
   }
 
@@ -320,11 +327,13 @@ export class CallerReader {
       isPoison: false,
     })
     this.#isDiscarding = false
+    this.#isMidBatch = false
     this.#batch += 1
   }
 
   /** Sends messages that ask for nothing that is judged by itself. */
   #pass(frames: Buffer, awaits: Awaited[]): void {
+    if (awaits.length > 0) this.#isMidBatch = true
     this.#slots.push({
       batch: this.#batch,
       isSync: false,
@@ -366,6 +375,7 @@ export class CallerReader {
   /** Lets the pipeline carry the unit. Classifying and deciding happen before this returns; storing may take longer. */
   #start(unit: Unit): void {
     this.#slots.push(unit.slot)
+    this.#isMidBatch = unit.kind === 'parse' || unit.kind === 'execute' || this.#state.isSkipping
     const running = runCommand(unit, this.#stages).catch((error: unknown) => {
       if (!(error instanceof SallyportError)) {
         this.#failure ??= error instanceof Error ? error : new Error(String(error))
@@ -396,7 +406,6 @@ export class CallerReader {
     this.#slots = []
     let poisonedBatch = 0
     for (const slot of slots) {
-      if (slot.awaits.length > 0) this.#isMidBatch = !endsBatch(slot)
       if (slot.isSync) this.#state.isSkipping = false
       else if (slot.batch === poisonedBatch || this.#state.isSkipping) {
         this.#dropped(slot)

@@ -31,9 +31,3 @@ export interface Slot {
   awaits: Awaited[]
   isPoison: boolean
 }
-
-/** True where the target answers with ReadyForQuery. */
-export function endsBatch(slot: Slot): boolean {
-  const kind = slot.awaits.at(-1)?.kind
-  return kind === 'sync' || kind === 'query' || kind === 'function'
-}

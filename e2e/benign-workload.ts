@@ -13,6 +13,7 @@ import {
   encodeSync,
   type BackendMessage,
 } from '@sallyport/wire'
+import type { WireCaller } from './wire-caller.ts'
 
 /** Sends messages, then reads up to a message of the last kind, `times` over. */
 export interface Turn {
@@ -21,11 +22,17 @@ export interface Turn {
   readonly times?: number
 }
 
+export async function takeTurn(caller: WireCaller, turn: Turn): Promise<void> {
+  const { send, until = 'ReadyForQuery', times = 1 } = turn
+  caller.send(...send)
+  for (let round = 0; round < times; round += 1) await caller.until(until)
+}
+
 /** What the workload needs; it leaves its tables as it found them, so that it can run again and read the same. */
 export const benignSeed = `
 create table ledger(id int primary key, name text, amount numeric, data bytea, tags text[]);
 insert into ledger select g, 'entry ü€😀 ' || g, g * 1.25, decode(md5(g::text), 'hex'), array['a', null, 'b' || g]
-  from generate_series(1, 200) g;
+  from generate_series(1, 40) g;
 create table scratch(id int, note text);
 create table secrets(id int, hidden text);
 `
@@ -61,7 +68,7 @@ const simple = (...statements: readonly string[]): Turn[] =>
   statements.map((statement) => ({ send: [encodeQuery(statement)] }))
 
 /** Nothing that a rule could mind: what drivers and tools send all day, and the errors that they meet. */
-export const benignWorkload: readonly Turn[] = [
+export const everydayTurns: readonly Turn[] = [
   // Simple protocol: rows, several statements, nothing at all, errors, notices.
   ...simple(
     "select 1 as one, null as none, $$dollar$$ as d, E'esc\\naped' as e",
@@ -269,11 +276,23 @@ export const benignWorkload: readonly Turn[] = [
       }),
     ],
   },
-  // Definitions, plans, and a result of some size.
+  // Definitions, plans, and the end of all that was kept.
   ...simple(
     'begin; create table made(id int); insert into made values (1); drop table made; rollback',
     'explain (costs off) select * from ledger where id = 1',
-    'select repeat($$x$$, 100000), g from generate_series(1, 20) g',
     'discard all',
   ),
+]
+
+/** Messages that come in many pieces. */
+export const largeTurns: readonly Turn[] = [
+  ...simple('select repeat($$x$$, 100000), g from generate_series(1, 20) g'),
+  {
+    send: [
+      parse('select length($1)'),
+      bind({ parameters: text('y'.repeat(300_000)) }),
+      execute(),
+      sync,
+    ],
+  },
 ]

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import { skipReason, until } from '@sallyport/testkit'
 import { BackendType, FrontendType, frameType } from '@sallyport/wire'
-import { benignSeed, benignWorkload } from './benign-workload.ts'
+import { benignSeed, takeTurn, everydayTurns, largeTurns } from './benign-workload.ts'
 import {
   callerFrames,
   legible,
@@ -107,10 +107,7 @@ async function converse(
   const [frontBefore, backBefore] = [front.connections.length, back.connections.length]
   {
     await using caller = await WireCaller.open(door)
-    for (const { send, until: kind = 'ReadyForQuery', times = 1 } of benignWorkload) {
-      caller.send(...send)
-      for (let round = 0; round < times; round += 1) await caller.until(kind)
-    }
+    for (const turn of [...everydayTurns, ...largeTurns]) await takeTurn(caller, turn)
   }
   const conversation = (relay: RecordingRelay, skip: number): Recorded => {
     // The gateway reads the catalog over connections of its own.

@@ -1,12 +1,24 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
-import { LONG_BACKEND_TYPES, LONG_FRONTEND_TYPES, FrameSplitter } from '@sallyport/wire'
-import { frameBody, frameEnd, frameType } from '@sallyport/wire'
+import {
+  FrameSplitter,
+  frameBody,
+  frameEnd,
+  frameType,
+  LONG_BACKEND_TYPES,
+  LONG_FRONTEND_TYPES,
+} from '@sallyport/wire'
 
 /** Both directions of one connection that went through a relay, in plain text. */
 export interface Recorded {
   readonly fromCaller: Buffer
   readonly fromTarget: Buffer
+}
+
+/** One end's StartupMessage or message. */
+interface FrameFrom {
+  readonly from: 'caller' | 'target'
+  readonly bytes: Frame
 }
 
 /** Passes connections on to a port of this machine, and keeps what went through, byte for byte. */
@@ -85,6 +97,16 @@ export function callerFrames(bytes: Buffer): Frame[] {
 /** The messages of a target. */
 export function targetFrames(bytes: Buffer): Frame[] {
   return framesOf(bytes, LONG_BACKEND_TYPES)
+}
+
+/** All messages: those of the caller first, then those of the target. */
+export function allFrames({ fromCaller, fromTarget }: Recorded): FrameFrom[] {
+  const startup = fromCaller.subarray(0, fromCaller.readInt32BE(0))
+  const caller = [startup, ...callerFrames(fromCaller)]
+  return [
+    ...caller.map((bytes) => ({ from: 'caller', bytes }) as const),
+    ...targetFrames(fromTarget).map((bytes) => ({ from: 'target', bytes }) as const),
+  ]
 }
 
 /** A message in a form that a failed comparison can be read in. */

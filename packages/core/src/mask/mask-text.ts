@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import type { MaskFunction } from '../verdict.ts'
 import { BLOCK, type Block } from './mask-function.ts'
 import type { MaskKey } from './mask-key.ts'
@@ -38,13 +39,13 @@ export function maskText(fn: MaskFunction, text: string, key: MaskKey): string |
 
 /** 16 hexadecimal characters that equal values share. */
 export function hashOf(value: string | Buffer, key: MaskKey): string {
-  return key.mac('hash', value).toString('hex', 0, 8)
+  return Buffer.from(key.macText('hash', value).slice(0, 8), 'latin1').toString('hex')
 }
 
 function tokenOf(text: string, key: MaskKey): string {
-  const mac = key.mac('token', text)
+  const mac = key.macText('token', text)
   let token = 'tok_'
-  for (let at = 0; at < 10; at++) token += alphabet.charAt(mac.readUInt8(at) & 31)
+  for (let at = 0; at < 10; at++) token += alphabet.charAt(mac.charCodeAt(at) & 31)
   return token
 }
 

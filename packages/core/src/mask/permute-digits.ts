@@ -16,6 +16,9 @@ interface Band {
   readonly domain: number
   readonly low: bigint
   readonly high: bigint
+  /** The same as doubles, exact up to 15 digits. */
+  readonly start: number
+  readonly end: number
   readonly left: number
   readonly right: number
 }
@@ -28,30 +31,36 @@ const bands = makeBands()
  */
 export function permuteDigits(digits: string, key: MaskKey): string {
   if (digits.length > feistelDigitsMax) return keyedDigits(digits, digits.length, key)
+  const bandsOfLength = bands[digits.length] ?? []
+  if (digits.length <= doubleDigitsMax) {
+    const small = Number(digits)
+    const band = bandsOfLength.find((candidate) => small <= candidate.end)
+    if (band !== undefined) return String(permuteSmall(small, band, key))
+  }
   const value = BigInt(digits)
-  const band = bands[digits.length]?.find((candidate) => value <= candidate.high)
+  const band = bandsOfLength.find((candidate) => value <= candidate.high)
   if (band === undefined) return keyedDigits(digits, digits.length, key)
-  return digits.length > doubleDigitsMax
-    ? String(permuteLarge(value, band, key))
-    : String(permuteSmall(Number(digits), band, key))
+  return String(permuteLarge(value, band, key))
 }
 
 /** Digits that depend on `seed` alone; the first is never 0. */
 export function keyedDigits(seed: string, length: number, key: MaskKey): string {
   let out = ''
   for (let block = 0; out.length < length; block++) {
-    for (const byte of key.mac(`digits-${block}`, seed)) {
+    const mac = key.macText(`digits-${block}`, seed)
+    for (let at = 0; at < mac.length && out.length < length; at += 1) {
+      const byte = mac.charCodeAt(at)
       // 250 and above would favour the small digits.
       if (byte < 250 && !(out === '' && byte % 10 === 0)) out += String(byte % 10)
     }
   }
-  return out.slice(0, length)
+  return out
 }
 
 /** Walks the permutation of the slightly larger rectangle until it lands in the band again. */
 function permuteSmall(value: number, band: Band, key: MaskKey): number {
-  const low = Number(band.low)
-  const size = Number(band.high) - low + 1
+  const low = band.start
+  const size = band.end - low + 1
   let at = value - low
   do {
     const [left, right] = mix(Math.floor(at / band.right), at % band.right, band, key)
@@ -75,8 +84,9 @@ function mix(leftIn: number, rightIn: number, band: Band, key: MaskKey): [number
   let left = leftIn
   let right = rightIn
   for (let round = 0; round < rounds; round += 2) {
-    left = (left + key.round(band.domain, round, right)) % band.left
-    right = (right + key.round(band.domain, round + 1, left)) % band.right
+    left = (left + key.roundModulo(band.domain, round, right, band.left, band.right)) % band.left
+    right =
+      (right + key.roundModulo(band.domain, round + 1, left, band.right, band.right)) % band.right
   }
   return [left, right]
 }
@@ -102,5 +112,5 @@ function makeBand(domain: number, low: bigint, high: bigint): Band {
   const size = high - low + 1n
   const right = Math.ceil(Math.sqrt(Number(size)))
   const left = Number((size + BigInt(right) - 1n) / BigInt(right))
-  return { domain, low, high, left, right }
+  return { domain, low, high, start: Number(low), end: Number(high), left, right }
 }

@@ -46,6 +46,8 @@ export interface DraftStatement {
   readonly touches: Touch[]
   readonly relations: ObjectName[]
   readonly functions: ObjectName[]
+  /** Functions that the statement makes, without their schema. */
+  readonly makesFunctions: string[]
   readonly columns: ColumnUse[]
   readonly predicateColumns: ColumnUse[]
   readonly opaque: Set<string>
@@ -71,8 +73,20 @@ export function makeDraftStatement(nodeTag: string): DraftStatement {
     touches: [],
     relations: [],
     functions: [],
+    makesFunctions: [],
     columns: [],
     predicateColumns: [],
     opaque: new Set(),
   }
+}
+
+/** Adds what an inner statement names, calls and reads to the statement around it. */
+export function takeReads(draft: DraftStatement, inner: DraftStatement): void {
+  draft.relations.push(...inner.relations)
+  draft.functions.push(...inner.functions)
+  draft.columns.push(...inner.columns)
+  draft.predicateColumns.push(...inner.predicateColumns)
+  for (const reason of inner.opaque) draft.opaque.add(reason)
+  draft.hasWhere = inner.hasWhere
+  draft.limit = inner.limit
 }

@@ -1,5 +1,5 @@
 import type { CopyInfo } from './classified.ts'
-import type { DraftStatement } from './draft.ts'
+import { takeReads, type DraftStatement } from './draft.ts'
 import type { QueryWalker } from './query-walker.ts'
 import {
   at,
@@ -122,14 +122,8 @@ function absorb(draft: DraftStatement, inner: DraftStatement, executes: boolean)
     draft.touches.push({ ...touch, effect })
     if (!executes && touch.effect === 'read') draft.touches.push(touch)
   }
-  draft.relations.push(...inner.relations)
-  draft.columns.push(...inner.columns)
-  draft.predicateColumns.push(...inner.predicateColumns)
-  // The planner calls functions that are, or claim to be, immutable.
-  draft.functions.push(...inner.functions)
-  for (const reason of inner.opaque) draft.opaque.add(reason)
-  draft.hasWhere = inner.hasWhere
-  draft.limit = inner.limit
+  // Functions too where it is not executed: the planner calls those that are, or claim to be, immutable.
+  takeReads(draft, inner)
   if (!executes) return
   draft.unbounded = inner.unbounded
   draft.fileAccess = inner.fileAccess

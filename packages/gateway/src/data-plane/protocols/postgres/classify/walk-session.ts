@@ -1,5 +1,5 @@
 import type { StatementKind } from './classified.ts'
-import type { DraftStatement } from './draft.ts'
+import { takeReads, type DraftStatement } from './draft.ts'
 import type { QueryWalker } from './query-walker.ts'
 import { settingEffect } from './settings.ts'
 import { at, constantText, flag, list, tagged, text, type Tree } from './tree.ts'
@@ -84,13 +84,7 @@ export function walkSession(
 function declare(draft: DraftStatement, inner: DraftStatement): void {
   draft.inner = inner
   draft.touches.push(...inner.touches)
-  draft.relations.push(...inner.relations)
-  draft.functions.push(...inner.functions)
-  draft.columns.push(...inner.columns)
-  draft.predicateColumns.push(...inner.predicateColumns)
-  for (const reason of inner.opaque) draft.opaque.add(reason)
-  draft.hasWhere = inner.hasWhere
-  draft.limit = inner.limit
+  takeReads(draft, inner)
 }
 
 function walkSet(walker: QueryWalker, body: Tree): void {

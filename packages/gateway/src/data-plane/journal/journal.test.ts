@@ -8,51 +8,15 @@ import os from 'node:os'
 import path from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import {
-  ChainVerifier,
-  JournalScanner,
-  unwrapSessionKey,
-  type CommandId,
-  type DecisionId,
-  type Entry,
-  type SessionId,
-} from '@sallyport/core'
+import { ChainVerifier, JournalScanner, unwrapSessionKey, type Entry } from '@sallyport/core'
 import type { JournalConfig } from '../../boundary/messages.ts'
+import { fields, opened } from './journal.fixture.ts'
 import { Journal, type JournalDeps } from './journal.ts'
 import { recoverJournals } from './recover-journals.ts'
-import type { CommandFields } from './session-journal.ts'
 import { StoredEntry } from './stored-entry.ts'
 
 const recordingKey = Buffer.alloc(32, 9)
-const opened = {
-  session: 's_1' as SessionId,
-  connection: 'shop',
-  database: 'shop',
-  credential: 'cr_1',
-  chain: [{ id: 'a_1', name: 'dana' }],
-  level: 2,
-  application: 'psql',
-  source: '127.0.0.1',
-  tls: true,
-}
 const refusedHere = { code: 'SP_RECORD_UNAVAILABLE' }
-
-function fields(id: string): CommandFields {
-  return {
-    id: id as CommandId,
-    decision: 'd_1' as DecisionId,
-    effect: 'allow',
-    rules: [],
-    class: 'read',
-    verb: 'select',
-    objects: [['shop', 'orders']],
-    text: Buffer.from('select 1'),
-    parameters: [],
-    formats: [],
-    policyVersion: 1,
-    unit: 'query',
-  }
-}
 
 async function folder(context: TestContext): Promise<string> {
   const dir = await fs.mkdtemp(path.join(os.tmpdir(), 'sallyport-journal-'))

@@ -4,16 +4,9 @@ import fs from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
-import {
-  ChainVerifier,
-  encodeFileHeader,
-  JournalScanner,
-  unwrapSessionKey,
-  type CommandId,
-  type DecisionId,
-  type SessionId,
-} from '@sallyport/core'
+import { ChainVerifier, encodeFileHeader, JournalScanner, unwrapSessionKey } from '@sallyport/core'
 import fc from 'fast-check'
+import { fields, opened } from './journal.fixture.ts'
 import { Journal } from './journal.ts'
 import { recoverJournals } from './recover-journals.ts'
 
@@ -44,32 +37,10 @@ before(async () => {
   )
   const [name = ''] = journal.stats().files
   const file = path.join(folder, name)
-  const session = journal.openSession({
-    session: 's_1' as SessionId,
-    connection: 'shop',
-    database: 'shop',
-    credential: 'cr_1',
-    chain: [{ id: 'a_1', name: 'dana' }],
-    level: 2,
-    application: 'psql',
-    source: '127.0.0.1',
-    tls: true,
-  })
+  const session = journal.openSession(opened)
   for (let at = 0; at < commands; at += 1) {
-    const command = {
-      id: `c_${at}` as CommandId,
-      decision: 'd_1' as DecisionId,
-      effect: 'allow' as const,
-      rules: [],
-      class: 'read' as const,
-      verb: 'select',
-      objects: [['shop', 'orders']],
-      text: Buffer.alloc(100 + ((at * 377) % 3000), `select ${at} `),
-      parameters: [],
-      formats: [],
-      policyVersion: 1,
-      unit: 'query' as const,
-    }
+    const text = Buffer.alloc(100 + ((at * 377) % 3000), `select ${at} `)
+    const command = { ...fields(`c_${at}`), text }
     await session.command(command, 'read')
     synced.push((await fs.stat(file)).size)
   }

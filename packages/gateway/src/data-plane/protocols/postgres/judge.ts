@@ -1,5 +1,6 @@
 import {
   makeId,
+  SallyportError,
   type Command,
   type CommandId,
   type Effects,
@@ -17,6 +18,7 @@ import { mergeEffects } from './classify/merge-effects.ts'
 import { opaqueClassified } from './classify/resolve-draft.ts'
 import {
   emptyCatalog,
+  withFunctions,
   type CatalogView,
   type Classified,
   type StatementInfo,
@@ -35,11 +37,19 @@ export interface JudgeDeps {
   transactionStatus(): 'I' | 'T' | 'E'
 }
 
+/** Far above what a restore makes; each name takes some hundred bytes. */
+const functionsMadeMax = 100_000
+
+/** Views with a session's own functions are numbered downwards, so that they share no number with a catalog's. */
+let viewsMade = 0
+
 /** The stages of the pipeline that a PostgreSQL session fills in: what is asked, may it run, and is it on record. */
 export class Judge {
   readonly #deps: JudgeDeps
   /** Once a session has touched its search path, an unqualified name stands for all that bear it. */
   #isPathKnown = true
+  readonly #made = new Set<string>()
+  #madeView: { readonly over: number; readonly generation: number } | undefined
 
   constructor(deps: JudgeDeps, isPathKnown: boolean) {
     this.#deps = deps
@@ -48,10 +58,15 @@ export class Judge {
 
   /** The catalog as this session sees it now. */
   view(): CatalogView {
-    return (
+    const view =
       this.#deps.catalog.current?.view(this.#isPathKnown, this.#deps.trustedFunctions) ??
       emptyCatalog
-    )
+    if (this.#made.size === 0) return view
+    if (this.#madeView?.over !== view.generation) {
+      viewsMade += 1
+      this.#madeView = { over: view.generation, generation: -viewsMade }
+    }
+    return withFunctions(view, this.#made, this.#madeView.generation)
   }
 
   classify(unit: Unit): Command {
@@ -60,6 +75,7 @@ export class Judge {
     if (classified.statements.some((statement) => statement.changesSearchPath)) {
       this.#isPathKnown = false
     }
+    for (const { makesFunctions } of classified.statements) this.#noteFunctions(makesFunctions)
     return {
       id: makeId<CommandId>('c', pooledRandom),
       effects: classified.effects,
@@ -105,6 +121,17 @@ export class Judge {
     verdict: Extract<Verdict, { effect: 'approve' }>,
   ): Promise<Refusal> {
     return await Promise.resolve(verdict.reason)
+  }
+
+  /** Inside its transaction the target calls a function that no catalog of ours can show. */
+  #noteFunctions(names: readonly string[]): void {
+    if (names.length === 0) return
+    for (const name of names) this.#made.add(name)
+    this.#madeView = undefined
+    if (this.#made.size <= functionsMadeMax) return
+    throw new SallyportError('SP_LIMIT', 'too many functions made in one session', {
+      detail: `The limit is ${functionsMadeMax} functions made in one session.`,
+    })
   }
 
   #classified(unit: Unit): Classified {

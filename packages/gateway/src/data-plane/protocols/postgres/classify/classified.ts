@@ -57,6 +57,8 @@ export interface StatementInfo {
   readonly setting?: { readonly name: string; readonly value: string }
   readonly changesSearchPath: boolean
   readonly ddl: boolean
+  /** Functions that it makes, without their schema: until it is committed, the catalog does not show them. */
+  readonly makesFunctions: readonly string[]
   /** The effects of this statement alone. */
   readonly effects: Effects
   /** Only on EXECUTE: what the arguments do, without the statement that is executed. */
@@ -93,6 +95,27 @@ export interface CatalogView {
   functionsNamed(name: string): readonly CatalogFunction[] | undefined
   /** `schema.name` of the functions that the operator vouches for. */
   readonly trustedFunctions: ReadonlySet<string>
+}
+
+/** The same catalog with functions that nobody vouches for. An overload of a built-in may be among them. */
+export function withFunctions(
+  view: CatalogView,
+  names: ReadonlySet<string>,
+  generation: number,
+): CatalogView {
+  const functionsNamed = (name: string): readonly CatalogFunction[] | undefined => {
+    const known = view.functionsNamed(name)
+    if (!names.has(name)) return known
+    const made = {
+      schema: '',
+      name,
+      volatility: 'v',
+      language: '',
+      securityDefiner: false,
+    } as const
+    return [...(known ?? []), made]
+  }
+  return { ...view, generation, functionsNamed }
 }
 
 /** A catalog that knows nothing: names stay as written, and unresolved. */

@@ -9,7 +9,12 @@ import {
 } from '@sallyport/core'
 import { builtinEffect, sensitiveRelation } from './builtin-effects.ts'
 import { readingBuiltins } from './builtin-functions.ts'
-import type { CatalogView, Classified, StatementInfo } from './classified.ts'
+import {
+  withFunctions,
+  type CatalogView,
+  type Classified,
+  type StatementInfo,
+} from './classified.ts'
 import type { ColumnUse, Draft, DraftStatement, Touch } from './draft.ts'
 import { mergeEffects } from './merge-effects.ts'
 
@@ -35,8 +40,14 @@ export function resolveDraft(draft: Draft, catalog: CatalogView): Classified {
   const statements: StatementInfo[] = []
   // After a statement that moves the search path or makes names, the catalog no longer tells what a name means.
   let certain = true
+  let view = catalog
+  const made = new Set<string>()
   for (const statement of draft.statements) {
-    statements.push(resolveStatement(statement, catalog, certain))
+    statements.push(resolveStatement(statement, view, certain))
+    for (const name of statement.makesFunctions) {
+      made.add(name)
+      view = withFunctions(catalog, made, catalog.generation)
+    }
     if (statement.changesSearchPath || statement.shadowsNames) certain = false
   }
   const effects = mergeEffects(statements.map((statement) => statement.effects))
@@ -73,6 +84,7 @@ function resolveStatement(
     cleanColumns: draft.cleanColumns,
     changesSearchPath: draft.changesSearchPath,
     ddl: draft.ddl,
+    makesFunctions: draft.makesFunctions,
     // The number of statements is the text's; here it is this one.
     effects: isExecute
       ? { ...effects, verb: 'execute', ...(own.sql && { sql: own.sql }) }

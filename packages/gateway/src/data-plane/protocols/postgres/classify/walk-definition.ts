@@ -136,11 +136,14 @@ function walkCreate(walker: QueryWalker, tag: string, body: Tree, draftOf: Draft
     case 'CreateFunctionStmt':
       define(walker, 'create', flag(body, 'is_procedure') ? 'procedure' : 'function', 'persist')
       walker.touch('ddl', words(list(body, 'funcname')), 'named')
+      walker.draft.makesFunctions.push(words(list(body, 'funcname')).at(-1) ?? '')
       return true
     case 'DefineStmt': {
       const kind = objectKind(text(body, 'kind'))
       define(walker, 'create', kind, ...(kind === 'collation' ? [] : (['persist'] as const)))
       walker.touch('ddl', words(list(body, 'defnames')), 'named')
+      if (kind === 'aggregate')
+        walker.draft.makesFunctions.push(words(list(body, 'defnames')).at(-1) ?? '')
       return true
     }
     case 'CreateDomainStmt':
@@ -268,6 +271,13 @@ function walkAlterCommand(walker: QueryWalker, table: ObjectName, command: Tree)
     walker.expression(definition)
 }
 
+const functionKinds: ReadonlySet<string> = new Set([
+  'function',
+  'procedure',
+  'routine',
+  'aggregate',
+])
+
 function alterObject(walker: QueryWalker, tag: string, body: Tree): void {
   const kind = objectKind(
     text(
@@ -284,6 +294,8 @@ function alterObject(walker: QueryWalker, tag: string, body: Tree): void {
   if (kind === 'role' || tag === 'AlterOwnerStmt') walker.touch('grant', undefined, 'named')
   if (adminKinds.has(kind)) walker.touch('admin', undefined, 'named')
   if (persistKinds.has(kind)) walker.touch('persist', undefined, 'named')
+  if (tag === 'RenameStmt' && functionKinds.has(kind))
+    walker.draft.makesFunctions.push(text(body, 'newname'))
   const relation = at(body, 'relation')
   if (relation !== undefined) walker.relation('ddl', relation)
   else {

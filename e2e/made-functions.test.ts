@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict'
+import { after, before, suite, test } from 'node:test'
+import { skipReason } from '@sallyport/testkit'
+import { psql } from './hardship.ts'
+import { startTestGateway, type TestGateway } from './test-gateway.ts'
+
+const policy = `apiVersion: sallyport.dev/v1
+kind: Policy
+metadata: {name: guard}
+spec:
+  owner: group:test
+  rules:
+    - name: no-delete
+      on: sql
+      when: '"delete" in op.classes'
+      effect: block
+      message: "Nothing is deleted."
+`
+
+const seed = 'create table kept(n int); insert into kept values (1)'
+
+const body = `returns int language plpgsql as $$ begin delete from public.kept; return 1; end $$`
+
+suite('functions that a session makes', { skip: skipReason(), timeout: 120_000 }, () => {
+  let gateway: TestGateway
+  before(async () => {
+    gateway = await startTestGateway({ policy, seed })
+  })
+  after(async () => {
+    await gateway[Symbol.asyncDispose]()
+  })
+
+  const refused = async (...statements: readonly string[]): Promise<void> => {
+    const options = statements.flatMap((statement) => ['-c', statement])
+    const { err } = await psql(await gateway.url(), ...options)
+    assert.match(err, /unknown-function/)
+    assert.equal(await gateway.postgres.sql('select count(*) from kept'), '1')
+  }
+
+  test('an overload of a built-in is not taken for it in the transaction that makes it', async () => {
+    await refused('begin', `create function lower(int) ${body}`, 'select lower(1)', 'commit')
+  })
+
+  test('nor where another function is renamed to it', async () => {
+    const make = `create function other(int) ${body}`
+    await refused(
+      'begin',
+      make,
+      'alter function other(int) rename to abs',
+      'select abs(1)',
+      'commit',
+    )
+  })
+
+  test('nor in the string that makes it', async () => {
+    await refused(`create function upper(int) ${body}; select upper(1)`)
+  })
+
+  test('other functions are what they were', async () => {
+    const make = 'create function trim_all(text) returns text language sql as $$select $1$$'
+    const { out, err } = await psql(
+      await gateway.url(),
+      '-c',
+      'begin',
+      '-c',
+      make,
+      '-c',
+      'select initcap($$x$$)',
+      '-c',
+      'rollback',
+    )
+    assert.equal(err.replace(/^NOTICE.*\n/gm, ''), '')
+    assert.match(out, /^X$/m)
+  })
+})

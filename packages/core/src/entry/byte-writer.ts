@@ -3,6 +3,9 @@ import { Buffer } from 'node:buffer'
 /** Bytes kept free before the first byte, so that a chain hash can be computed in place (see EntryChain). */
 export const WRITER_MARGIN = 96
 
+/** Short enough for a length of one byte. */
+const SHORT_TEXT_CHARACTERS = 48
+
 /** An output buffer that grows and is used again: no allocation per entry. */
 export class ByteWriter {
   bytes: Buffer
@@ -66,18 +69,26 @@ export class ByteWriter {
   }
 
   text(value: string): void {
-    // Up to 42 characters take at most 126 bytes of UTF-8, so the length fits one byte and can be set afterwards.
-    if (value.length <= 42) {
-      this.reserve(127)
-      const written = this.bytes.write(value, this.end + 1)
-      this.bytes[this.end] = written
-      this.end += written + 1
-      return
-    }
+    if (value.length <= SHORT_TEXT_CHARACTERS && this.#shortAscii(value)) return
     const length = Buffer.byteLength(value)
     this.count(length)
     this.reserve(length)
     this.end += this.bytes.write(value, this.end)
+  }
+
+  /** Ids, rules and names of objects: a loop over so few characters is faster than a call of native code. */
+  #shortAscii(value: string): boolean {
+    const { length } = value
+    this.reserve(length + 1)
+    const { bytes, end } = this
+    for (let index = 0; index < length; index += 1) {
+      const code = value.charCodeAt(index)
+      if (code > 127) return false
+      bytes[end + 1 + index] = code
+    }
+    bytes[end] = length
+    this.end = end + 1 + length
+    return true
   }
 
   blob(value: Uint8Array): void {

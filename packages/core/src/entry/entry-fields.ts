@@ -12,6 +12,7 @@ import type { CoarseClass } from '../command.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { CommandId, DecisionId, SessionId } from '../ids.ts'
 
+const noBytes = new Uint8Array()
 const VERDICT_EFFECTS = ['allow', 'approve', 'block'] as const
 
 /** Writes the fields of an entry, without its kind. */
@@ -173,6 +174,7 @@ function writeResponseEnd(out: ByteWriter, entry: ResponseEndEntry): void {
   out.count(entry.rows)
   out.count(entry.bytes)
   out.text(entry.sqlState ?? '')
+  out.blob(entry.data ?? noBytes)
 }
 
 function readResponseEnd(from: ByteReader): ResponseEndEntry {
@@ -185,5 +187,10 @@ function readResponseEnd(from: ByteReader): ResponseEndEntry {
     bytes: from.count(),
   } as const
   const sqlState = from.text()
-  return sqlState === '' ? entry : { ...entry, sqlState }
+  const data = from.blob()
+  return {
+    ...entry,
+    ...(sqlState === '' ? {} : { sqlState }),
+    ...(data.length === 0 ? {} : { data }),
+  }
 }

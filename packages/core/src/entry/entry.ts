@@ -66,7 +66,9 @@ export interface ResponseEndEntry {
   readonly tag: string
   readonly rows: number
   readonly bytes: number
-  readonly sqlState?: string
+  /** The last bytes of the answer, as the caller saw them; those before stand in `response.data` entries. */
+  readonly data?: Uint8Array | undefined
+  readonly sqlState?: string | undefined
 }
 
 /** Values of an answer were masked by a rule. */

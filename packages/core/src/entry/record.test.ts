@@ -66,6 +66,7 @@ const responseEnd = fc.record(
     rows: count,
     bytes: count,
     sqlState: fc.constant('42501'),
+    data: fc.uint8Array({ minLength: 1, maxLength: 40 }).map((array) => Buffer.from(array)),
   },
   { requiredKeys: ['kind', 'seq', 'status', 'tag', 'rows', 'bytes'], noNullPrototype: true },
 )

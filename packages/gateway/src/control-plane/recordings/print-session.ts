@@ -79,6 +79,7 @@ export class SessionPrinter {
 
   #end(entry: Extract<Entry, { kind: 'response.end' }>, time: string): string[] {
     const grid = this.#grid(entry.seq)
+    if (entry.data !== undefined) grid.push(entry.data)
     if (entry.status !== 'suspended') this.#grids.delete(entry.seq)
     this.#columns = grid.columns
     const lines = printGrid(grid)

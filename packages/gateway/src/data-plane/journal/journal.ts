@@ -27,6 +27,8 @@ const ROTATE_BYTES = 64 * 1024 * 1024
 const FLUSH_BYTES = 64 * 1024
 /** Reads reach the disk within 5 ms in durability `auto`; one is left for the timer to be late. */
 const BACKGROUND_SYNC_MS = 4
+/** Answers wait this long for a command that shares its write with them: a write each would double the cost of a small statement. */
+const NOTE_WAIT_MS = 2
 /** A disk that failed is asked again after this long: neither in a hot loop, nor only after a restart. */
 const RETRY_MS = 1000
 
@@ -65,7 +67,7 @@ interface Waiter {
   readonly reject: (error: Error) => void
 }
 
-/** The append-only record of one worker. Entries of one event-loop turn share a write, commands share a sync. */
+/** The append-only record of one worker. Commands of one event-loop turn share a write, and those of one moment a sync. */
 export class Journal implements EntrySink {
   readonly #config: JournalConfig
   readonly #worker: number
@@ -79,6 +81,7 @@ export class Journal implements EntrySink {
   #unwritten: Waiter[] = []
   #unsynced: Waiter[] = []
   #flushScheduled = false
+  #noteTimer: NodeJS.Timeout | undefined
   #syncTimer: NodeJS.Timeout | undefined
   #syncing: Promise<void> | undefined
   #failedAtMs: number | undefined
@@ -155,6 +158,7 @@ export class Journal implements EntrySink {
     if (this.#closed) return
     this.#closed = true
     clearTimeout(this.#syncTimer)
+    clearTimeout(this.#noteTimer)
     clearTimeout(this.#retryTimer)
     this.#flush()
     while (this.#syncing !== undefined) await this.#syncing
@@ -170,7 +174,8 @@ export class Journal implements EntrySink {
     encodeEntry(this.#out, entry, at, session.chain)
     this.#entries += 1
     if (this.#out.length > FLUSH_BYTES && this.#mayTry()) this.#flush()
-    else this.#scheduleFlush()
+    else if (entry.kind === 'command') this.#scheduleFlush()
+    else this.#scheduleNotes()
   }
 
   appendCommand(
@@ -221,6 +226,13 @@ export class Journal implements EntrySink {
       this.#flushScheduled = false
       if (!this.#closed && this.#mayTry()) this.#flush()
     })
+  }
+
+  #scheduleNotes(): void {
+    this.#noteTimer ??= setTimeout(() => {
+      this.#noteTimer = undefined
+      if (!this.#closed && this.#mayTry()) this.#flush()
+    }, NOTE_WAIT_MS)
   }
 
   #flush(): void {

@@ -63,13 +63,13 @@ export class SessionJournal {
     this.#mustBeOpen()
     this.#sink.admit()
     const seq = this.#commands + 1
-    const stored = this.#sink.appendCommand(this, { kind: 'command', seq, ...fields }, durability)
+    const stored = this.#sink.appendCommand(this, { ...fields, kind: 'command', seq }, durability)
     this.#commands = seq
     if (fields.effect === 'block') this.#blocked += 1
     return stored
   }
 
-  /** Records what follows a command, in order. Written in the same turn of the event loop. */
+  /** Records what follows a command, in order. Written with the next command, and after a few milliseconds at the latest. */
   note(entry: NoteEntry): void {
     this.#mustBeOpen()
     if (entry.kind === 'response.data' || entry.kind === 'copy.data') return this.#data(entry)

@@ -53,7 +53,8 @@ test('masked columns change, null stays null, and lengths are right again', () =
         sink.take(),
         changed ? dataRow([hide(first), second, hide(third)]) : Buffer.alloc(0),
       )
-      assert.equal(masker.maskedValues, Number(first !== null) + Number(third !== null))
+      const values = Number(first !== null) + Number(third !== null)
+      assert.deepEqual([...masker.takeCounts()], values === 0 ? [] : [['r', values]])
     }),
   )
 })
@@ -72,8 +73,8 @@ test('a finding is masked in place and counted by its rule', () => {
   const row = dataRow(['mail anna@mail.example, é', 'bob@mail.example'])
   assert.equal(masker.maskDataRow(row, 0, row.length, sink), true)
   assert.deepEqual(sink.take(), dataRow(['mail •••, é', 'bob@mail.example']))
-  assert.deepEqual([...masker.byRule], [['d', 1]])
-  assert.equal(masker.maskedValues, 1)
+  assert.deepEqual([...masker.takeCounts()], [['d', 1]])
+  assert.deepEqual([...masker.takeCounts()], [])
 })
 
 test('a block mask and a row of another shape leave nothing behind', () => {

@@ -44,10 +44,10 @@ export class MaskError extends SallyportError {
   }
 }
 
-/** Masks the rows of one result. Keeps counts, so one masker serves one answer. */
+/** Masks the rows of one result at a time, and counts. */
 export interface RowMasker {
-  readonly maskedValues: number
-  readonly byRule: ReadonlyMap<string, number>
+  /** Masked values by rule since the last call. */
+  takeCounts(): ReadonlyMap<string, number>
   /** `frames[at]` is the `D` of a whole DataRow that ends before `end`. False and nothing written where nothing changes. */
   maskDataRow(frames: Buffer, at: number, end: number, out: MaskSink): boolean
   /** The fields of one COPY row, decoded; null is NULL. */
@@ -80,12 +80,17 @@ const headerBytes = 7
 class PlannedRowMasker implements RowMasker {
   readonly #steps: readonly (Step | undefined)[]
   readonly #passes: boolean
-  readonly byRule = new Map<string, number>()
-  maskedValues = 0
+  #byRule = new Map<string, number>()
 
   constructor(steps: readonly (Step | undefined)[]) {
     this.#steps = steps
     this.#passes = steps.every((step) => step === undefined)
+  }
+
+  takeCounts(): ReadonlyMap<string, number> {
+    const counts = this.#byRule
+    if (counts.size > 0) this.#byRule = new Map()
+    return counts
   }
 
   maskDataRow(frames: Buffer, at: number, end: number, out: MaskSink): boolean {
@@ -175,16 +180,14 @@ class PlannedRowMasker implements RowMasker {
     const found = step.set.mask(bytes.toString('utf8', from, end), step.syntax)
     if (found === undefined) return undefined
     if (found.text === BLOCK) throw new MaskError('a block mask met a value', found.rules[0] ?? '')
-    for (const rule of found.rules) this.#count(rule, 0)
-    this.maskedValues++
+    for (const rule of found.rules) this.#count(rule)
     if (found.text === null || step.isPacked) return null
     const text = Buffer.from(found.text)
     return step.header === 0 ? text : Buffer.concat([bytes.subarray(start, from), text])
   }
 
-  #count(rule: string, values = 1): void {
-    this.maskedValues += values
-    this.byRule.set(rule, (this.byRule.get(rule) ?? 0) + 1)
+  #count(rule: string): void {
+    this.#byRule.set(rule, (this.#byRule.get(rule) ?? 0) + 1)
   }
 }
 

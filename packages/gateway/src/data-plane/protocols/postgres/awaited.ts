@@ -1,37 +1,57 @@
-import type { ColumnDescription } from '@sallyport/wire'
 import type { Answer } from '../../pipeline/answer.ts'
-import type { Portal, Statement } from './names.ts'
 import type { Classified } from './classify/classified.ts'
+import type { Portal, Statement } from './names.ts'
 
-/**
- * One reply that the target owes, in the order of what was sent. The target's messages are matched against the front.
- * `isHidden` marks replies to the gateway's own messages: they never reach the caller.
- */
-export interface Awaited {
-  readonly kind:
-    | 'query'
-    | 'parse'
-    | 'bind'
-    | 'describe'
-    | 'execute'
-    | 'close'
-    | 'sync'
-    | 'function'
-    | 'poison'
-  readonly batch: number
+type AwaitedKind =
+  | 'query'
+  | 'parse'
+  | 'bind'
+  | 'describe'
+  | 'execute'
+  | 'close'
+  | 'sync'
+  | 'function'
+  | 'poison'
+
+/** What is known of a reply before it comes. */
+interface Expectation {
   readonly isHidden?: boolean
-  /** How the reply is masked and recorded; absent for replies without content of their own. */
-  readonly answer?: Answer
-  readonly classified?: Classified
-  readonly statement?: Statement
-  readonly portal?: Portal
-  /** Name changes that this reply confirms. */
+  readonly statement?: Statement | undefined
+  readonly portal?: Portal | undefined
   readonly changes?: readonly NameChange[]
-  /** `poison` only: the error that stands in for the target's own. */
   readonly refusal?: Buffer
+}
+
+/** One reply that the target owes, in the order of what was sent. The target's messages are matched against the front. */
+export class Awaited {
+  readonly kind: AwaitedKind
+  readonly batch: number
+  /** A reply to a message of the gateway's own: it never reaches the caller. */
+  readonly isHidden: boolean
+  readonly statement: Statement | undefined
+  readonly portal: Portal | undefined
+  /** Name changes that this reply confirms. */
+  changes: readonly NameChange[]
+  /** `poison` only: the error that stands in for the target's own. */
+  readonly refusal: Buffer | undefined
+  /** How the reply is masked and recorded, set when its command is forwarded; absent for replies without content of their own. */
+  answer: Answer | undefined
+  /** What the answered command is; set with `answer`. */
+  classified: Classified | undefined
   /** `query` only: how many of its statements are complete. */
-  completed?: number
-  columns?: readonly ColumnDescription[]
+  completed = 0
+
+  constructor(kind: AwaitedKind, batch: number, expected: Expectation = nothing) {
+    this.kind = kind
+    this.batch = batch
+    this.isHidden = expected.isHidden === true
+    this.statement = expected.statement
+    this.portal = expected.portal
+    this.changes = expected.changes ?? noChanges
+    this.refusal = expected.refusal
+    this.answer = undefined
+    this.classified = undefined
+  }
 }
 
 /** A change of a name, and of which of a query's statements it is the effect. */
@@ -39,3 +59,6 @@ export interface NameChange {
   readonly statementIndex: number
   apply(): void
 }
+
+const nothing: Expectation = {}
+const noChanges: readonly NameChange[] = []

@@ -15,19 +15,27 @@ import {
   frameType,
 } from '@sallyport/wire'
 import { runCommand, type Stages } from '../../pipeline/run-command.ts'
-import type { Awaited, NameChange } from './awaited.ts'
+import { Awaited, type NameChange } from './awaited.ts'
 import type { Portal, Statement } from './names.ts'
 import { poison, poisonPortal } from './poison.ts'
 import {
-  addDescription,
   endOfCopyData,
   needsDescription,
   portalMessages,
+  withDescription,
 } from './portal-messages.ts'
 import { unknownPortalError } from './refuse.ts'
 import type { SessionState } from './session-state.ts'
 import { sqlNameChanges } from './sql-names.ts'
-import type { Slot, Unit } from './unit.ts'
+import {
+  emptySlot,
+  fillSlot,
+  firstBody,
+  wholeOf,
+  type Frames,
+  type Slot,
+  type Unit,
+} from './unit.ts'
 
 /** Statements that do what an earlier one said under a name: what it stands for must be known before they are judged. */
 const usesNames = /\b(?:execute|fetch)\b/i
@@ -61,9 +69,19 @@ export class CallerReader {
       hold: (command, entry, verdict) => judge.hold(command, entry, verdict),
       forward: (unit, permit, answer) => {
         permit.spend()
-        unit.slot.bytes = [...unit.slot.bytes, unit.frames]
-        if (needsDescription(unit, answer.masks.length > 0)) addDescription(unit)
-        unit.slot.awaits = unit.awaits.map((awaited) => ({ ...awaited, answer }))
+        const { slot, awaits } = unit
+        for (const awaited of awaits) {
+          awaited.answer = answer
+          awaited.classified = unit.classified
+        }
+        if (!needsDescription(unit, answer.masks.length > 0)) {
+          fillSlot(slot, unit.frames, awaits)
+          return
+        }
+        const portal = awaits[0]?.portal
+        const hidden = new Awaited('describe', slot.batch, { isHidden: true, portal })
+        hidden.answer = answer
+        fillSlot(slot, withDescription(unit), awaits.toSpliced(1, 0, hidden))
       },
       refuse: (unit, refusal, entry) => {
         state.journal.note({
@@ -86,7 +104,7 @@ export class CallerReader {
       const next = this.#message(whole, at)
       if (next === 'wait') {
         // Without Sync a target keeps its answers to itself until a Flush asks for them.
-        if (askedFor !== at && !this.#isAllAnswered()) this.#pass(encodeFlush(), [])
+        if (askedFor !== at && !this.#isAllAnswered()) this.#pass(wholeOf(encodeFlush()), [])
         askedFor = at
         const hadSlots = this.#slots.length > 0
         await this.#flush()
@@ -132,23 +150,22 @@ export class CallerReader {
     if (this.#isDiscarding && type !== FrontendType.sync) return end
     const copying = this.#copyMessage(type, whole, at, end)
     if (copying !== undefined) return copying
-    const body = frameBody(whole, at)
-    const frames = whole.subarray(at, end)
+    const frames = { bytes: whole, start: at, end }
     switch (type) {
       case FrontendType.query:
-        return this.#query(frames, decodeQuery(body).text) ?? end
+        return this.#query(frames) ?? end
       case FrontendType.parse:
-        return this.#parse(frames, body) ?? end
+        return this.#parse(frames) ?? end
       case FrontendType.bind:
         return this.#bind(whole, at)
       case FrontendType.execute:
-        return this.#execute(frames, body) ?? end
+        return this.#execute(frames) ?? end
       case FrontendType.describe:
-        return this.#describe(frames, body) ?? end
+        return this.#describe(frames) ?? end
       case FrontendType.close:
-        return this.#close(frames, body) ?? end
+        return this.#close(frames) ?? end
       case FrontendType.functionCall:
-        return this.#functionCall(frames, body) ?? end
+        return this.#functionCall(frames) ?? end
       case FrontendType.flush:
         this.#pass(frames, [])
         return end
@@ -177,11 +194,11 @@ export class CallerReader {
         seq: copy.seq,
         bytes: whole.subarray(at, stop),
       })
-      this.#pass(whole.subarray(at, stop), [])
+      this.#pass({ bytes: whole, start: at, end: stop }, [])
       return stop
     }
     if (isCopyEnd) {
-      this.#pass(whole.subarray(at, end), [])
+      this.#pass({ bytes: whole, start: at, end }, [])
       this.#state.copyIn = undefined
       return end
     }
@@ -190,33 +207,26 @@ export class CallerReader {
     throw new SallyportError('SP_PROTOCOL', `message type ${type} inside COPY`)
   }
 
-  #query(frames: Buffer, text: string): 'wait' | undefined {
+  #query(frames: Frames): 'wait' | undefined {
+    const { text } = decodeQuery(firstBody(frames))
     if (this.#mayBeSkipped() || !this.#isReadyFor(text)) return 'wait'
     const unit = this.#unit('query', frames, text, { endsUnnamed: true })
-    unit.awaits.push({ kind: 'query', batch: unit.batch })
+    unit.awaits.push(new Awaited('query', this.#batch))
     this.#start(unit)
-    if (unit.classified !== undefined && !unit.isRefused) {
-      const { classified } = unit
-      const changes = sqlNameChanges(classified, unit.batch, this.#state.names)
-      unit.awaits[0] = { kind: 'query', batch: unit.batch, classified, changes, completed: 0 }
-    }
+    this.#announceSqlNames(unit)
     // One that the target skips ends nothing.
     if (!this.#state.isSkipping) this.#batch += 1
     return undefined
   }
 
-  #parse(frames: Buffer, body: Buffer): 'wait' | undefined {
-    const { statement: name, text } = decodeParse(body)
+  #parse(frames: Frames): 'wait' | undefined {
+    const { statement: name, text } = decodeParse(firstBody(frames))
     const statement: Statement = { text }
     if (!this.#isReadyFor(text)) return 'wait'
     const unit = this.#unit('parse', frames, text, { statement, endsUnnamed: name === '' })
     this.#boundNames(name)
-    unit.awaits.push({
-      kind: 'parse',
-      batch: unit.batch,
-      statement,
-      changes: [this.#announceStatement(name, statement)],
-    })
+    const changes = [this.#announceStatement(name, statement)]
+    unit.awaits.push(new Awaited('parse', this.#batch, { statement, changes }))
     this.#start(unit)
     return undefined
   }
@@ -227,7 +237,6 @@ export class CallerReader {
     if (statement === 'wait') return 'wait'
     if (statement === undefined && !this.#state.fifo.isEmpty) return 'wait'
     const { end, describes, executes } = portalMessages(whole, at, bind.portal)
-    const frames = whole.subarray(at, end)
     if (statement === undefined) {
       // The target knows no such statement either, and says so in its own words. Should it know one that was prepared
       // unseen, then the portal is one that nobody saw, and its Execute is not passed on.
@@ -235,13 +244,15 @@ export class CallerReader {
         statementIndex: 0,
         apply: this.#state.names.portals.remove(this.#batch, bind.portal),
       }
-      this.#pass(whole.subarray(at, frameEnd(whole, at)), [
-        { kind: 'bind', batch: this.#batch, changes: [change] },
+      const bindEnd = frameEnd(whole, at)
+      this.#pass({ bytes: whole, start: at, end: bindEnd }, [
+        new Awaited('bind', this.#batch, { changes: [change] }),
       ])
-      return frameEnd(whole, at)
+      return bindEnd
     }
     if (!this.#isReadyFor(statement.text)) return 'wait'
     const portal: Portal = { statement, resultFormats: bind.resultFormats, isHeld: false }
+    const frames = { bytes: whole, start: at, end }
     const unit = this.#unit('execute', frames, statement.text, {
       statement,
       parameters: bind.parameters,
@@ -251,23 +262,23 @@ export class CallerReader {
     const { portals } = this.#state.names
     const pending = portals.announce(this.#batch, bind.portal, portal)
     const change = { statementIndex: 0, apply: () => portals.confirm(pending) }
-    unit.awaits.push({ kind: 'bind', batch: unit.batch, portal, changes: [change] })
-    if (describes) unit.awaits.push({ kind: 'describe', batch: unit.batch, statement, portal })
-    if (executes) unit.awaits.push({ kind: 'execute', batch: unit.batch, portal })
+    unit.awaits.push(new Awaited('bind', this.#batch, { portal, changes: [change] }))
+    if (describes) unit.awaits.push(new Awaited('describe', this.#batch, { portal }))
+    if (executes) unit.awaits.push(new Awaited('execute', this.#batch, { portal }))
     this.#start(unit)
     if (executes) this.#announceSqlNames(unit)
     return end
   }
 
-  #execute(frames: Buffer, body: Buffer): 'wait' | undefined {
-    const { portal: name } = decodeExecute(body)
+  #execute(frames: Frames): 'wait' | undefined {
+    const { portal: name } = decodeExecute(firstBody(frames))
     const portal = this.#state.names.portals.lookUp(this.#batch, name)
     if (portal === 'wait') return 'wait'
     if (portal === undefined) {
       if (!this.#state.fifo.isEmpty) return 'wait'
       // No portal of that name was made in a way that was seen. A stand-in makes the target say so.
-      this.#pass(encodeExecute({ portal: poisonPortal, rowsMax: 0 }), [
-        { kind: 'poison', batch: this.#batch, refusal: unknownPortalError(name) },
+      this.#pass(wholeOf(encodeExecute({ portal: poisonPortal, rowsMax: 0 })), [
+        new Awaited('poison', this.#batch, { refusal: unknownPortalError(name) }),
       ])
       return undefined
     }
@@ -275,98 +286,86 @@ export class CallerReader {
     const unit = this.#unit('execute', frames, portal.statement.text, {
       statement: portal.statement,
     })
-    unit.awaits.push({ kind: 'execute', batch: unit.batch, portal })
+    unit.awaits.push(new Awaited('execute', this.#batch, { portal }))
     this.#start(unit)
     this.#announceSqlNames(unit)
     return undefined
   }
 
-  #describe(frames: Buffer, body: Buffer): 'wait' | undefined {
-    const { target, name } = decodeDescribe(body)
-    const awaited = { kind: 'describe', batch: this.#batch } as const
-    if (target === 'statement') {
-      const statement = this.#state.names.statements.lookUp(this.#batch, name)
-      if (statement === 'wait') return 'wait'
-      this.#pass(frames, [statement === undefined ? awaited : { ...awaited, statement }])
-    } else {
-      const portal = this.#state.names.portals.lookUp(this.#batch, name)
-      if (portal === 'wait') return 'wait'
-      this.#pass(frames, [portal === undefined ? awaited : { ...awaited, portal }])
-    }
+  #describe(frames: Frames): 'wait' | undefined {
+    const { target, name } = decodeDescribe(firstBody(frames))
+    const { statements, portals } = this.#state.names
+    const isStatement = target === 'statement'
+    const found = (isStatement ? statements : portals).lookUp(this.#batch, name)
+    if (found === 'wait') return 'wait'
+    const described =
+      found === undefined || 'text' in found ? { statement: found } : { portal: found }
+    this.#pass(frames, [new Awaited('describe', this.#batch, described)])
     return undefined
   }
 
-  #close(frames: Buffer, body: Buffer): undefined {
-    const { target, name } = decodeClose(body)
+  #close(frames: Frames): undefined {
+    const { target, name } = decodeClose(firstBody(frames))
     const names = this.#state.names
     const table = target === 'statement' ? names.statements : names.portals
     const change = { statementIndex: 0, apply: table.remove(this.#batch, name) }
-    this.#pass(frames, [{ kind: 'close', batch: this.#batch, changes: [change] }])
+    this.#pass(frames, [new Awaited('close', this.#batch, { changes: [change] })])
   }
 
-  #functionCall(frames: Buffer, body: Buffer): 'wait' | undefined {
+  #functionCall(frames: Frames): 'wait' | undefined {
     if (this.#mayBeSkipped()) return 'wait'
-    const call = decodeFunctionCall(body)
+    const call = decodeFunctionCall(firstBody(frames))
     const unit = this.#unit('function', frames, `call of function ${call.oid}`, {
       oid: call.oid,
       parameters: call.arguments,
       formats: call.argumentFormats,
     })
-    unit.awaits.push({ kind: 'function', batch: unit.batch })
+    unit.awaits.push(new Awaited('function', this.#batch))
     this.#start(unit)
     if (!this.#state.isSkipping) this.#batch += 1
     return undefined
   }
 
-  #sync(frames: Buffer): void {
-    this.#slots.push({
-      batch: this.#batch,
-      isSync: true,
-      bytes: [frames],
-      awaits: [{ kind: 'sync', batch: this.#batch }],
-      isPoison: false,
-    })
+  #sync(frames: Frames): void {
+    const slot = emptySlot(this.#batch, true)
+    fillSlot(slot, frames, [new Awaited('sync', this.#batch)])
+    this.#slots.push(slot)
     this.#isDiscarding = false
     this.#isMidBatch = false
     this.#batch += 1
   }
 
   /** Sends messages that ask for nothing that is judged by itself. */
-  #pass(frames: Buffer, awaits: Awaited[]): void {
+  #pass(frames: Frames, awaits: readonly Awaited[]): void {
     if (awaits.length > 0) this.#isMidBatch = true
-    this.#slots.push({
-      batch: this.#batch,
-      isSync: false,
-      bytes: [frames],
-      awaits,
-      isPoison: false,
-    })
+    const slot = emptySlot(this.#batch)
+    fillSlot(slot, frames, awaits)
+    this.#slots.push(slot)
   }
 
   #unit(
     kind: Unit['kind'],
-    frames: Buffer,
+    frames: Frames,
     text: string,
     more: {
-      statement?: Statement
-      parameters?: readonly (Buffer | null)[]
-      formats?: readonly number[]
-      oid?: number
-      endsUnnamed?: boolean
+      readonly statement?: Statement
+      readonly parameters?: readonly (Buffer | null)[]
+      readonly formats?: readonly number[]
+      readonly oid?: number
+      readonly endsUnnamed?: boolean
     },
   ): Unit {
-    const slot: Slot = { batch: this.#batch, isSync: false, bytes: [], awaits: [], isPoison: false }
     return {
       kind,
-      batch: this.#batch,
-      slot,
+      slot: emptySlot(this.#batch),
       frames,
       text,
       parameters: more.parameters ?? [],
       formats: more.formats ?? [],
-      ...(more.statement === undefined ? {} : { statement: more.statement }),
-      ...(more.oid === undefined ? {} : { oid: more.oid }),
+      statement: more.statement,
+      oid: more.oid,
       endsUnnamed: more.endsUnnamed === true,
+      classified: undefined,
       awaits: [],
       isRefused: false,
     }
@@ -413,7 +412,8 @@ export class CallerReader {
       }
       if (slot.isPoison) poisonedBatch = slot.batch
       for (const awaited of slot.awaits) this.#state.fifo.push(awaited)
-      for (const bytes of slot.bytes) this.#state.toTarget.add(bytes)
+      const { bytes, start, end } = slot.frames
+      this.#state.toTarget.add(bytes, start, end)
     }
     if (poisonedBatch === this.#batch) this.#isDiscarding = true
     if (!this.#state.toTarget.flush()) await this.#state.targetDrained()
@@ -434,12 +434,11 @@ export class CallerReader {
     })
   }
 
-  /** PREPARE, DECLARE and their like by way of the extended protocol: the names change when their Execute is complete. */
+  /** PREPARE, DECLARE and their like change names when their query or Execute is complete. */
   #announceSqlNames(unit: Unit): void {
     const last = unit.awaits.at(-1)
-    if (unit.isRefused || unit.classified === undefined || last?.kind !== 'execute') return
-    const changes = sqlNameChanges(unit.classified, unit.batch, this.#state.names)
-    if (changes.length > 0) unit.awaits[unit.awaits.length - 1] = { ...last, changes }
+    if (unit.isRefused || unit.classified === undefined || last === undefined) return
+    last.changes = sqlNameChanges(unit.classified, this.#batch, this.#state.names)
   }
 
   #announceStatement(name: string, statement: Statement): NameChange {

@@ -24,7 +24,6 @@ import {
   type StatementInfo,
 } from './classify/classified.ts'
 import type { Names } from './names.ts'
-import type { Rewriter } from './rewrite.ts'
 
 export interface JudgeDeps {
   readonly classifier: SqlClassifier
@@ -32,7 +31,6 @@ export interface JudgeDeps {
   readonly decider: Decider
   readonly journal: SessionJournal
   readonly names: Names
-  readonly rewriter: Rewriter
   readonly trustedFunctions: ReadonlySet<string>
   transactionStatus(): 'I' | 'T' | 'E'
 }
@@ -80,7 +78,7 @@ export class Judge {
       id: makeId<CommandId>('c', pooledRandom),
       effects: classified.effects,
       text: unit.text,
-      bytes: unit.frames.length,
+      bytes: unit.frames.end - unit.frames.start,
       inTransaction: this.#deps.transactionStatus() !== 'I',
     }
   }
@@ -89,11 +87,11 @@ export class Judge {
     return this.#deps.decider.decide(command)
   }
 
-  async recordVerdict(unit: Unit, command: Command, verdict: Verdict): Promise<StoredEntry> {
+  recordVerdict(unit: Unit, command: Command, verdict: Verdict): Promise<StoredEntry> {
     const { effects } = command
     // A Parse never executes, and a refused command never leaves: neither has to wait for the disk.
     const isRead = effects.class === 'read' || unit.kind === 'parse' || verdict.effect === 'block'
-    const entry = await this.#deps.journal.command(
+    return this.#deps.journal.command(
       {
         id: command.id,
         decision: verdict.id,
@@ -110,8 +108,6 @@ export class Judge {
       },
       isRead ? 'read' : 'write',
     )
-    if (unit.classified !== undefined) this.#deps.rewriter.source(entry, unit.classified)
-    return entry
   }
 
   /** People can't be asked yet, so the answer is a refusal that says so. */
@@ -139,7 +135,7 @@ export class Judge {
     const prepared = unit.statement?.prepared
     if (prepared !== undefined) return prepared
     const classified = this.#deps.classifier.classify(unit.text, this.view())
-    return this.#withNames(classified, unit.batch)
+    return this.#withNames(classified, unit.slot.batch)
   }
 
   /** A function call names a function by its oid: it is judged as a SELECT that calls it. */

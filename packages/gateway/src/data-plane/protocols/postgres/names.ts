@@ -7,8 +7,6 @@ export interface Statement {
   readonly text: string
   /** What EXECUTE of it does where it was prepared in SQL; a Parse is classified by its text. */
   readonly prepared?: Classified
-  /** Its result columns, once the target has described them. */
-  columns?: readonly ColumnDescription[]
 }
 
 /** A portal of the session, by Bind or by DECLARE. */

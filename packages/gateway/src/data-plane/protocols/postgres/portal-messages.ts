@@ -8,30 +8,24 @@ import {
   frameEnd,
   frameType,
 } from '@sallyport/wire'
-import type { Unit } from './unit.ts'
+import { firstBody, wholeOf, type Frames, type Unit } from './unit.ts'
 
 /** Rows can only be masked when their columns are known. Where the caller doesn't ask for them, the gateway does. */
-export function needsDescription(unit: Unit, hasMasks: boolean): boolean {
-  return (
-    hasMasks &&
-    unit.kind === 'execute' &&
-    unit.awaits.some((awaited) => awaited.kind === 'bind') &&
-    !unit.awaits.some((awaited) => awaited.kind === 'describe')
-  )
+export function needsDescription({ kind, awaits }: Unit, hasMasks: boolean): boolean {
+  if (!hasMasks || kind !== 'execute') return false
+  return awaits[0]?.kind === 'bind' && awaits[1]?.kind !== 'describe'
 }
 
-export function addDescription(unit: Unit): void {
-  const bindEnd = frameEnd(unit.frames, 0)
-  const bound = unit.awaits[0]
-  const portal = bound?.portal
-  if (portal === undefined) return
-  const name = decodeBind(frameBody(unit.frames, 0)).portal
-  unit.slot.bytes = [
-    unit.frames.subarray(0, bindEnd),
+/** The unit's messages with a Describe of the gateway's own after their Bind. */
+export function withDescription({ frames }: Unit): Frames {
+  const { portal: name } = decodeBind(firstBody(frames))
+  const bindEnd = frameEnd(frames.bytes, frames.start)
+  const messages = [
+    frames.bytes.subarray(frames.start, bindEnd),
     encodeDescribe({ target: 'portal', name }),
-    unit.frames.subarray(bindEnd),
+    frames.bytes.subarray(bindEnd, frames.end),
   ]
-  unit.awaits.splice(1, 0, { kind: 'describe', batch: unit.batch, isHidden: true, portal })
+  return wholeOf(Buffer.concat(messages))
 }
 
 /** The Describe and Execute of the same portal that follow a Bind directly: one unit with it. */

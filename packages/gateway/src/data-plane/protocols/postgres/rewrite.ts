@@ -23,31 +23,58 @@ export interface AnswerMasker {
   /** CopyData messages for the rows that `data` completes; empty where it completes none. */
   copyData(data: Buffer): Buffer
   copyEnd(): Buffer | undefined
+  /** What was masked since the last call. */
   takeCounts(): { rule: string; values: number }[]
+}
+
+/** An answer, and what the command is that it answers. */
+export interface Source {
+  readonly answer: Answer
+  readonly classified: Classified | undefined
+}
+
+/** The masker of a description, and all that it was planned from. */
+interface Planned {
+  readonly masks: Answer['masks']
+  readonly catalog: Catalog | undefined
+  readonly classified: Classified | undefined
+  readonly resultFormats: readonly number[] | undefined
+  readonly masker: AnswerMasker | undefined
 }
 
 /** Plans the masks of each result of a session. */
 export class Rewriter {
   readonly #catalog: () => Catalog | undefined
   readonly #key: MaskKey
-  readonly #sources = new WeakMap<Answer['entry'], Classified>()
+  /** Executions of one statement share their description, and so their plan. */
+  readonly #planned = new WeakMap<readonly ColumnDescription[], Planned>()
 
   constructor(catalog: () => Catalog | undefined, key: MaskKey) {
     this.#catalog = catalog
     this.#key = key
   }
 
-  /** Says what the answer is the answer to. */
-  source(entry: Answer['entry'], classified: Classified): void {
-    this.#sources.set(entry, classified)
-  }
-
-  /** A masker for rows of these columns; undefined where none of them is masked. */
+  /**
+   * A masker for rows of these columns; undefined where none of them is masked. It serves one result at a time: the next
+   * call for the same columns may return it again.
+   */
   rows(
-    answer: Answer,
+    { answer, classified }: Source,
     columns: readonly ColumnDescription[],
-    resultFormats?: readonly number[],
+    resultFormats: readonly number[] | undefined,
   ): AnswerMasker | undefined {
+    const catalog = this.#catalog()
+    const { masks } = answer
+    const known = this.#planned.get(columns)
+    if (
+      known?.masks === masks &&
+      known.catalog === catalog &&
+      known.classified === classified &&
+      areEqual(known.resultFormats, resultFormats)
+    ) {
+      known.masker?.takeCounts()
+      return known.masker
+    }
     const fields = columns.map((column, index): ResultField => {
       const format = resultFormats === undefined ? column.format : formatAt(resultFormats, index)
       return {
@@ -59,45 +86,41 @@ export class Rewriter {
         format: format === 1 ? 1 : 0,
       }
     })
-    const masker = this.#masker(answer, fields)
-    return masker === undefined ? undefined : new RowAnswerMasker(masker)
+    const rowMasker = this.#masker({ answer, classified }, fields)
+    const masker = rowMasker === undefined ? undefined : new RowAnswerMasker(rowMasker)
+    this.#planned.set(columns, { masks, catalog, classified, resultFormats, masker })
+    return masker
   }
 
   /** A masker for COPY data. Columns of a table are known by name; those of a query are not, and so are masked. */
-  copy(
-    answer: Answer,
-    classified: Classified | undefined,
-    index: number,
-    columns: number,
-  ): AnswerMasker | undefined {
-    const source = classified ?? this.#sources.get(answer.entry)
-    const info = source?.statements[index]?.copy
+  copy(source: Source, index: number, columns: number): AnswerMasker | undefined {
+    const info = source.classified?.statements[index]?.copy
     if (info === undefined)
       throw new SallyportError('SP_MASK_IMPOSSIBLE', 'COPY of an unknown form')
-    const masker = this.#masker(answer, this.#copyFields(info, columns))
+    const masker = this.#masker(source, this.#copyFields(info, columns))
     return masker === undefined ? undefined : new CopyAnswerMasker(masker, copyOptions(info))
   }
 
   /** True where a value that comes from no known column may come from a masked one. */
-  touchesMasked(answer: Answer): boolean {
+  touchesMasked({ answer, classified }: Source): boolean {
     if (answer.masks.length === 0) return false
     const catalog = this.#catalog()
-    const effects = this.#sources.get(answer.entry)?.effects
+    const effects = classified?.effects
     if (catalog === undefined || effects?.sql === undefined || effects.class === 'unknown')
       return true
     return catalog.touchesMasked([...effects.sql.reads, ...effects.sql.writes], answer.masks)
   }
 
-  #masker(answer: Answer, fields: readonly ResultField[]): RowMasker | undefined {
+  #masker(source: Source, fields: readonly ResultField[]): RowMasker | undefined {
+    const { answer, classified } = source
     const catalog = this.#catalog()
-    const classified = this.#sources.get(answer.entry)
     const only = classified?.statements.length === 1 ? classified.statements[0] : undefined
     const plan = planColumns({
       fields,
       masks: answer.masks,
       origins: catalog ?? { column: () => undefined, readsMasked: () => true },
       // Only fields without an origin ask for it, and telling it walks the columns of all that is read.
-      touchesMasked: fields.some((field) => field.tableOid === 0) && this.touchesMasked(answer),
+      touchesMasked: fields.some((field) => field.tableOid === 0) && this.touchesMasked(source),
       clean: (index) => only?.cleanColumns[index] === 'clean',
     })
     if ('blocked' in plan) throw new MaskError('a column of unknown origin', plan.blocked)
@@ -192,8 +215,13 @@ class CopyAnswerMasker implements AnswerMasker {
   }
 }
 
+function areEqual(a: readonly number[] | undefined, b: readonly number[] | undefined): boolean {
+  if (a === b) return true
+  return a?.length === b?.length && a?.every((format, index) => format === b?.[index]) === true
+}
+
 function countsOf(masker: RowMasker): { rule: string; values: number }[] {
-  return [...masker.byRule].map(([rule, values]) => ({ rule, values }))
+  return [...masker.takeCounts()].map(([rule, values]) => ({ rule, values }))
 }
 
 function copyOptions(info: CopyInfo): CopyOptions {

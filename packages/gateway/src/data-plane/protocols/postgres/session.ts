@@ -36,7 +36,7 @@ export interface SessionOptions extends Omit<TargetReaderDeps, 'catalogChanged'>
   readonly callerRest: Buffer
   readonly targetRest: Buffer
   readonly journal: SessionJournal
-  readonly judge: Omit<JudgeDeps, 'journal' | 'names' | 'rewriter' | 'transactionStatus'>
+  readonly judge: Omit<JudgeDeps, 'journal' | 'names' | 'transactionStatus'>
   readonly isPathKnown: boolean
   readonly limits: {
     readonly messageBytesMax: number
@@ -89,7 +89,6 @@ export class PostgresSession implements SessionState {
         ...options.judge,
         journal: options.journal,
         names: this.names,
-        rewriter: options.rewriter,
         transactionStatus: () => this.transactionStatus,
       },
       options.isPathKnown,

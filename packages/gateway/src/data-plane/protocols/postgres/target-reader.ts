@@ -12,11 +12,13 @@ import {
   frameBody,
   frameEnd,
   frameType,
+  type ColumnDescription,
 } from '@sallyport/wire'
 import type { Answer } from '../../pipeline/answer.ts'
 import type { Awaited } from './awaited.ts'
+import { ByteRun } from './byte-run.ts'
+import type { Classified } from './classify/classified.ts'
 import { withheldDiagnostic } from './diagnostics.ts'
-import { joinNeighbours } from './outlet.ts'
 import type { AnswerMasker, Rewriter } from './rewrite.ts'
 import { notice } from './refuse.ts'
 import type { SessionState } from './session-state.ts'
@@ -36,11 +38,26 @@ const pinnedSettings: ReadonlyMap<string, string> = new Map([
   ['standard_conforming_strings', 'on'],
 ])
 
+/** Longer descriptions are read again each time: a session must not hoard them. */
+const rememberedBytesMax = 16 * 1024
+
+/** Answers up to this size stand in the entry of their end. */
+const endDataBytesMax = 64 * 1024
+
+/** A RowDescription, and what it says. */
+interface Described {
+  readonly frame: Buffer
+  readonly columns: readonly ColumnDescription[]
+}
+
 /** Reads the target's messages, matches them with what is owed, masks and records what the caller gets. */
 export class TargetReader {
   readonly #state: SessionState
   readonly #deps: TargetReaderDeps
-  #recorded: { answer: Answer; bytes: Buffer } | undefined
+  /** What the caller got and the journal has not: the newest bytes of one answer. */
+  readonly #unrecorded = new ByteRun()
+  #unrecordedOf: Answer | undefined
+  readonly #described = new WeakMap<Classified, Described>()
   /** Masks of the rows under way; `undefined` passes rows as they are. */
   #masker: AnswerMasker | undefined
   /** Rows may only pass while this holds, or a masker stands: it is set by the message that describes them. */
@@ -59,7 +76,7 @@ export class TargetReader {
       this.#message(whole, at, end)
       at = end
     }
-    this.#flushRecorded()
+    this.#recordData()
     return this.#state.toCaller.flush()
   }
 
@@ -97,11 +114,11 @@ export class TargetReader {
         return this.#error(whole, at, end, front)
       case BackendType.parameterStatus:
         this.#checkSetting(frameBody(whole, at))
-        return this.#emit(whole.subarray(at, end), undefined)
+        return this.#emit(whole, at, end, undefined)
       case BackendType.noticeResponse:
         return this.#notice(whole, at, end, front)
       case BackendType.notificationResponse:
-        return this.#emit(whole.subarray(at, end), undefined)
+        return this.#emit(whole, at, end, undefined)
       default:
         throw new SallyportError(
           'SP_PROTOCOL',
@@ -112,24 +129,24 @@ export class TargetReader {
 
   #dataRow(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
     const answer = front?.answer
-    if (answer === undefined) throw unexpected('DataRow', front)
+    if (front === undefined || answer === undefined) throw unexpected('DataRow', front)
     answer.rows += 1
-    this.#ensureRowsMayPass(front, answer)
+    if (!this.#rowsMayPass) this.#letRowsPass(front, answer)
     const masker = this.#masker
-    if (masker === undefined) return this.#emit(whole.subarray(at, end), answer)
-    const masked = masker.row(whole, at, end)
-    this.#emit(masked ?? whole.subarray(at, end), answer)
+    const masked = masker?.row(whole, at, end)
+    if (masked === undefined) this.#emit(whole, at, end, answer)
+    else this.#add(masked, answer)
   }
 
   /** Rows without a description of their own belong to a portal or a cursor; without any they don't pass where masks apply. */
-  #ensureRowsMayPass(front: Awaited | undefined, answer: Answer): void {
-    if (this.#masker !== undefined || this.#rowsMayPass) return
+  #letRowsPass(front: Awaited, answer: Answer): void {
     if (answer.masks.length > 0) {
-      const columns = front?.portal?.columns
+      const columns = front.portal?.columns
       if (columns === undefined) {
         throw new SallyportError('SP_MASK_IMPOSSIBLE', 'rows without a description')
       }
-      this.#masker = this.#deps.rewriter.rows(answer, columns, front?.portal?.resultFormats)
+      const source = { answer, classified: front.classified }
+      this.#masker = this.#deps.rewriter.rows(source, columns, front.portal?.resultFormats)
     }
     this.#rowsMayPass = true
   }
@@ -137,33 +154,49 @@ export class TargetReader {
   #rowDescription(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
     if (front === undefined) throw unexpected('RowDescription', front)
     this.#endRows()
-    const { columns } = decodeRowDescription(frameBody(whole, at))
+    const columns = this.#columns(whole, at, end, front.classified)
     if (front.kind === 'describe') {
-      if (front.portal !== undefined) {
-        front.portal.columns = columns
-      } else if (front.statement !== undefined) front.statement.columns = columns
+      if (front.portal !== undefined) front.portal.columns = columns
       return this.#plainReply(whole, at, end, front)
     }
-    if (front.answer === undefined) throw unexpected('RowDescription', front)
-    this.#emit(whole.subarray(at, end), front.answer)
-    if (front.answer.masks.length > 0)
-      this.#masker = this.#deps.rewriter.rows(front.answer, columns)
+    const { answer, classified } = front
+    if (answer === undefined) throw unexpected('RowDescription', front)
+    this.#emit(whole, at, end, answer)
+    if (answer.masks.length > 0) {
+      this.#masker = this.#deps.rewriter.rows({ answer, classified }, columns, undefined)
+    }
     this.#rowsMayPass = true
+  }
+
+  /** The columns that a RowDescription declares; the same list as the last time, where the message is the same. */
+  #columns(
+    whole: Buffer,
+    at: number,
+    end: number,
+    classified: Classified | undefined,
+  ): readonly ColumnDescription[] {
+    const known = classified === undefined ? undefined : this.#described.get(classified)
+    if (known !== undefined && known.frame.compare(whole, at, end) === 0) return known.columns
+    const { columns } = decodeRowDescription(frameBody(whole, at))
+    if (classified !== undefined && end - at <= rememberedBytesMax) {
+      this.#described.set(classified, { frame: Buffer.from(whole.subarray(at, end)), columns })
+    }
+    return columns
   }
 
   /** Replies without content: they confirm names, and are swallowed where the gateway itself had asked. */
   #plainReply(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
     if (front === undefined) throw unexpected('a reply', front)
     this.#state.fifo.shift()
-    for (const change of front.changes ?? []) change.apply()
-    if (front.isHidden !== true) this.#emit(whole.subarray(at, end), front.answer)
+    for (const change of front.changes) change.apply()
+    if (!front.isHidden) this.#emit(whole, at, end, front.answer)
   }
 
   #commandComplete(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
     const answer = front?.answer
     if (front === undefined || answer === undefined) throw unexpected('CommandComplete', front)
     this.#tellMasks(answer)
-    this.#emit(whole.subarray(at, end), answer)
+    this.#emit(whole, at, end, answer)
     const { tag } = decodeCommandComplete(frameBody(whole, at))
     this.#state.copyIn = undefined
     this.#endRows()
@@ -174,9 +207,10 @@ export class TargetReader {
   }
 
   #statementDone(front: Awaited): void {
-    const index = front.completed ?? 0
-    for (const change of front.changes ?? []) if (change.statementIndex === index) change.apply()
-    front.completed = index + 1
+    for (const change of front.changes) {
+      if (change.statementIndex === front.completed) change.apply()
+    }
+    front.completed += 1
   }
 
   #otherEnd(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
@@ -184,11 +218,11 @@ export class TargetReader {
     if (front === undefined || answer === undefined) throw unexpected('an end', front)
     const isSuspended = frameType(whole, at) === BackendType.portalSuspended
     const isFunction = frameType(whole, at) === BackendType.functionCallResponse
-    if (isFunction && this.#deps.rewriter.touchesMasked(answer)) {
+    if (isFunction && this.#touchesMasked(front)) {
       throw new SallyportError('SP_MASK_IMPOSSIBLE', 'the result of a function call under masks')
     }
     this.#tellMasks(answer)
-    this.#emit(whole.subarray(at, end), answer)
+    this.#emit(whole, at, end, answer)
     this.#endRows()
     this.#statementDone(front)
     this.#answerEnds(answer, isSuspended ? 'suspended' : 'complete', '')
@@ -200,7 +234,7 @@ export class TargetReader {
     if (front === undefined || answer === undefined) throw unexpected('CopyInResponse', front)
     if (front.kind === 'execute') this.#state.fifo.dropSyncsAfterFront()
     this.#state.copyIn = { seq: answer.entry.seq }
-    this.#emit(whole.subarray(at, end), answer)
+    this.#emit(whole, at, end, answer)
   }
 
   #copyOut(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
@@ -209,31 +243,27 @@ export class TargetReader {
     const response = decodeCopyResponse('CopyOutResponse', frameBody(whole, at))
     this.#endRows()
     if (answer.masks.length > 0) {
-      const classified = front.classified ?? front.portal?.statement.prepared
-      const index = front.completed ?? 0
-      this.#masker = this.#deps.rewriter.copy(
-        answer,
-        classified,
-        index,
-        response.columnFormats.length,
-      )
+      const source = { answer, classified: front.classified }
+      const columns = response.columnFormats.length
+      this.#masker = this.#deps.rewriter.copy(source, front.completed, columns)
     }
     this.#rowsMayPass = true
-    this.#emit(whole.subarray(at, end), answer)
+    this.#emit(whole, at, end, answer)
   }
 
   #copyData(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
     const answer = front?.answer
     if (answer === undefined || !this.#rowsMayPass) throw unexpected('CopyData', front)
     const masked = this.#masker?.copyData(frameBody(whole, at))
-    this.#emit(masked ?? whole.subarray(at, end), answer)
+    if (masked === undefined) this.#emit(whole, at, end, answer)
+    else this.#add(masked, answer)
   }
 
   #copyDone(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
     if (front?.answer === undefined) throw unexpected('CopyDone', front)
     const rest = this.#masker?.copyEnd()
-    if (rest !== undefined) this.#emit(rest, front.answer)
-    this.#emit(whole.subarray(at, end), front.answer)
+    if (rest !== undefined) this.#add(rest, front.answer)
+    this.#emit(whole, at, end, front.answer)
   }
 
   #error(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
@@ -241,12 +271,13 @@ export class TargetReader {
     this.#state.copyIn = undefined
     const { fields } = decodeErrorResponse(frameBody(whole, at))
     if (fields.get('V') === 'FATAL') this.#state.targetSaidFatal = true
-    if (front === undefined) return this.#emit(whole.subarray(at, end), undefined)
+    if (front === undefined) return this.#emit(whole, at, end, undefined)
     const isOurs = front.kind === 'poison'
     const withheld = this.#mayTellValues(front) ? undefined : withheldDiagnostic(fields)
-    const theirs = withheld === undefined ? whole.subarray(at, end) : encodeErrorResponse(withheld)
-    const bytes = isOurs ? (front.refusal ?? theirs) : theirs
-    this.#emit(bytes, front.answer)
+    const ours =
+      front.refusal ?? (withheld === undefined ? undefined : encodeErrorResponse(withheld))
+    if (ours === undefined) this.#emit(whole, at, end, front.answer)
+    else this.#add(ours, front.answer)
     this.#endRows()
     if (front.answer !== undefined && !isOurs) {
       const sqlState = fields.get('C') ?? ''
@@ -267,19 +298,21 @@ export class TargetReader {
   }
 
   #notice(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
-    const isFree = front === undefined || this.#mayTellValues(front)
-    const withheld = isFree
-      ? undefined
-      : withheldDiagnostic(decodeNoticeResponse(frameBody(whole, at)).fields)
-    this.#emit(
-      withheld === undefined ? whole.subarray(at, end) : encodeNoticeResponse(withheld),
-      front?.answer,
-    )
+    const withheld =
+      front === undefined || this.#mayTellValues(front)
+        ? undefined
+        : withheldDiagnostic(decodeNoticeResponse(frameBody(whole, at)).fields)
+    if (withheld === undefined) this.#emit(whole, at, end, front?.answer)
+    else this.#add(encodeNoticeResponse(withheld), front?.answer)
   }
 
   /** A text of the server's may quote any value that the statement can read. */
   #mayTellValues(front: Awaited): boolean {
-    return front.answer === undefined || !this.#deps.rewriter.touchesMasked(front.answer)
+    return front.answer === undefined || !this.#touchesMasked(front)
+  }
+
+  #touchesMasked({ answer, classified }: Awaited): boolean {
+    return answer === undefined || this.#deps.rewriter.touchesMasked({ answer, classified })
   }
 
   #readyForQuery(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
@@ -295,12 +328,12 @@ export class TargetReader {
     this.#state.copyIn = undefined
     this.#state.names.settle(front.batch)
     if (status === 'I') this.#state.names.portals.forget((portal) => !portal.isHeld)
-    this.#emit(whole.subarray(at, end), undefined)
+    this.#emit(whole, at, end, undefined)
   }
 
   #pass(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
     if (front === undefined) throw unexpected('a description', front)
-    if (front.isHidden !== true) this.#emit(whole.subarray(at, end), front.answer)
+    if (!front.isHidden) this.#emit(whole, at, end, front.answer)
   }
 
   #answerEnds(
@@ -309,11 +342,14 @@ export class TargetReader {
     tag: string,
     sqlState?: string,
   ): void {
-    this.#flushRecorded()
+    if (this.#unrecordedOf !== answer || this.#unrecorded.length > endDataBytesMax) {
+      this.#recordData()
+    }
     const { seq } = answer.entry
     const { rows, bytes } = answer
     answer.rows = 0
     answer.bytes = 0
+    const data = this.#takeData()
     this.#state.journal.note({
       kind: 'response.end',
       seq,
@@ -321,7 +357,8 @@ export class TargetReader {
       tag,
       rows,
       bytes,
-      ...(sqlState === undefined ? {} : { sqlState }),
+      sqlState,
+      data,
     })
   }
 
@@ -329,14 +366,12 @@ export class TargetReader {
   #tellMasks(answer: Answer): void {
     if (this.#masker === undefined) return
     for (const { rule, values } of this.#masker.takeCounts()) {
-      this.#flushRecorded()
+      this.#recordData()
       this.#state.journal.note({ kind: 'masked', seq: answer.entry.seq, rule, values })
       if (!this.#deps.tellsMasks) continue
       const short = rule.slice(rule.lastIndexOf('/') + 1)
-      this.#emit(
-        notice(`${values} ${values === 1 ? 'value' : 'values'} masked (rule ${short})`),
-        answer,
-      )
+      const words = `${values} ${values === 1 ? 'value' : 'values'} masked (rule ${short})`
+      this.#add(notice(words), answer)
     }
   }
 
@@ -345,27 +380,35 @@ export class TargetReader {
     this.#rowsMayPass = false
   }
 
-  #emit(bytes: Buffer, answer: Answer | undefined): void {
-    this.#state.toCaller.add(bytes)
-    if (answer === undefined) return
-    answer.bytes += bytes.length
-    if (!this.#deps.recordsAnswers) return
-    if (this.#recorded?.answer === answer) {
-      const joined = joinNeighbours(this.#recorded.bytes, bytes)
-      if (joined !== undefined) {
-        this.#recorded.bytes = joined
-        return
-      }
-    }
-    this.#flushRecorded()
-    this.#recorded = { answer, bytes }
+  /** Sends a message of the gateway's own making. */
+  #add(bytes: Buffer, answer: Answer | undefined): void {
+    this.#emit(bytes, 0, bytes.length, answer)
   }
 
-  #flushRecorded(): void {
-    if (this.#recorded === undefined) return
-    const { answer, bytes } = this.#recorded
-    this.#recorded = undefined
-    this.#state.journal.note({ kind: 'response.data', seq: answer.entry.seq, bytes })
+  /** Sends the bytes from `start` to `end`, and records them as part of the answer. */
+  #emit(bytes: Buffer, start: number, end: number, answer: Answer | undefined): void {
+    this.#state.toCaller.add(bytes, start, end)
+    if (answer === undefined) return
+    answer.bytes += end - start
+    if (!this.#deps.recordsAnswers || start === end) return
+    if (this.#unrecordedOf === answer && this.#unrecorded.extend(bytes, start, end)) return
+    this.#recordData()
+    this.#unrecorded.extend(bytes, start, end)
+    this.#unrecordedOf = answer
+  }
+
+  /** What is not yet recorded of the answer that ends. */
+  #takeData(): Buffer | undefined {
+    if (this.#unrecordedOf === undefined) return undefined
+    this.#unrecordedOf = undefined
+    return this.#unrecorded.take()
+  }
+
+  #recordData(): void {
+    if (this.#unrecordedOf === undefined) return
+    const { seq } = this.#unrecordedOf.entry
+    this.#unrecordedOf = undefined
+    this.#state.journal.note({ kind: 'response.data', seq, bytes: this.#unrecorded.take() })
   }
 
   /** A pinned setting that moved means that statements would be read differently there: the session ends before that matters. */

@@ -1,33 +1,65 @@
+import { frameBody } from '@sallyport/wire'
 import type { Awaited } from './awaited.ts'
 import type { Classified } from './classify/classified.ts'
 import type { Statement } from './names.ts'
 
+/** Whole messages, in `bytes` from `start` to `end`. */
+export interface Frames {
+  readonly bytes: Buffer
+  readonly start: number
+  readonly end: number
+}
+
+/** All of `bytes`. */
+export function wholeOf(bytes: Buffer): Frames {
+  return { bytes, start: 0, end: bytes.length }
+}
+
+/** The body of the first message. */
+export function firstBody({ bytes, start }: Frames): Buffer {
+  return frameBody(bytes, start)
+}
+
 /** What the pipeline carries in a PostgreSQL session: messages that ask for one thing, and where their passage is prepared. */
 export interface Unit {
   readonly kind: 'query' | 'parse' | 'execute' | 'function'
-  readonly batch: number
   readonly slot: Slot
   /** The messages as they came. */
-  readonly frames: Buffer
+  readonly frames: Frames
   readonly text: string
   readonly parameters: readonly (Buffer | null)[]
   readonly formats: readonly number[]
-  readonly statement?: Statement
-  readonly oid?: number
+  readonly statement: Statement | undefined
+  readonly oid: number | undefined
   /** A simple query or a Parse of the unnamed statement ends the older one, also where it is refused. */
-  readonly endsUnnamed?: boolean
-  classified?: Classified
-  /** What the target will owe for these messages; filled in order. */
-  readonly awaits: Omit<Awaited, 'answer'>[]
+  readonly endsUnnamed: boolean
+  classified: Classified | undefined
+  /** What the target will owe for these messages, in order. */
+  readonly awaits: Awaited[]
   /** Set as soon as the verdict is known, before it is stored. */
   isRefused: boolean
 }
 
-/** The place of some messages in what goes to the target, kept while their verdict is being stored. */
+/** What goes to the target in the place of some messages: nothing until their verdict is stored. */
 export interface Slot {
   readonly batch: number
   readonly isSync: boolean
-  bytes: Buffer[]
-  awaits: Awaited[]
+  frames: Frames
+  /** What the target will owe for them, in order. */
+  awaits: readonly Awaited[]
+  /** True once the messages are replaced by one that the target refuses. */
   isPoison: boolean
 }
+
+/** A slot for messages that are still being judged. */
+export function emptySlot(batch: number, isSync = false): Slot {
+  return { batch, isSync, frames: noFrames, awaits: [], isPoison: false }
+}
+
+/** Puts messages and what is owed for them into their slot: from here they can leave. */
+export function fillSlot(slot: Slot, frames: Frames, awaits: readonly Awaited[]): void {
+  slot.frames = frames
+  slot.awaits = awaits
+}
+
+const noFrames = wholeOf(Buffer.alloc(0))

@@ -183,6 +183,7 @@ async function openSession(dir: string): Promise<{
     isPathKnown: true,
     limits: { messageBytesMax: 1 << 26, preparedStatementsMax: 1000, portalsMax: 1000 },
     log: { warn: failed, error: failed } as unknown as SessionOptions['log'],
+    cancelTarget: async () => await Promise.resolve(),
     onClosed: () => undefined,
   })
   session.start()

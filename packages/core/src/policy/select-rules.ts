@@ -20,6 +20,8 @@ export interface SelectedRules {
   readonly unknown: 'allow' | 'approve' | 'block'
   /** True when a rule reads a fact that differs between two executions of the same text in one session. */
   readonly readsVolatileFacts: boolean
+  /** True when a rule reads the text: commands with the same effects may get other verdicts. */
+  readonly readsText: boolean
 }
 
 type Default = SelectedRules['unmatched']
@@ -45,6 +47,7 @@ export function selectRules(
     defaultsApply: subject !== 'session',
     unmatched: strictest(applying.map(({ policy }) => policy.defaults.unmatched)) ?? 'allow',
     unknown: strictest(applying.map(({ policy }) => policy.defaults.unknown)) ?? 'block',
+    readsText: rules.some((rule) => rule.condition.reads.includes('op.text')),
     readsVolatileFacts: rules.some((rule) =>
       rule.condition.reads.some((path) => volatilePaths.test(path)),
     ),

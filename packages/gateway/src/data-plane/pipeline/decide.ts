@@ -42,29 +42,41 @@ export class Decider {
   readonly #snapshots: SnapshotHolder
   readonly #context: DecisionContext
   readonly #now: () => number
+  readonly #expiresAtMs: number
   #known: Known | undefined
   #selected: SelectedRules | undefined
-  #cached = new WeakMap<Effects, Decision>()
+  #cached = new WeakMap<Effects, { readonly text: string; readonly decision: Decision }>()
 
   constructor(snapshots: SnapshotHolder, context: DecisionContext, now: () => number) {
     this.#snapshots = snapshots
     this.#context = context
     this.#now = now
+    this.#expiresAtMs = Math.min(...context.chain.agents.map((agent) => agent.expiresAtMs))
   }
 
   decide(command: Command): Verdict {
     const id = makeId<DecisionId>('d', pooledRandom)
     const { known } = this.#snapshots
     if (this.#snapshots.isStale) return { id, ...refused(known, 'SP_STATE_STALE', id) }
-    const selected = this.#select(known)
-    let decision = selected.readsVolatileFacts ? undefined : this.#cached.get(command.effects)
-    if (decision === undefined) {
-      decision = this.#decide(known, selected, command, id)
-      this.#cached.set(command.effects, decision)
+    if (this.#expiresAtMs <= this.#now()) {
+      return { id, ...refused(known, 'SP_CREDENTIAL_EXPIRED', id) }
     }
-    if (decision.effect === 'allow') return { id, ...decision }
-    // The hint of a cached refusal names the decision that was cached; each refusal names its own.
-    return { id, ...this.#decide(known, selected, command, id) }
+    const selected = this.#select(known)
+    const cached = this.#cachedDecision(selected, command)
+    if (cached !== undefined) return { id, ...cached }
+    const decision = this.#decide(known, selected, command, id)
+    // A refusal names its own id in its hint.
+    if (decision.effect === 'allow') {
+      this.#cached.set(command.effects, { text: command.text, decision })
+    }
+    return { id, ...decision }
+  }
+
+  #cachedDecision(selected: SelectedRules, command: Command): Decision | undefined {
+    if (selected.readsVolatileFacts) return undefined
+    const cached = this.#cached.get(command.effects)
+    // Texts that differ in constants alone have the same effects.
+    return selected.readsText && cached?.text !== command.text ? undefined : cached?.decision
   }
 
   #select(known: Known): SelectedRules {
@@ -83,9 +95,6 @@ export class Decider {
   #decide(known: Known, selected: SelectedRules, command: Command, id: DecisionId): Decision {
     const { chain, connection, client, database } = this.#context
     const { policyVersion } = known
-    if (chain.agents.some((agent) => agent.expiresAtMs <= this.#now())) {
-      return refused(known, 'SP_CREDENTIAL_EXPIRED', id)
-    }
     const grant = decideGrant(chain, connection.name, command.effects, database)
     if (!grant.allowed && grant.effect === 'unknown') {
       const reason = unknownEffect(command, connection, id)

@@ -4,6 +4,7 @@ import { DraftCache, type CachedDraft } from './draft-cache.ts'
 import { LargeTextReader } from './large-text-reader.ts'
 import { opaqueClassified, resolveDraft } from './resolve-draft.ts'
 import { SqlParser } from './sql-parser.ts'
+import { templateOf } from './text-template.ts'
 import { needsWorker, parsedCharactersMax } from './text-limits.ts'
 
 /** Enough for the statements that an application repeats; the rest are new texts anyway. */
@@ -24,6 +25,7 @@ export class SqlClassifier {
   readonly #parser: SqlParser
   readonly #large = new LargeTextReader()
   readonly #small = new DraftCache(cachedTextsMax, cachedCharactersMax)
+  readonly #templates = new DraftCache(cachedTextsMax, cachedCharactersMax)
   readonly #read = new DraftCache(largeTextsMax, largeCharactersMax)
 
   private constructor(parser: SqlParser) {
@@ -38,11 +40,19 @@ export class SqlClassifier {
   classify(text: string, catalog: CatalogView): Classified {
     const known = this.#small.get(text)
     if (known !== undefined) return resolveCached(known, catalog)
-    if (!needsWorker(text)) {
-      return resolveCached(this.#small.add(text, draftText(this.#parser, text)), catalog)
-    }
+    if (!needsWorker(text)) return resolveCached(this.#draft(text), catalog)
     const read = this.#read.get(text)
     return read === undefined ? opaqueClassified(['too-long'], false) : resolveCached(read, catalog)
+  }
+
+  /** Statements with constants of their own in them come by the thousand: those of one template are read once. */
+  #draft(text: string): CachedDraft {
+    const template = templateOf(text)
+    const known = template === undefined ? undefined : this.#templates.get(template)
+    if (known !== undefined) return known
+    const draft = draftText(this.#parser, text)
+    const isShared = template !== undefined && draft.isTemplate
+    return isShared ? this.#templates.add(template, draft) : this.#small.add(text, draft)
   }
 
   /** As `classify`, for texts of any size, in a worker where that is needed. */

@@ -6,11 +6,19 @@ import { walkData } from './walk-data.ts'
 import { walkDefinition } from './walk-definition.ts'
 import { walkSession } from './walk-session.ts'
 import type { SqlParser } from './sql-parser.ts'
-import { at, unwrap, type Tree } from './tree.ts'
+import { at, constantReadsSoFar, unwrap, type Tree } from './tree.ts'
+
+/** In these statements every constant is a node of its own. Others keep some in fields that are read without a count. */
+const plainTags: ReadonlySet<string> = new Set([
+  'SelectStmt',
+  'InsertStmt',
+  'UpdateStmt',
+  'DeleteStmt',
+])
 
 /** A draft of which nothing could be told. */
 export function opaqueDraft(reason: string, syntaxError = false): Draft {
-  return { statements: [], syntaxError, opaque: [reason] }
+  return { statements: [], syntaxError, opaque: [reason], isTemplate: false }
 }
 
 /** Reads a text with the grammar. Never throws: what goes wrong becomes an opaque draft. */
@@ -19,8 +27,12 @@ export function draftText(parser: SqlParser, text: string): Draft {
   if (parsed.kind === 'syntax-error') return opaqueDraft('unparsed', true)
   if (parsed.kind === 'broken') return opaqueDraft('too-long')
   try {
+    const before = constantReadsSoFar()
     const statements = parsed.statements.map((raw) => draftStatement(at(raw, 'stmt') ?? {}))
-    return { statements, syntaxError: false, opaque: [] }
+    const hasReadConstants = constantReadsSoFar() !== before
+    const isTemplate =
+      !hasReadConstants && statements.every(({ nodeTag }) => plainTags.has(nodeTag))
+    return { statements, syntaxError: false, opaque: [], isTemplate }
   } catch {
     // Only a tree deeper than the stack can end here.
     return opaqueDraft('too-long')

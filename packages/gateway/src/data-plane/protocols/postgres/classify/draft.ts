@@ -20,6 +20,8 @@ export interface Draft {
   readonly syntaxError: boolean
   /** Why nothing could be told; then `statements` is empty. */
   readonly opaque: readonly string[]
+  /** True where every text of the same template (text-template.ts) has this draft too. */
+  readonly isTemplate: boolean
 }
 
 /** Collects what one statement does while its tree is walked. */

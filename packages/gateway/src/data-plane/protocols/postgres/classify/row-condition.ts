@@ -1,4 +1,5 @@
 import {
+  areSame,
   at,
   canonical,
   constantText,
@@ -90,7 +91,7 @@ function comparisonOutcome(comparison: Tree): Outcome {
   const right = comparison['rexpr']
   if (operator === '~~' && isTree(right) && constantText(right)?.replaceAll('%', '') === '')
     return 'true'
-  if (left === undefined || canonical(left) !== canonical(right)) return 'varies'
+  if (!areSame(left, right)) return 'varies'
   const kind = text(comparison, 'kind')
   if (kind === 'AEXPR_NOT_DISTINCT') return 'true'
   if (kind === 'AEXPR_DISTINCT') return 'false'

@@ -57,8 +57,24 @@ export function rangeVarName(rangeVar: Tree): readonly string[] {
   return schema === '' ? [name] : [schema, name]
 }
 
+let constantReads = 0
+
+/**
+ * Grows with every look at a constant's value. What was told of a text without one is true of every text that differs from
+ * it in the values of constants alone.
+ */
+export function constantReadsSoFar(): number {
+  return constantReads
+}
+
 /** The printed value of a constant, wrapped or not, or undefined where it is none. */
 export function constantText(node: Tree): string | undefined {
+  const value = valueOf(node)
+  if (value !== undefined) constantReads += 1
+  return value
+}
+
+function valueOf(node: Tree): string | undefined {
   const constant = at(node, 'A_Const') ?? node
   const string = at(constant, 'sval') ?? at(node, 'String')
   if (string !== undefined) return text(string, 'sval')
@@ -73,5 +89,15 @@ export function constantText(node: Tree): string | undefined {
 
 /** A text that is equal for equal expressions, wherever they stand. */
 export function canonical(node: unknown): string {
-  return JSON.stringify(node, (key, value: unknown) => (key === 'location' ? undefined : value))
+  return JSON.stringify(node, (key, value: unknown) => {
+    if (key === 'A_Const') constantReads += 1
+    return key === 'location' ? undefined : value
+  })
+}
+
+/** Whether two expressions are the same, wherever they stand. Those of different kinds are told apart without their values. */
+export function areSame(left: unknown, right: unknown): boolean {
+  if (!isTree(left) || !isTree(right) || Object.keys(left)[0] !== Object.keys(right)[0])
+    return false
+  return canonical(left) === canonical(right)
 }

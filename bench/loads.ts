@@ -61,7 +61,7 @@ function select(mode: string, clients: number): Load {
   return {
     name: `${mode}, ${clients} ${clients === 1 ? 'client' : 'clients'}`,
     unit: 'transactions',
-    isWide: mode === 'prepared' && clients === 8,
+    isWide: mode === 'prepared' && clients < 32,
     run: async (side, seconds) => await pgbench(side, ['-M', mode, '-c', String(clients)], seconds),
   }
 }

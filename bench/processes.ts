@@ -65,7 +65,7 @@ export async function freePort(): Promise<number> {
 export function startProgram(
   program: string,
   args: readonly string[],
-  account: { uid: number; gid: number } | undefined,
+  account?: { uid: number; gid: number },
 ): ChildProcess {
   return spawn(program, args, { ...account, stdio: 'ignore' })
 }

@@ -8,10 +8,20 @@ import { skipReason, startPostgres } from '@sallyport/testkit'
 import { loads, seed, type Load } from './loads.ts'
 import { versionOf } from './processes.ts'
 import { quote, regressions, rowsOf, table, type Results, type Samples } from './report.ts'
-import { appUser, directSide, startGatewaySides, startPgbouncer, type Side } from './sides.ts'
+import {
+  appUser,
+  directSide,
+  startCopyRelay,
+  startGatewaySides,
+  startPgbouncer,
+  type Side,
+} from './sides.ts'
 
 const committed = new URL('./results/postgres.json', import.meta.url)
 const page = new URL('../docs/performance.md', import.meta.url)
+
+/** About a hundred thousand statements: until then V8 still compiles what is hot. */
+const warmingSeconds = 8
 
 const { values: flags } = parseArgs({
   options: {
@@ -26,7 +36,7 @@ if (missing !== false) {
   process.stderr.write(`bench: ${missing}\n`)
   process.exit(1)
 }
-await main(flags.quick ? { rounds: 3, seconds: 1 } : { rounds: 5, seconds: 5 })
+await main(flags.quick ? { rounds: 3, seconds: 1 } : { rounds: 5, seconds: 2 })
 
 async function main(size: { rounds: number; seconds: number }): Promise<void> {
   // Taken before the gateways load their code: the tree may move on during a long run.
@@ -49,7 +59,12 @@ async function main(size: { rounds: number; seconds: number }): Promise<void> {
     { ...gateway('process', 'process', true), tlsName: 'sallyport process, TLS' },
     stack,
   )
-  const narrow = [directSide(postgres), await startPgbouncer(postgres, stack), ...main.slice(0, 1)]
+  const narrow = [
+    directSide(postgres),
+    await startPgbouncer(postgres, stack),
+    await startCopyRelay(postgres, stack),
+    ...main.slice(0, 1),
+  ]
   const wide = [
     ...narrow,
     ...main.slice(1),
@@ -87,8 +102,8 @@ async function measure(
   const samples: Samples = new Map()
   const all = loads(flags.quick)
   // A compiler that still warms up would be measured instead of the gateway.
-  const warming = all.find((load) => load.isWide)
-  for (const side of wide) await warming?.run(side, 3)
+  const warming = all.findLast((load) => load.isWide && load.unit === 'transactions')
+  for (const side of wide) await warming?.run(side, warmingSeconds)
   for (let round = 1; round <= size.rounds; round += 1) {
     for (const load of all) {
       for (const side of load.isWide ? wide : narrow) {

@@ -3,6 +3,7 @@ import { chown, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { startGateway } from '@sallyport/gateway'
 import { serverAccount, type TestPostgres } from '@sallyport/testkit'
 import { freePort, runProgram, startProgram } from './processes.ts'
@@ -69,6 +70,21 @@ export async function startPgbouncer(
     url: urlOf(port, appUser.name, appUser.password),
     pids: [child.pid ?? 0],
   }
+  await answers(side)
+  return side
+}
+
+/** Starts a relay that only copies bytes. */
+export async function startCopyRelay(
+  postgres: TestPostgres,
+  stack: AsyncDisposableStack,
+): Promise<Side> {
+  const port = await freePort()
+  const program = fileURLToPath(new URL('./copy-relay.ts', import.meta.url))
+  const child = startProgram(process.execPath, [program, String(port), String(postgres.port)])
+  stack.defer(() => void child.kill('SIGKILL'))
+  const url = urlOf(port, appUser.name, appUser.password)
+  const side = { name: 'bytes copied in Node', url, pids: [child.pid ?? 0] }
   await answers(side)
   return side
 }

@@ -51,7 +51,8 @@ export class SqlClassifier {
     const known = template === undefined ? undefined : this.#templates.get(template)
     if (known !== undefined) return known
     const draft = draftText(this.#parser, text)
-    const isShared = template !== undefined && draft.isTemplate
+    // A text without constants is its own template, and is found sooner by itself.
+    const isShared = template !== undefined && template !== text && draft.isTemplate
     return isShared ? this.#templates.add(template, draft) : this.#small.add(text, draft)
   }
 

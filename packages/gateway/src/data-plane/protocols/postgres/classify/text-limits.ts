@@ -13,6 +13,7 @@ export const parsedCharactersMax = 8 * 1024 * 1024
 /** True when a text must not be parsed on the thread that serves sessions. Counts marks without reading quotes, so nothing hides in them. */
 export function needsWorker(text: string): boolean {
   if (text.length > inlineCharactersMax) return true
+  if (text.length <= inlineDepthMax) return false
   let marks = 0
   let depth = 0
   let inWord = false

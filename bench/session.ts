@@ -84,7 +84,7 @@ const chain: Chain = {
       id: 'a_0000000000000' as AgentId,
       name: 'bench',
       depth: 0,
-      permits: [{ connections: ['*'], classes: ['read', 'write', 'ddl', 'admin'], dimensions: {} }],
+      layers: [{ permits: [{ connections: ['*'], classes: ['*'], dimensions: {} }] }],
       createdAtMs: 0,
       expiresAtMs: Number.MAX_SAFE_INTEGER,
     },

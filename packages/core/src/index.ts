@@ -1,7 +1,13 @@
 export {
   printChain,
+  type AgentState,
+  type Budget,
+  type BudgetKind,
   type Chain,
   type ChainAgent,
+  type GrantClient,
+  type GrantLayer,
+  type GrantWindow,
   type Permission,
   type Principal,
 } from './chain.ts'

@@ -11,7 +11,7 @@ const at = { createdAtMs: 0, expiresAtMs: 1 }
 
 function chainOf(...permits: (readonly Permission[])[]): Chain {
   const agents = permits.map((each, depth) => {
-    return { id: `ag_${depth}` as AgentId, name: `a${depth}`, depth, permits: each, ...at }
+    return { id: `ag_${depth}` as AgentId, name: `a${depth}`, depth, layers: [{ permits: each }], ...at }
   })
   return { root: { id: 'u', kind: 'human', name: 'u', groups: [] }, agents, level: 0 }
 }

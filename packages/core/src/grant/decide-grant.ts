@@ -1,4 +1,4 @@
-import type { Chain, Permission } from '../chain.ts'
+import type { Chain, ChainAgent, GrantLayer, Permission } from '../chain.ts'
 import type { Access, EffectClass, Effects, ObjectName } from '../command.ts'
 import { matchesAny } from '../policy/star-glob.ts'
 
@@ -24,8 +24,8 @@ export function decideGrant(
   effects: Effects,
   database: string,
 ): GrantDecision {
-  for (const agent of chain.agents) {
-    const permits = agent.permits.filter((permit) => matchesAny(permit.connections, connection))
+  for (const { agent, layer } of layersOf(chain)) {
+    const permits = layer.permits.filter((permit) => matchesAny(permit.connections, connection))
     // A text without accesses (an empty statement) still needs the connection to be granted.
     if (permits.length === 0) return refuse('not-granted', firstAccess(effects), agent.name)
     for (const access of effects.accesses) {
@@ -45,9 +45,13 @@ export function decideGrant(
 
 /** Opening a session needs at least one permit for the connection at every agent of the chain. */
 export function opensConnection(chain: Chain, connection: string): boolean {
-  return chain.agents.every((agent) =>
-    agent.permits.some((permit) => matchesAny(permit.connections, connection)),
+  return [...layersOf(chain)].every(({ layer }) =>
+    layer.permits.some((permit) => matchesAny(permit.connections, connection)),
   )
+}
+
+function* layersOf(chain: Chain): Iterable<{ agent: ChainAgent; layer: GrantLayer }> {
+  for (const agent of chain.agents) for (const layer of agent.layers) yield { agent, layer }
 }
 
 function firstAccess(effects: Effects): Access {

@@ -24,7 +24,7 @@ const engine: ConditionEngine = {
   },
 }
 
-const agent = { id: 'ag_1' as AgentId, name: 'dana', depth: 0, permits: [], createdAtMs: 0 }
+const agent = { id: 'ag_1' as AgentId, name: 'dana', depth: 0, layers: [], createdAtMs: 0 }
 const chain: Chain = {
   root: { id: 'u1', kind: 'human', name: 'dana', groups: ['dba'] },
   agents: [{ ...agent, expiresAtMs: 1 }],

@@ -5,7 +5,7 @@ import type { Command, Effects, ObjectName } from '../command.ts'
 import type { AgentId, CommandId } from '../ids.ts'
 import { buildSessionFacts, buildSqlFacts, printObjectName } from './sql-facts.ts'
 
-const agent = { id: 'ag_1' as AgentId, name: 'scout', depth: 1, permits: [] }
+const agent = { id: 'ag_1' as AgentId, name: 'scout', depth: 1, layers: [] }
 const chain: Chain = {
   root: { id: 'u', kind: 'human', name: 'dana', groups: ['dba'] },
   agents: [{ ...agent, createdAtMs: 1000, expiresAtMs: 61_000 }],

@@ -105,7 +105,7 @@ suite('connections and credentials', () => {
     })
     const records = await credentials.records()
     const permits = (id: string): unknown =>
-      records.find((each) => each.id === id)?.chain.agents[0]?.permits
+      records.find((each) => each.id === id)?.chain.agents[0]?.layers[0]?.permits
     assert.deepEqual(permits(wide.id), [
       { connections: ['shop-db'], classes: ['*'], dimensions: {} },
     ])

@@ -145,7 +145,7 @@ export class Credentials {
             id: row.agent_id as AgentId,
             name: row.name,
             depth: 0,
-            permits: row.permits,
+            layers: [{ permits: row.permits }],
             createdAtMs: row.created_at.getTime(),
             expiresAtMs: row.agent_expires_at.getTime(),
           },

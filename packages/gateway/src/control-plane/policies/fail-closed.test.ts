@@ -6,7 +6,7 @@ import { celConditions } from '../../conditions/cel-conditions.ts'
 import { loadPolicyFolder } from './load-policy-folder.ts'
 
 const strength = { allow: 0, approve: 1, block: 2 }
-const agent = { id: 'ag_1' as AgentId, name: 'scout', depth: 1, permits: [], createdAtMs: 0 }
+const agent = { id: 'ag_1' as AgentId, name: 'scout', depth: 1, layers: [], createdAtMs: 0 }
 const chain = {
   root: { id: 'u', kind: 'human', name: 'u', groups: [] },
   agents: [{ ...agent, expiresAtMs: 1 }],

@@ -137,7 +137,7 @@ function notGranted(
   const { chain, connection } = context
   const object = decision.object === undefined ? '' : ` ${printObjectName(decision.object)}`
   const leaf = chain.agents.at(-1)
-  const granted = [...new Set(leaf?.permits.flatMap((permit) => permit.classes) ?? [])].join(', ')
+  const granted = [...new Set(leaf?.layers.at(-1)?.permits.flatMap((permit) => permit.classes) ?? [])].join(', ')
   return {
     code: 'SP_NOT_GRANTED',
     message: `not in your grant: ${decision.effect} on ${connection.name}${object}`,

@@ -15,7 +15,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   sdk: { parts: [], libraries: [] },
   connector: { parts: ['core', 'wire'], libraries: ['node:'] },
   testkit: { parts: ['core', 'wire'], libraries: ['node:'] },
-  cli: { parts: ['core', 'gateway'], libraries: ['node:', 'commander', 'yaml'] },
+  cli: { parts: ['core', 'gateway'], libraries: ['node:', 'commander', 'koffi', 'yaml'] },
   // The public face and the place that puts the planes together.
   gateway: {
     parts: [

@@ -81,8 +81,30 @@ export {
   type DecodeResult,
 } from './entry/record.ts'
 export { unwrapSessionKey, wrapSessionKey } from './entry/session-key.ts'
-export { decideGrant, opensConnection, type GrantDecision } from './grant/decide-grant.ts'
+export { canonicalLayer } from './grant/canonical-layer.ts'
+export {
+  decideGrant,
+  decideOpening,
+  opensConnection,
+  type GrantAllowed,
+  type GrantDecision,
+  type GrantRefused,
+  type GrantRequest,
+  type OpeningRequest,
+} from './grant/decide-grant.ts'
+export type { DocumentProblem } from './grant/document-reader.ts'
+export {
+  canonicalGrant,
+  parseGrantDocument,
+  type DelegateLimits,
+  type GrantDocument,
+  type ParsedGrant,
+} from './grant/grant-document.ts'
 export { parseAllow, type ParsedAllow } from './grant/parse-allow.ts'
+export { printAllow } from './grant/print-allow.ts'
+export { parseBytes, parseInstant, parseTtl, printTtl } from './grant/units.ts'
+export { hoursHold, parseHours } from './grant/hours.ts'
+export { parseCidr } from './grant/cidr.ts'
 export {
   compileCondition,
   compilePolicies,
@@ -98,6 +120,7 @@ export {
   type RuleError,
 } from './policy/decide.ts'
 export { factSchema } from './policy/fact-schema.ts'
+export { matchesAny } from './policy/star-glob.ts'
 export { selectRules, type RuleConnection, type SelectedRules } from './policy/select-rules.ts'
 export {
   buildSessionFacts,

@@ -9,6 +9,8 @@ export type Verdict =
       readonly masks: readonly MaskRule[]
       readonly rules: readonly string[]
       readonly policyVersion: number
+      /** Rows that the answer may have at most, by the grants of the chain; absent = any number. */
+      readonly rowsMax?: number
     }
   | {
       readonly effect: 'approve'
@@ -16,6 +18,8 @@ export type Verdict =
       readonly masks: readonly MaskRule[]
       readonly rules: readonly string[]
       readonly policyVersion: number
+      /** Rows that the answer may have at most, by the grants of the chain; absent = any number. */
+      readonly rowsMax?: number
       readonly reason: Refusal
     }
   | {

@@ -4,16 +4,31 @@ import fc from 'fast-check'
 import type { Chain, Permission } from '../chain.ts'
 import { EFFECT_CLASSES, type Access, type Effects } from '../command.ts'
 import type { AgentId } from '../ids.ts'
-import { decideGrant, opensConnection } from './decide-grant.ts'
+import { decideGrant as decide, opensConnection, type GrantDecision } from './decide-grant.ts'
 import { parseAllow } from './parse-allow.ts'
 
 const at = { createdAtMs: 0, expiresAtMs: 1 }
 
 function chainOf(...permits: (readonly Permission[])[]): Chain {
   const agents = permits.map((each, depth) => {
-    return { id: `ag_${depth}` as AgentId, name: `a${depth}`, depth, layers: [{ permits: each }], ...at }
+    return {
+      id: `ag_${depth}` as AgentId,
+      name: `a${depth}`,
+      depth,
+      layers: [{ permits: each }],
+      ...at,
+    }
   })
   return { root: { id: 'u', kind: 'human', name: 'u', groups: [] }, agents, level: 0 }
+}
+
+function decideGrant(
+  chain: Chain,
+  connection: string,
+  effects: Effects,
+  database: string,
+): GrantDecision {
+  return decide(chain, { connection, effects, database, nowMs: 0, source: '127.0.0.1', level: 0 })
 }
 
 function effectsOf(...accesses: Access[]): Effects {
@@ -92,10 +107,23 @@ for (const [text, message] of [
   ['orders-db:raed', /"raed" is not one of/],
   ['orders-db:read tabel=x', /"tabel" is not one of db, schema, table/],
   ['orders-db:read db=a db=b', /given twice/],
-  ['orders-db:read db=a,', /empty pattern/],
+  ['orders-db:read db=a,', /pattern is empty/],
   [':read', /not the name/],
   ['orders-db:constructor', /not one of/],
-  ['orders-db:read rows<=5', /not available yet/],
+  ['orders-db:read rows<=0', /at least 1/],
+  ['orders-db:read rows<=5.5', /not of the form/],
+  ['orders-db:read rows<=5 rows<=6', /given twice/],
+  ['orders-db:read rows=5', /not of the form rows<=500/],
+  ['orders-db/a:read db=b', /db is given twice/],
+  ['orders-db/a/b:read', /more than one scope/],
+  ['orders-db:raed', /did you mean "read"/],
+  ['orders-db:read shcema=x', /did you mean "schema"/],
+  ['prod-k8s:read ns=orders', /Kubernetes, which this version does not serve yet/],
+  ['orders-db:read table="a', /quote is not closed/],
+  ['orders-db:read table=a"b"', /surround a whole name/],
+  ['orders-db:read table=""', /empty/],
+  ['orders-db:read table=a\u200bb', /cannot be seen/],
+  ['orders-db,:read', /not the name/],
 ] as const) {
   test(`parseAllow refuses ${text}`, () => {
     const parsed = parseAllow(text)

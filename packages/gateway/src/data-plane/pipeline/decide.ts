@@ -4,15 +4,14 @@ import {
   decideSelected,
   ERRORS,
   makeId,
-  printChain,
-  printObjectName,
   selectRules,
   type Chain,
   type Command,
   type DecisionId,
   type Effects,
   type ErrorCode,
-  type GrantDecision,
+  type GrantRefused,
+  type GrantRequest,
   type PolicyOutcome,
   type Refusal,
   type SelectedRules,
@@ -21,6 +20,7 @@ import {
 import type { ConnectionConfig } from '../../boundary/snapshot.ts'
 import { pooledRandom } from '../random-pool.ts'
 import type { Known, SnapshotHolder } from '../snapshot-holder.ts'
+import { isAboutAccess, refusalOfGrant } from './grant-refusal.ts'
 
 /** Whose commands are decided, and where they go. */
 export interface DecisionContext {
@@ -37,6 +37,14 @@ type Decision = Verdict extends infer Each
     : never
   : never
 
+/** A decision to allow, the text that it was made for, and when the windows of the grants let it hold. */
+interface Cached {
+  readonly text: string
+  readonly decision: Decision
+  readonly decidedAtMs: number
+  readonly holdsUntilMs: number
+}
+
 /** Decides the commands of one session: grants of the whole chain first, then policy. Pure but for the clock that is given. */
 export class Decider {
   readonly #snapshots: SnapshotHolder
@@ -45,7 +53,7 @@ export class Decider {
   readonly #expiresAtMs: number
   #known: Known | undefined
   #selected: SelectedRules | undefined
-  #cached = new WeakMap<Effects, { readonly text: string; readonly decision: Decision }>()
+  #cached = new WeakMap<Effects, Cached>()
 
   constructor(snapshots: SnapshotHolder, context: DecisionContext, now: () => number) {
     this.#snapshots = snapshots
@@ -58,25 +66,49 @@ export class Decider {
     const id = makeId<DecisionId>('d', pooledRandom)
     const { known } = this.#snapshots
     if (this.#snapshots.isStale) return { id, ...refused(known, 'SP_STATE_STALE', id) }
-    if (this.#expiresAtMs <= this.#now()) {
+    const nowMs = this.#now()
+    if (this.#expiresAtMs <= nowMs) {
       return { id, ...refused(known, 'SP_CREDENTIAL_EXPIRED', id) }
     }
     const selected = this.#select(known)
-    const cached = this.#cachedDecision(selected, command)
+    const cached = this.#cachedDecision(selected, command, nowMs)
     if (cached !== undefined) return { id, ...cached }
-    const decision = this.#decide(known, selected, command, id)
+    const grant = decideGrant(this.#context.chain, this.#grantRequest(command, nowMs))
+    if (!grant.allowed) return { id, ...this.#refuse(known, grant, command, id) }
+    const decision = this.#applyPolicy(known, selected, command, nowMs, grant.rowsMax, id)
     // A refusal names its own id in its hint.
     if (decision.effect === 'allow') {
-      this.#cached.set(command.effects, { text: command.text, decision })
+      const holdsUntilMs = grant.holdsUntilMs ?? Infinity
+      this.#cached.set(command.effects, {
+        text: command.text,
+        decision,
+        decidedAtMs: nowMs,
+        holdsUntilMs,
+      })
     }
     return { id, ...decision }
   }
 
-  #cachedDecision(selected: SelectedRules, command: Command): Decision | undefined {
+  #grantRequest(command: Command, nowMs: number): GrantRequest {
+    const { chain, connection, client, database } = this.#context
+    return {
+      connection: connection.name,
+      effects: command.effects,
+      database,
+      nowMs,
+      source: client.ip,
+      level: chain.level,
+    }
+  }
+
+  #cachedDecision(selected: SelectedRules, command: Command, nowMs: number): Decision | undefined {
     if (selected.readsVolatileFacts) return undefined
     const cached = this.#cached.get(command.effects)
+    if (cached === undefined) return undefined
+    // A clock that was set back may stand before the window.
+    if (nowMs >= cached.holdsUntilMs || nowMs < cached.decidedAtMs) return undefined
     // Texts that differ in constants alone have the same effects.
-    return selected.readsText && cached?.text !== command.text ? undefined : cached?.decision
+    return selected.readsText && cached.text !== command.text ? undefined : cached.decision
   }
 
   #select(known: Known): SelectedRules {
@@ -92,26 +124,34 @@ export class Decider {
     return this.#selected
   }
 
-  #decide(known: Known, selected: SelectedRules, command: Command, id: DecisionId): Decision {
-    const { chain, connection, client, database } = this.#context
+  #refuse(known: Known, grant: GrantRefused, command: Command, id: DecisionId): Decision {
+    const reason =
+      grant.effect === 'unknown' && isAboutAccess(grant)
+        ? unknownEffect(command, this.#context.connection, id)
+        : refusalOfGrant(grant, this.#context, id)
+    return { effect: 'block', rules: [], policyVersion: known.policyVersion, reason }
+  }
+
+  #applyPolicy(
+    known: Known,
+    selected: SelectedRules,
+    command: Command,
+    nowMs: number,
+    rowsMax: number | undefined,
+    id: DecisionId,
+  ): Decision {
+    const { chain, connection, client } = this.#context
     const { policyVersion } = known
-    const grant = decideGrant(chain, connection.name, command.effects, database)
-    if (!grant.allowed && grant.effect === 'unknown') {
-      const reason = unknownEffect(command, connection, id)
-      return { effect: 'block', rules: [], policyVersion, reason }
-    }
-    if (!grant.allowed) {
-      const reason = notGranted(grant, this.#context, id)
-      return { effect: 'block', rules: [], policyVersion, reason }
-    }
-    const now = new Date(this.#now())
-    const facts = buildSqlFacts({ command, chain, connection, client, now })
+    const facts = buildSqlFacts({ command, chain, connection, client, now: new Date(nowMs) })
     const outcome = decideSelected(selected, facts, command.effects.class === 'unknown')
     const { rules, masks } = outcome
-    if (outcome.effect === 'allow') return { effect: 'allow', masks, rules, policyVersion }
+    const rows = rowsMax === undefined ? {} : { rowsMax }
+    if (outcome.effect === 'allow') {
+      return { effect: 'allow', masks, rules, policyVersion, ...rows }
+    }
     const reason = refusalOf(outcome, command, connection, id)
     if (outcome.effect === 'block') return { effect: 'block', rules, policyVersion, reason }
-    return { effect: 'approve', masks, rules, policyVersion, reason }
+    return { effect: 'approve', masks, rules, policyVersion, reason, ...rows }
   }
 }
 
@@ -127,23 +167,6 @@ function refused(
     hint: `Decision ${id}. (${code})`,
   }
   return { effect: 'block', rules: [], policyVersion: known.policyVersion, reason }
-}
-
-function notGranted(
-  decision: Extract<GrantDecision, { allowed: false }>,
-  context: DecisionContext,
-  id: DecisionId,
-): Refusal {
-  const { chain, connection } = context
-  const object = decision.object === undefined ? '' : ` ${printObjectName(decision.object)}`
-  const leaf = chain.agents.at(-1)
-  const granted = [...new Set(leaf?.layers.at(-1)?.permits.flatMap((permit) => permit.classes) ?? [])].join(', ')
-  return {
-    code: 'SP_NOT_GRANTED',
-    message: `not in your grant: ${decision.effect} on ${connection.name}${object}`,
-    detail: `${printChain(chain)} holds: ${granted}. Nothing was sent to ${connection.name}.`,
-    hint: `Ask for a wider grant; retrying will not help. Decision ${id}. (SP_NOT_GRANTED)`,
-  }
 }
 
 function refusalOf(

@@ -2,9 +2,9 @@ import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
 import {
   buildSessionFacts,
+  decideOpening,
   decideSelected,
   makeId,
-  opensConnection,
   printChain,
   SallyportError,
   selectRules,
@@ -22,6 +22,7 @@ import type { FromWorker, Limits } from '../../../boundary/messages.ts'
 import type { ConnectionConfig, CredentialRecord } from '../../../boundary/snapshot.ts'
 import type { Journal } from '../../journal/journal.ts'
 import { Decider } from '../../pipeline/decide.ts'
+import { openingRefused } from '../../pipeline/grant-refusal.ts'
 import { pooledRandom } from '../../random-pool.ts'
 import { maskKeyOf, type SnapshotHolder } from '../../snapshot-holder.ts'
 import { logInCaller } from './caller-login.ts'
@@ -210,15 +211,21 @@ function admit(
       detail: `This gateway process serves at most ${worker.limits.sessionsMax} sessions.`,
     })
   }
-  if (!opensConnection(chain, connection.name)) {
-    throw new SallyportError('SP_NOT_GRANTED', `no grant for ${connection.name}`)
-  }
+  const source = socket.remoteAddress ?? ''
+  const nowMs = worker.now()
+  const grant = decideOpening(chain, {
+    connection: connection.name,
+    nowMs,
+    source,
+    level: chain.level,
+  })
+  if (!grant.allowed) throw openingRefused(grant, { chain, connection })
   const { known } = worker.snapshots
   const facts = buildSessionFacts({
     chain,
     connection,
-    client: { ip: socket.remoteAddress ?? '', app: settings.application },
-    now: new Date(worker.now()),
+    client: { ip: source, app: settings.application },
+    now: new Date(nowMs),
     session: { protocol: 'postgres', login: connection.login.user, database },
   })
   const outcome = decideSelected(

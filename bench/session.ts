@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { MaskKey, type AgentId, type Chain, type SessionId } from '@sallyport/core'
+import { MaskKey, type AgentId, type SessionId } from '@sallyport/core'
 import {
   encodeBind,
   encodeCommandComplete,
@@ -17,6 +17,9 @@ import {
   encodeSync,
 } from '@sallyport/wire'
 import type { ConnectionConfig, Snapshot } from '../packages/gateway/src/boundary/snapshot.ts'
+import { AgentIndex } from '../packages/gateway/src/data-plane/agents/agent-index.ts'
+import { Purse } from '../packages/gateway/src/data-plane/agents/purse.ts'
+import { SessionAgent } from '../packages/gateway/src/data-plane/agents/session-agent.ts'
 import { Journal } from '../packages/gateway/src/data-plane/journal/journal.ts'
 import { nodeJournalFs } from '../packages/gateway/src/data-plane/journal/journal-fs.ts'
 import { Decider } from '../packages/gateway/src/data-plane/pipeline/decide.ts'
@@ -77,19 +80,32 @@ const config: ConnectionConfig = {
   trustedFunctions: [],
 }
 
-const chain: Chain = {
-  root: { id: 'user:bench', kind: 'human', name: 'bench', groups: [] },
-  agents: [
-    {
-      id: 'a_0000000000000' as AgentId,
-      name: 'bench',
-      depth: 0,
-      layers: [{ permits: [{ connections: ['*'], classes: ['*'], dimensions: {} }] }],
-      createdAtMs: 0,
-      expiresAtMs: Number.MAX_SAFE_INTEGER,
-    },
-  ],
-  level: 1,
+const agentId = 'a_0000000000000' as AgentId
+
+/** One root agent that may do everything. */
+function agentIndex(): AgentIndex {
+  const index = new AgentIndex(() => Date.now())
+  void index.apply({
+    from: 0,
+    version: 1,
+    agents: [
+      {
+        id: agentId,
+        path: [agentId],
+        name: 'bench',
+        principal: { id: 'user:bench', kind: 'human', name: 'bench', groups: [] },
+        state: 'active',
+        layers: [{ permits: [{ connections: ['*'], classes: ['*'], dimensions: {} }] }],
+        budget: {},
+        createdAtMs: 0,
+        expiresAtMs: Number.MAX_SAFE_INTEGER,
+      },
+    ],
+    credentials: [],
+    goneAgents: [],
+    goneCredentials: [],
+  })
+  return index
 }
 
 const int4 = { typeOid: 23, typeSize: 4, typeModifier: -1 }
@@ -123,7 +139,6 @@ async function openSession(dir: string): Promise<{
     version: 1,
     policyVersion: 1,
     connections: [config],
-    credentials: [],
     policies: loaded.policies,
     maskKey: Buffer.alloc(32).toString('base64'),
   }
@@ -160,6 +175,8 @@ async function openSession(dir: string): Promise<{
   const caller = new DeafSocket()
   const target = new DeafSocket()
   const snapshots = new SnapshotHolder(snapshot, Number.MAX_SAFE_INTEGER, now)
+  const agents = agentIndex()
+  const agent = new SessionAgent(agents, agentId, 1)
   const session = new PostgresSession({
     id: 's_0000000000000' as SessionId,
     caller: caller as unknown as Socket,
@@ -172,7 +189,7 @@ async function openSession(dir: string): Promise<{
       catalog: held,
       decider: new Decider(
         snapshots,
-        { chain, connection: config, database: 'shop', client: { ip: '127.0.0.1', app: 'bench' } },
+        { agent, connection: config, database: 'shop', client: { ip: '127.0.0.1', app: 'bench' } },
         now,
       ),
       trustedFunctions: new Set(),
@@ -183,6 +200,9 @@ async function openSession(dir: string): Promise<{
     isPathKnown: true,
     limits: { messageBytesMax: 1 << 26, preparedStatementsMax: 1000, portalsMax: 1000 },
     log: { warn: failed, error: failed } as unknown as SessionOptions['log'],
+    agent,
+    purse: new Purse(agents, agentId, () => Promise.reject(new Error('no caps')), now),
+    now,
     cancelTarget: async () => await Promise.resolve(),
     onClosed: () => undefined,
   })

@@ -19,8 +19,9 @@ const mutations = {
     'await stages.hold(command, entry, verdict)',
   ],
   'a refused hold goes on': [/^ *if \('code' in leave\).*\n/m, ''],
-  'the answer is not recorded': [', Answer.expect(leave, verdict.masks)', ''],
-  'the masks are left out': ['Answer.expect(leave, verdict.masks)', 'Answer.expect(leave)'],
+  'the answer is not recorded': [', Answer.expect(leave, verdict.masks, verdict.rowsMax)', ''],
+  'the masks are left out': ['(leave, verdict.masks, verdict.rowsMax)', '(leave)'],
+  'the row limit is left out': ['verdict.masks, verdict.rowsMax', 'verdict.masks'],
 } as const satisfies Record<string, readonly [string | RegExp, string]>
 
 test('a pipeline that forgets a step does not compile', () => {

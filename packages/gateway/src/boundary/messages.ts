@@ -1,12 +1,32 @@
-import type { SessionId } from '@sallyport/core'
+import type { AgentId, SessionId } from '@sallyport/core'
+import type {
+  Admission,
+  AdmissionRequest,
+  AgentChanges,
+  ClosedByAgent,
+  Lease,
+  LeaseRequest,
+} from './agents.ts'
 import type { ConnectionConfig, Snapshot } from './snapshot.ts'
 
 /** Control plane to data-plane worker. */
 export type ToWorker =
-  | { readonly kind: 'start'; readonly config: WorkerConfig; readonly snapshot: Snapshot }
+  | {
+      readonly kind: 'start'
+      readonly config: WorkerConfig
+      readonly snapshot: Snapshot
+      readonly agents: AgentChanges
+    }
   | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
-  /** Sent every second; a worker that misses it for `staleAfterMs` refuses new commands. */
-  | { readonly kind: 'heartbeat'; readonly snapshotVersion: number }
+  /** Sent every second; a worker that misses it for `staleAfterMs` refuses new commands. One that is behind asks for what it missed. */
+  | {
+      readonly kind: 'heartbeat'
+      readonly snapshotVersion: number
+      readonly agentsVersion: number
+    }
+  | { readonly kind: 'agents'; readonly changes: AgentChanges }
+  | { readonly kind: 'admission'; readonly id: number; readonly admission: Admission }
+  | ({ readonly kind: 'leased'; readonly id: number } & Lease)
   /** A cancel request that arrived at another worker. */
   | { readonly kind: 'cancel'; readonly key: CancelKey }
   /** Tries a target once, as a session would, and answers `probed`. */
@@ -25,6 +45,18 @@ export type FromWorker =
       readonly message: string
     }
   | { readonly kind: 'cancel'; readonly worker: number; readonly key: CancelKey }
+  /** Changes were lost on the way: asks for all agents. */
+  | { readonly kind: 'agents.missed'; readonly worker: number }
+  /** The changes up to this version are in force here, and the sessions that they end are closed. */
+  | {
+      readonly kind: 'agents.applied'
+      readonly worker: number
+      readonly version: number
+      readonly closed: readonly ClosedByAgent[]
+    }
+  | { readonly kind: 'admit'; readonly id: number; readonly request: AdmissionRequest }
+  | { readonly kind: 'lease'; readonly id: number; readonly request: LeaseRequest }
+  | { readonly kind: 'lease.return'; readonly request: LeaseRequest }
   | { readonly kind: 'probed'; readonly id: string; readonly result: ProbeResult }
   | { readonly kind: 'session.opened'; readonly session: SessionOpened }
   | { readonly kind: 'session.closed'; readonly session: SessionClosed }
@@ -89,6 +121,7 @@ export interface SessionOpened {
   readonly connection: string
   readonly database: string
   readonly credential: string
+  readonly agent: AgentId
   /** Names, root first. */
   readonly chain: readonly string[]
   readonly application: string

@@ -1,11 +1,10 @@
-import type { Chain, CredentialId, Policy } from '@sallyport/core'
+import type { Policy } from '@sallyport/core'
 
-/** All that a data-plane worker needs to serve: it never asks a database. Replaced whole; `version` only grows. */
+/** What a data-plane worker serves from, beside the agents: it never asks a database. Replaced whole; `version` only grows. */
 export interface Snapshot {
   readonly version: number
   readonly policyVersion: number
   readonly connections: readonly ConnectionConfig[]
-  readonly credentials: readonly CredentialRecord[]
   readonly policies: readonly Policy[]
   /** Key of the `token` and `hash` mask functions, base64, 32 bytes. */
   readonly maskKey: string
@@ -33,15 +32,6 @@ export interface TargetTls {
   readonly mode: 'full' | 'ca' | 'require' | 'off'
   /** PEM; the system's roots where absent. */
   readonly ca?: string
-}
-
-/** What a worker knows of a credential: never the secret. */
-export interface CredentialRecord {
-  readonly id: CredentialId
-  readonly connection: string
-  readonly chain: Chain
-  readonly scram: ScramVerifier
-  readonly expiresAtMs: number
 }
 
 /** RFC 5802 section 3: salt, iteration count, StoredKey and ServerKey, base64. */

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, hostname, userInfo } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -20,6 +21,7 @@ import { refuseTakenPort } from './port-check.ts'
 import type { Store } from './ports/store.ts'
 import { recordedSession } from './recorded-session.ts'
 import { SessionIndex } from './session-index.ts'
+import { OwnerAgents } from './owner-agents.ts'
 import { Snapshots } from './snapshots.ts'
 import { WorkerPool } from './worker-pool.ts'
 
@@ -68,9 +70,11 @@ async function start(
   const connections = new Connections(store, keys.kek)
   const credentials = new Credentials(store, userInfo().username)
   const sessions = new SessionIndex(store)
-  const snapshots = new Snapshots(store, connections, credentials, keys.mask)
+  const agents = new OwnerAgents(credentials)
+  const snapshots = new Snapshots(store, connections, keys.mask)
   await sessions.closeLost('the gateway ended')
   await credentials.purge()
+  await agents.refresh()
 
   const policiesDir = await seedPolicies(options.dataDir)
   await snapshots.usePolicies(accepted(await loadPolicyFolder(policiesDir)))
@@ -95,6 +99,8 @@ async function start(
     count,
     entry: options.parts.workerEntry,
     snapshot: await snapshots.build(),
+    agents,
+    onFault: fault,
     config: (worker, port) => ({
       ...workerConfig(options, keys, journalDir, worker, port),
       // An earlier start may have had more workers; one of this start recovers what those left.
@@ -111,7 +117,10 @@ async function start(
   undo.defer(() => pool.stop(0))
   step('workers', `${pool.states().length} on port ${pool.port}`)
 
-  const publish = async (): Promise<void> => pool.publish(await snapshots.build())
+  const publish = async (): Promise<void> => {
+    pool.publishAgents(await agents.refresh())
+    await pool.publish(await snapshots.build())
+  }
   const problems = { text: '' }
   const watch = await watchPolicyFolder(policiesDir, (loaded) => {
     void usePolicies(loaded).catch(fault)
@@ -189,7 +198,7 @@ async function start(
     options.ports.api,
   )
   undo.defer(() => api.listener?.close())
-  await announce(options.dataDir, await status(), undo)
+  await announce(options.dataDir, await status(), keys.tls.cert, undo)
   step('api', `http://${options.host}:${api.listener.port}`)
   return {
     ports: ports(),
@@ -271,11 +280,19 @@ function workerConfig(
 async function announce(
   dataDir: string,
   status: Status,
+  cert: string,
   undo: AsyncDisposableStack,
 ): Promise<void> {
   const path = join(dataDir, 'gateway.json')
   const url = `http://${status.host}:${status.ports.api}`
-  await writeFile(path, `${JSON.stringify({ url, pid: status.pid })}\n`, { mode: 0o600 })
+  const facts = {
+    url,
+    pid: status.pid,
+    postgres: { host: status.host, port: status.ports.postgres },
+    // A local broker pins it: the listener's certificate is signed by nobody.
+    certSha256: new X509Certificate(cert).fingerprint256.replaceAll(':', '').toLowerCase(),
+  }
+  await writeFile(path, `${JSON.stringify(facts)}\n`, { mode: 0o600 })
   undo.defer(() => rm(path, { force: true }))
 }
 

@@ -105,7 +105,9 @@ suite('connections and credentials', () => {
     })
     const records = await credentials.records()
     const permits = (id: string): unknown =>
-      records.find((each) => each.id === id)?.chain.agents[0]?.layers[0]?.permits
+      records.agents.find((agent) =>
+        records.credentials.some((each) => each.id === id && each.agent === agent.id),
+      )?.layers[0]?.permits
     assert.deepEqual(permits(wide.id), [
       { connections: ['shop-db'], classes: ['*'], dimensions: {} },
     ])
@@ -113,14 +115,14 @@ suite('connections and credentials', () => {
       { connections: ['shop-db'], classes: ['read'], dimensions: { schema: ['public'] } },
     ])
     assert.equal(wide.user, `shop-db.${wide.id}`)
-    assert.equal(records[0]?.chain.root.name, 'dana')
+    assert.equal(records.agents[0]?.principal.name, 'dana')
     assert.equal(JSON.stringify(records).includes(wide.secret), false)
   })
 
   test('an expired credential is still told apart for ten minutes, then purged', async () => {
     const issued = await credentials.issue({ connection: 'shop-db', ttlMs: 1000 }, 5_000_000)
     const known = async (nowMs: number): Promise<boolean> =>
-      (await credentials.records(nowMs)).some((each) => each.id === issued.id)
+      (await credentials.records(nowMs)).credentials.some((each) => each.id === issued.id)
     assert.equal(await known(5_000_000 + 9 * 60_000), true)
     assert.equal(await known(5_000_000 + 11 * 60_000), false)
     await credentials.purge(5_000_000 + 11 * 60_000)
@@ -144,7 +146,7 @@ suite('connections and credentials', () => {
     const { id } = await credentials.issue({ connection: 'old' })
     await connections.remove('old')
     assert.equal(
-      (await credentials.records()).some((each) => each.id === id),
+      (await credentials.records()).credentials.some((each) => each.id === id),
       false,
     )
     const sealed = await store.db.selectFrom('sealed_secret').select('name').execute()

@@ -5,11 +5,10 @@ import {
   scramVerifier,
   SallyportError,
   type AgentId,
-  type Chain,
   type CredentialId,
   type Permission,
 } from '@sallyport/core'
-import type { CredentialRecord } from '../boundary/snapshot.ts'
+import type { AgentCredential, AgentRecord } from '../boundary/agents.ts'
 import { credentialDigest, makeCredentialText } from './credential-text.ts'
 
 import type { Store } from './ports/store.ts'
@@ -110,7 +109,9 @@ export class Credentials {
   }
 
   /** What workers need of every credential that can still be told apart from an unknown one. */
-  async records(nowMs: number = Date.now()): Promise<CredentialRecord[]> {
+  async records(
+    nowMs: number = Date.now(),
+  ): Promise<{ agents: AgentRecord[]; credentials: AgentCredential[] }> {
     const rows = await this.#store.db
       .selectFrom('credential')
       .innerJoin('agent', 'agent.id', 'credential.agent_id')
@@ -132,35 +133,33 @@ export class Credentials {
       .where('agent.depth', '=', 0)
       .where('credential.expires_at', '>', new Date(nowMs - keptAfterExpiryMs))
       .execute()
-    return rows.map((row) => {
-      const chain: Chain = {
-        root: {
+    return {
+      agents: rows.map((row) => ({
+        id: row.agent_id as AgentId,
+        path: [row.agent_id as AgentId],
+        name: row.name,
+        principal: {
           id: row.principal_id,
           kind: row.kind,
           name: row.principal_name,
           groups: row.groups,
         },
-        agents: [
-          {
-            id: row.agent_id as AgentId,
-            name: row.name,
-            depth: 0,
-            layers: [{ permits: row.permits }],
-            createdAtMs: row.created_at.getTime(),
-            expiresAtMs: row.agent_expires_at.getTime(),
-          },
-        ],
-        // Whoever reads the secret may use it: shared.
-        level: 0,
-      }
-      return {
+        state: 'active',
+        layers: [{ permits: row.permits }],
+        budget: {},
+        createdAtMs: row.created_at.getTime(),
+        expiresAtMs: row.agent_expires_at.getTime(),
+      })),
+      credentials: rows.map((row) => ({
         id: row.id as CredentialId,
         connection: row.connection,
-        chain,
+        agent: row.agent_id as AgentId,
+        // Whoever reads the secret may use it: shared.
+        level: 0,
         scram: row.scram,
         expiresAtMs: row.expires_at.getTime(),
-      }
-    })
+      })),
+    }
   }
 
   /** Removes verifiers that nobody can use any more. */

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import type { Policy, Secret } from '@sallyport/core'
 import type { Snapshot } from '../boundary/snapshot.ts'
 import type { Connections } from './connections.ts'
-import type { Credentials } from './credentials.ts'
 import type { Store } from './ports/store.ts'
 import { readSetting, writeSetting } from './settings.ts'
 
@@ -11,22 +10,15 @@ const policyVersionSetting = 'policy_version'
 /** Puts together what workers serve from. */
 export class Snapshots {
   readonly #connections: Connections
-  readonly #credentials: Credentials
   readonly #store: Store
   readonly #maskKey: Secret<Buffer>
   #version = 0
   #policies: readonly Policy[] = []
   #policyVersion = 0
 
-  constructor(
-    store: Store,
-    connections: Connections,
-    credentials: Credentials,
-    maskKey: Secret<Buffer>,
-  ) {
+  constructor(store: Store, connections: Connections, maskKey: Secret<Buffer>) {
     this.#store = store
     this.#connections = connections
-    this.#credentials = credentials
     this.#maskKey = maskKey
   }
 
@@ -52,15 +44,11 @@ export class Snapshots {
   async build(): Promise<Snapshot> {
     this.#version += 1
     const version = this.#version
-    const [connections, credentials] = await Promise.all([
-      this.#connections.configs(),
-      this.#credentials.records(),
-    ])
+    const connections = await this.#connections.configs()
     return {
       version,
       policyVersion: this.#policyVersion,
       connections,
-      credentials,
       policies: this.#policies,
       maskKey: this.#maskKey.expose().toString('base64'),
     }

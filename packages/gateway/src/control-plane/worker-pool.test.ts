@@ -6,6 +6,7 @@ import { after, suite, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import type { WorkerConfig } from '../boundary/messages.ts'
 import type { ConnectionConfig, Snapshot } from '../boundary/snapshot.ts'
+import type { AgentSource } from './agent-relay.ts'
 import { WorkerPool, type WorkerPoolOptions } from './worker-pool.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'sallyport-pool-'))
@@ -42,9 +43,23 @@ const snapshot: Snapshot = {
   version: 1,
   policyVersion: 1,
   connections: [],
-  credentials: [],
   policies: [],
   maskKey: '',
+}
+
+const noAgents: AgentSource = {
+  changesSince: (from) => ({
+    from,
+    version: 1,
+    agents: [],
+    credentials: [],
+    goneAgents: [],
+    goneCredentials: [],
+  }),
+  admit: () => Promise.resolve({ kind: 'admitted', version: 1 }),
+  lease: ({ amounts }) => Promise.resolve({ granted: amounts }),
+  returnLease: () => Promise.resolve(),
+  workerLost: () => undefined,
 }
 
 function pool(over: Partial<WorkerPoolOptions> & { node?: string } = {}): WorkerPool {
@@ -58,6 +73,8 @@ function pool(over: Partial<WorkerPoolOptions> & { node?: string } = {}): Worker
         listen: { host: '', port: port ?? 0 },
       }) as unknown as WorkerConfig,
     snapshot,
+    agents: noAgents,
+    onFault: () => undefined,
     onOpened: () => undefined,
     onClosed: () => undefined,
     onLost: () => undefined,

@@ -9,7 +9,9 @@ import type {
   ToWorker,
   WorkerConfig,
 } from '../boundary/messages.ts'
+import type { AgentChanges } from '../boundary/agents.ts'
 import type { ConnectionConfig, Snapshot } from '../boundary/snapshot.ts'
+import { AgentRelay, type AgentSource, type Closing } from './agent-relay.ts'
 
 /** What the pool needs from its surroundings. */
 export interface WorkerPoolOptions {
@@ -19,6 +21,8 @@ export interface WorkerPoolOptions {
   /** The port is absent for the first start of the first worker where any free one will do. */
   readonly config: (worker: number, port: number | undefined) => WorkerConfig
   readonly snapshot: Snapshot
+  readonly agents: AgentSource
+  readonly onFault: (error: unknown) => void
   readonly onOpened: (session: SessionOpened) => void
   readonly onClosed: (session: SessionClosed) => void
   /** A worker ended unasked; its sessions ended with it. */
@@ -69,6 +73,7 @@ export class WorkerPool {
   readonly #slots: Slot[]
   readonly #waiters = new Set<Waiter>()
   readonly #probes = new Map<string, (result: ProbeResult) => void>()
+  readonly #relay: AgentRelay
   #snapshot: Snapshot
   #port: number | undefined
   #heartbeat: NodeJS.Timeout | undefined
@@ -77,6 +82,11 @@ export class WorkerPool {
   constructor(options: WorkerPoolOptions) {
     this.#options = options
     this.#snapshot = options.snapshot
+    const send = (worker: number, message: ToWorker): void => {
+      const slot = this.#slots[worker]
+      if (slot !== undefined) this.#send(slot, message)
+    }
+    this.#relay = new AgentRelay(options.agents, send, options.onFault)
     this.#slots = Array.from({ length: options.count }, (_, worker) => ({
       worker,
       child: undefined,
@@ -97,7 +107,11 @@ export class WorkerPool {
   /** Resolves when every worker listens; throws, with all of them stopped, when one can't. */
   async start(): Promise<void> {
     this.#heartbeat = setInterval(() => {
-      this.#broadcast({ kind: 'heartbeat', snapshotVersion: this.#snapshot.version })
+      this.#broadcast({
+        kind: 'heartbeat',
+        snapshotVersion: this.#snapshot.version,
+        agentsVersion: this.#relay.version,
+      })
     }, heartbeatMs)
     const [first, ...rest] = this.#slots
     if (first === undefined)
@@ -127,6 +141,20 @@ export class WorkerPool {
         (slot) => slot.state !== 'ready' || slot.snapshotVersion >= snapshot.version,
       )
     await this.#until(loaded, loadedMsMax, 'slow').catch(() => undefined)
+  }
+
+  /** Tells every worker of agents that have changed. */
+  publishAgents(changes: AgentChanges): void {
+    this.#relay.publish(
+      changes,
+      this.#slots.map((slot) => slot.worker),
+    )
+  }
+
+  /** Waits for the workers that serve to close what the agents of this version end. */
+  async closing(version: number): Promise<Closing> {
+    const serving = this.#slots.filter((slot) => slot.state === 'ready').map((slot) => slot.worker)
+    return await this.#relay.closing(version, serving)
   }
 
   /** Lets a worker try a target, since only the data plane opens connections to targets. */
@@ -190,7 +218,8 @@ export class WorkerPool {
     })
     child.once('exit', (code, signal) => this.#exited(slot, signal ?? `exit code ${code}`))
     const config = this.#options.config(slot.worker, this.#port)
-    this.#send(slot, { kind: 'start', config, snapshot: this.#snapshot })
+    const agents = this.#relay.everything()
+    this.#send(slot, { kind: 'start', config, snapshot: this.#snapshot, agents })
   }
 
   #receive(slot: Slot, message: FromWorker): void {
@@ -220,6 +249,12 @@ export class WorkerPool {
       case 'session.closed':
         this.#options.onClosed(message.session)
         break
+      case 'agents.missed':
+      case 'agents.applied':
+      case 'admit':
+      case 'lease':
+      case 'lease.return':
+        this.#relay.receive(slot.worker, message)
     }
     this.#checkWaiters()
   }
@@ -231,6 +266,7 @@ export class WorkerPool {
     slot.snapshotVersion = 0
     slot.state = this.#stopping ? 'stopped' : 'restarting'
     if (!this.#stopping) {
+      this.#relay.lost(slot.worker)
       this.#options.onLost(slot.worker, why)
       // Before the first `ready` there is nothing to keep up: whoever starts the gateway should read why.
       if (!wasReady && slot.restarts === 0) this.#failStart(slot.worker, why)

@@ -1,5 +1,11 @@
-import { compilePolicies, factSchema, MaskKey, type CompiledPolicies } from '@sallyport/core'
-import type { ConnectionConfig, CredentialRecord, Snapshot } from '../boundary/snapshot.ts'
+import {
+  compilePolicies,
+  factSchema,
+  MaskKey,
+  type Chain,
+  type CompiledPolicies,
+} from '@sallyport/core'
+import type { ConnectionConfig, Snapshot } from '../boundary/snapshot.ts'
 import { celConditions } from '../conditions/cel-conditions.ts'
 
 /** What a worker knows, indexed. Replaced whole when a new snapshot arrives. */
@@ -7,7 +13,6 @@ export interface Known {
   readonly version: number
   readonly policyVersion: number
   readonly connections: ReadonlyMap<string, ConnectionConfig>
-  readonly credentials: ReadonlyMap<string, CredentialRecord>
   readonly policies: CompiledPolicies
   readonly maskKey: Buffer
 }
@@ -58,13 +63,12 @@ function index(snapshot: Snapshot): Known {
     version: snapshot.version,
     policyVersion: snapshot.policyVersion,
     connections: new Map(snapshot.connections.map((connection) => [connection.name, connection])),
-    credentials: new Map(snapshot.credentials.map((credential) => [credential.id, credential])),
     policies: result.compiled,
     maskKey: Buffer.from(snapshot.maskKey, 'base64'),
   }
 }
 
 /** Equal values stay equal within one tree of agents, and can't be compared between trees. */
-export function maskKeyOf(known: Known, credential: CredentialRecord): MaskKey {
-  return MaskKey.derive(known.maskKey, credential.chain.agents[0]?.id ?? '')
+export function maskKeyOf(known: Known, chain: Chain): MaskKey {
+  return MaskKey.derive(known.maskKey, chain.agents[0]?.id ?? '')
 }

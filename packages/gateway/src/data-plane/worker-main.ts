@@ -2,7 +2,11 @@ import { createServer, type Server } from 'node:net'
 import { pino, type Logger } from 'pino'
 import { SallyportError } from '@sallyport/core'
 import type { FromWorker, ProbeResult, ToWorker, WorkerConfig } from '../boundary/messages.ts'
-import type { ConnectionConfig, Snapshot } from '../boundary/snapshot.ts'
+import type { LeaseRequest } from '../boundary/agents.ts'
+import type { ConnectionConfig } from '../boundary/snapshot.ts'
+import { AgentIndex } from './agents/agent-index.ts'
+import { ControlLine } from './agents/control-line.ts'
+import { Purses } from './agents/purses.ts'
 import { Journal } from './journal/journal.ts'
 import { recoverJournals } from './journal/recover-journals.ts'
 import { Cancels } from './protocols/postgres/cancels.ts'
@@ -12,6 +16,8 @@ import { listenerTls, serveSocket } from './protocols/postgres/listener.ts'
 import type { PostgresWorker } from './protocols/postgres/login.ts'
 import { dialTarget, reach, secure } from './protocols/postgres/target-login.ts'
 import { SnapshotHolder } from './snapshot-holder.ts'
+
+type Start = Extract<ToWorker, { kind: 'start' }>
 
 /** One data-plane process. It serves from what the control plane sent it, and asks it nothing for an ordinary command. */
 class Worker {
@@ -23,7 +29,7 @@ class Worker {
     this.#server = server
   }
 
-  static async start(config: WorkerConfig, snapshot: Snapshot): Promise<Worker> {
+  static async start({ config, snapshot, agents: known }: Start): Promise<Worker> {
     const log: Logger = pino(
       { level: config.logLevel, base: { worker: config.worker } },
       pino.destination(2),
@@ -34,7 +40,14 @@ class Worker {
       node: config.node,
       onFault: (error) => log.error({ event: 'journal.failing', reason: error.message }),
     })
+    const agents = new AgentIndex(now)
+    void agents.apply(known)
+    const line = new ControlLine(tell)
+    const giveBack = (request: LeaseRequest): void => tell({ kind: 'lease.return', request })
     const postgres: PostgresWorker = {
+      agents,
+      line,
+      purses: new Purses(agents, line, giveBack, now),
       worker: config.worker,
       snapshots: new SnapshotHolder(snapshot, config.staleAfterMs, now),
       journal,
@@ -71,7 +84,7 @@ class Worker {
   }
 
   receive(message: Exclude<ToWorker, { kind: 'start' }>): void {
-    const { snapshots, worker, cancels, log } = this.#postgres
+    const { snapshots, agents, line, worker, cancels, log } = this.#postgres
     switch (message.kind) {
       case 'snapshot':
         try {
@@ -86,6 +99,18 @@ class Worker {
         return
       case 'heartbeat':
         snapshots.beat(message.snapshotVersion)
+        if (message.agentsVersion > agents.version) tell({ kind: 'agents.missed', worker })
+        return
+      case 'agents': {
+        const applied = agents.apply(message.changes)
+        if (applied === 'gap') return tell({ kind: 'agents.missed', worker })
+        const { version } = agents
+        void applied.then((closed) => tell({ kind: 'agents.applied', worker, version, closed }))
+        return
+      }
+      case 'admission':
+      case 'leased':
+        line.answered(message)
         return
       case 'cancel':
         cancels.cancel(message.key).catch((error: unknown) => {
@@ -181,7 +206,7 @@ let starting: Promise<Worker> | undefined
 
 process.on('message', (message: ToWorker) => {
   if (message.kind === 'start') {
-    starting = Worker.start(message.config, message.snapshot)
+    starting = Worker.start(message)
     starting.catch((error: unknown) => {
       const text = error instanceof Error ? error.message : String(error)
       tell({ kind: 'failed', worker: message.config.worker, code: 'SP_INTERNAL', message: text })

@@ -8,15 +8,22 @@ import type { StoredEntry } from '../journal/stored-entry.ts'
 export class Answer {
   readonly entry: StoredEntry
   readonly masks: readonly MaskRule[]
+  /** Rows after which the answer is cut; undefined where it isn't. */
+  readonly rowsMax: number | undefined
   rows = 0
   bytes = 0
 
-  private constructor(entry: StoredEntry, masks: readonly MaskRule[]) {
+  private constructor(entry: StoredEntry, masks: readonly MaskRule[], rowsMax: number | undefined) {
     this.entry = entry
     this.masks = masks
+    this.rowsMax = rowsMax
   }
 
-  static expect(entry: StoredEntry, masks: readonly MaskRule[]): Answer {
-    return new Answer(entry, masks)
+  static expect(
+    entry: StoredEntry,
+    masks: readonly MaskRule[],
+    rowsMax: number | undefined,
+  ): Answer {
+    return new Answer(entry, masks, rowsMax)
   }
 }

@@ -19,12 +19,13 @@ import {
 } from '@sallyport/core'
 import type { ConnectionConfig } from '../../boundary/snapshot.ts'
 import { pooledRandom } from '../random-pool.ts'
+import type { SessionAgent } from '../agents/session-agent.ts'
 import type { Known, SnapshotHolder } from '../snapshot-holder.ts'
 import { isAboutAccess, refusalOfGrant } from './grant-refusal.ts'
 
 /** Whose commands are decided, and where they go. */
 export interface DecisionContext {
-  readonly chain: Chain
+  readonly agent: SessionAgent
   readonly connection: ConnectionConfig
   readonly database: string
   readonly client: { readonly ip: string; readonly app: string }
@@ -50,8 +51,8 @@ export class Decider {
   readonly #snapshots: SnapshotHolder
   readonly #context: DecisionContext
   readonly #now: () => number
-  readonly #expiresAtMs: number
   #known: Known | undefined
+  #chain: Chain | undefined
   #selected: SelectedRules | undefined
   #cached = new WeakMap<Effects, Cached>()
 
@@ -59,7 +60,6 @@ export class Decider {
     this.#snapshots = snapshots
     this.#context = context
     this.#now = now
-    this.#expiresAtMs = Math.min(...context.chain.agents.map((agent) => agent.expiresAtMs))
   }
 
   decide(command: Command): Verdict {
@@ -67,13 +67,12 @@ export class Decider {
     const { known } = this.#snapshots
     if (this.#snapshots.isStale) return { id, ...refused(known, 'SP_STATE_STALE', id) }
     const nowMs = this.#now()
-    if (this.#expiresAtMs <= nowMs) {
-      return { id, ...refused(known, 'SP_CREDENTIAL_EXPIRED', id) }
-    }
+    const standing = this.standing()
+    if (standing !== undefined) return { id, ...stopped(known, standing) }
     const selected = this.#select(known)
     const cached = this.#cachedDecision(selected, command, nowMs)
     if (cached !== undefined) return { id, ...cached }
-    const grant = decideGrant(this.#context.chain, this.#grantRequest(command, nowMs))
+    const grant = decideGrant(this.#context.agent.chain, this.#grantRequest(command, nowMs))
     if (!grant.allowed) return { id, ...this.#refuse(known, grant, command, id) }
     const decision = this.#applyPolicy(known, selected, command, nowMs, grant.rowsMax, id)
     // A refusal names its own id in its hint.
@@ -89,8 +88,14 @@ export class Decider {
     return { id, ...decision }
   }
 
+  /** Why the agent may do nothing now; undefined where it may. */
+  standing(): Refusal | undefined {
+    return this.#context.agent.refusal(this.#now())
+  }
+
   #grantRequest(command: Command, nowMs: number): GrantRequest {
-    const { chain, connection, client, database } = this.#context
+    const { agent, connection, client, database } = this.#context
+    const { chain } = agent
     return {
       connection: connection.name,
       effects: command.effects,
@@ -112,15 +117,13 @@ export class Decider {
   }
 
   #select(known: Known): SelectedRules {
-    if (this.#known === known && this.#selected !== undefined) return this.#selected
+    const { chain } = this.#context.agent
+    const isSame = this.#known === known && this.#chain === chain
+    if (isSame && this.#selected !== undefined) return this.#selected
     this.#known = known
+    this.#chain = chain
     this.#cached = new WeakMap()
-    this.#selected = selectRules(
-      known.policies,
-      'sql',
-      this.#context.connection,
-      this.#context.chain,
-    )
+    this.#selected = selectRules(known.policies, 'sql', this.#context.connection, chain)
     return this.#selected
   }
 
@@ -128,7 +131,11 @@ export class Decider {
     const reason =
       grant.effect === 'unknown' && isAboutAccess(grant)
         ? unknownEffect(command, this.#context.connection, id)
-        : refusalOfGrant(grant, this.#context, id)
+        : refusalOfGrant(
+            grant,
+            { chain: this.#context.agent.chain, connection: this.#context.connection },
+            id,
+          )
     return { effect: 'block', rules: [], policyVersion: known.policyVersion, reason }
   }
 
@@ -140,7 +147,8 @@ export class Decider {
     rowsMax: number | undefined,
     id: DecisionId,
   ): Decision {
-    const { chain, connection, client } = this.#context
+    const { agent, connection, client } = this.#context
+    const { chain } = agent
     const { policyVersion } = known
     const facts = buildSqlFacts({ command, chain, connection, client, now: new Date(nowMs) })
     const outcome = decideSelected(selected, facts, command.effects.class === 'unknown')
@@ -166,6 +174,10 @@ function refused(
     detail: 'Nothing was sent to the target.',
     hint: `Decision ${id}. (${code})`,
   }
+  return { effect: 'block', rules: [], policyVersion: known.policyVersion, reason }
+}
+
+function stopped(known: Known, reason: Refusal): Extract<Decision, { effect: 'block' }> {
   return { effect: 'block', rules: [], policyVersion: known.policyVersion, reason }
 }
 

@@ -8,17 +8,19 @@ type Held = Extract<Verdict, { effect: 'approve' }>
 /** What one session lends its commands. Each member is a stage; docs/life-of-a-command.md walks them in this order. */
 export interface Stages<Unit> {
   classify(unit: Unit): Command
-  decide(command: Command): Verdict
+  decide(unit: Unit, command: Command): Verdict
   recordVerdict(unit: Unit, command: Command, verdict: Verdict): Promise<StoredEntry>
   hold(command: Command, entry: StoredEntry, verdict: Held): Promise<StoredEntry | Refusal>
   forward(unit: Unit, permit: Permit, answer: Answer): void
+  /** Why the agent may not act any more; undefined where it may. */
+  recheck(): Refusal | undefined
   refuse(unit: Unit, refusal: Refusal, entry: StoredEntry): void
 }
 
 /** Carries one command from the caller to the target, with the plan for its answer. This function is the product. */
 export async function runCommand<Unit>(unit: Unit, stages: Stages<Unit>): Promise<void> {
   const command = stages.classify(unit)
-  const verdict = stages.decide(command)
+  const verdict = stages.decide(unit, command)
 
   // Stored before anything leaves the gateway: a crash must never lose the command that caused it.
   const entry = await stages.recordVerdict(unit, command, verdict)
@@ -27,6 +29,10 @@ export async function runCommand<Unit>(unit: Unit, stages: Stages<Unit>): Promis
   const leave = verdict.effect === 'approve' ? await stages.hold(command, entry, verdict) : entry
   if ('code' in leave) return stages.refuse(unit, leave, entry) // denied, expired or withdrawn: a code
 
+  // An agent that was taken away while its command was stored or held: the command stays.
+  const tooLate = stages.recheck()
+  if (tooLate !== undefined) return stages.refuse(unit, tooLate, leave)
+
   // Masked before it is recorded, so a recording never holds what its reader may not see.
-  stages.forward(unit, Permit.issue(leave), Answer.expect(leave, verdict.masks))
+  stages.forward(unit, Permit.issue(leave), Answer.expect(leave, verdict.masks, verdict.rowsMax))
 }

@@ -1,6 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
-import { mockVerifier, SallyportError, ScramError, ScramServerExchange } from '@sallyport/core'
+import {
+  mockVerifier,
+  SallyportError,
+  ScramError,
+  ScramServerExchange,
+  type CredentialId,
+} from '@sallyport/core'
 import {
   FrontendType,
   decodeSaslInitialResponse,
@@ -8,8 +14,8 @@ import {
   frameBody,
   frameType,
 } from '@sallyport/wire'
-import type { CredentialRecord } from '../../../boundary/snapshot.ts'
-import type { Known } from '../../snapshot-holder.ts'
+import type { AgentCredential } from '../../../boundary/agents.ts'
+import type { AgentIndex } from '../../agents/agent-index.ts'
 import { FrameSource } from './frame-source.ts'
 
 /** Dummy verifiers are made from this, so that an unknown id answers like a known one for as long as the worker lives. */
@@ -21,7 +27,7 @@ const loginMessageBytesMax = 16 * 1024
 export interface LoginInput {
   readonly socket: Socket
   readonly user: string
-  readonly known: Known
+  readonly agents: AgentIndex
   /** `tls-server-end-point` of the gateway's certificate; absent in plain text. */
   readonly channelBinding: Buffer | undefined
   readonly waitMsMax: number
@@ -34,10 +40,10 @@ export interface LoginInput {
  */
 export async function logInCaller(
   input: LoginInput,
-): Promise<{ credential: CredentialRecord; rest: Buffer }> {
-  const { socket, user, known, channelBinding } = input
+): Promise<{ credential: AgentCredential; rest: Buffer }> {
+  const { socket, user, agents, channelBinding } = input
   const dot = user.lastIndexOf('.')
-  const credential = known.credentials.get(user.slice(dot + 1))
+  const credential = agents.credential(user.slice(dot + 1) as CredentialId)
   const isForThis =
     credential !== undefined && user.slice(0, Math.max(dot, 0)) === credential.connection
   const verifier = isForThis ? credential.scram : mockVerifier(user, dummyKey)

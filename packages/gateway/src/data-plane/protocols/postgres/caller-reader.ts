@@ -56,12 +56,12 @@ export class CallerReader {
 
   constructor(
     state: SessionState,
-    judge: Pick<Stages<Unit>, 'classify' | 'decide' | 'recordVerdict' | 'hold'>,
+    judge: Pick<Stages<Unit>, 'classify' | 'decide' | 'recordVerdict' | 'hold' | 'recheck'>,
   ) {
     this.#state = state
     this.#stages = {
       classify: (unit) => judge.classify(unit),
-      decide: (command) => judge.decide(command),
+      decide: (unit, command) => judge.decide(unit, command),
       recordVerdict: (unit, command, verdict) => {
         unit.isRefused = verdict.effect !== 'allow'
         return judge.recordVerdict(unit, command, verdict)
@@ -83,6 +83,7 @@ export class CallerReader {
         hidden.answer = answer
         fillSlot(slot, withDescription(unit), awaits.toSpliced(1, 0, hidden))
       },
+      recheck: () => judge.recheck(),
       refuse: (unit, refusal, entry) => {
         state.journal.note({
           kind: 'refused',
@@ -403,6 +404,7 @@ export class CallerReader {
     if (this.#failure !== undefined) throw this.#failure
     const slots = this.#slots
     this.#slots = []
+    if (this.#state.isTaken) return
     let poisonedBatch = 0
     for (const slot of slots) {
       if (slot.isSync) this.#state.isSkipping = false

@@ -7,10 +7,12 @@ import {
   type Refusal,
   type Verdict,
 } from '@sallyport/core'
+import type { Needs, Purse } from '../../agents/purse.ts'
 import type { StoredEntry } from '../../journal/stored-entry.ts'
 import type { SessionJournal } from '../../journal/session-journal.ts'
 import type { Decider } from '../../pipeline/decide.ts'
 import { pooledRandom } from '../../random-pool.ts'
+import { budgetRefusal } from './budget-refusal.ts'
 import type { Unit } from './unit.ts'
 import type { HeldCatalog } from './catalogs.ts'
 import type { SqlClassifier } from './classify/classify-sql.ts'
@@ -31,6 +33,7 @@ export interface JudgeDeps {
   readonly decider: Decider
   readonly journal: SessionJournal
   readonly names: Names
+  readonly purse: Purse
   readonly trustedFunctions: ReadonlySet<string>
   transactionStatus(): 'I' | 'T' | 'E'
 }
@@ -40,6 +43,12 @@ const functionsMadeMax = 100_000
 
 /** Views with a session's own functions are numbered downwards, so that they share no number with a catalog's. */
 let viewsMade = 0
+
+const ofRead: Needs = [['commands', 1]]
+const ofWrite: Needs = [
+  ['commands', 1],
+  ['writes', 1],
+]
 
 /** The stages of the pipeline that a PostgreSQL session fills in: what is asked, may it run, and is it on record. */
 export class Judge {
@@ -83,8 +92,18 @@ export class Judge {
     }
   }
 
-  decide(command: Command): Verdict {
-    return this.#deps.decider.decide(command)
+  decide(unit: Unit, command: Command): Verdict {
+    const verdict = this.#deps.decider.decide(command)
+    if (verdict.effect !== 'allow' || unit.kind === 'parse') return verdict
+    const isRead = command.effects.class === 'read'
+    const spent = this.#deps.purse.take(isRead ? ofRead : ofWrite)
+    if (spent === undefined) return verdict
+    const { id, rules, policyVersion } = verdict
+    return { effect: 'block', id, rules, policyVersion, reason: budgetRefusal(spent) }
+  }
+
+  recheck(): Refusal | undefined {
+    return this.#deps.decider.standing()
   }
 
   recordVerdict(unit: Unit, command: Command, verdict: Verdict): Promise<StoredEntry> {

@@ -2,14 +2,10 @@ import { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { createSecureContext, TLSSocket, type SecureContext } from 'node:tls'
 import { SallyportError, tlsServerEndPoint } from '@sallyport/core'
-import {
-  decodeStartupPacket,
-  sniffFirstBytes,
-  WireError,
-  type StartupMessage,
-} from '@sallyport/wire'
+import { decodeStartupPacket, sniffFirstBytes, WireError } from '@sallyport/wire'
 import type { WorkerConfig } from '../../../boundary/messages.ts'
-import { openSession, type PostgresWorker } from './login.ts'
+import { answerLink, linkLineBytesMax, linkProtocol, readLink, type Link } from './link.ts'
+import { openSession, type Arrival, type PostgresWorker } from './login.ts'
 import { fatalErrorOf } from './refuse.ts'
 
 /** What the listener needs beside the worker: how it secures a connection, and where foreign cancel keys go. */
@@ -63,22 +59,16 @@ export async function serveSocket(
 /** A refused caller gets this long to read why. */
 const lingerMsMax = 2_000
 
-interface Received {
-  readonly socket: Socket
-  readonly startup: StartupMessage
-  readonly isTls: boolean
-  readonly channelBinding: Buffer | undefined
-}
-
 /** Reads packets until a StartupMessage, through TLS where it is asked for (protocol sections 54.2.1, 54.2.10 and 54.2.11). */
 async function receive(
   accepted: Socket,
   tls: ListenerTls,
   worker: PostgresWorker,
   onSecured: (socket: TLSSocket) => void,
-): Promise<Received | undefined> {
+): Promise<Arrival | undefined> {
   let socket = accepted
   let isTls = false
+  let link: Link | undefined
   let bytes: Buffer = Buffer.alloc(0)
   for (;;) {
     const chunk = await nextChunk(socket)
@@ -86,9 +76,11 @@ async function receive(
     bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk])
     const first = sniffFirstBytes(bytes)
     if (first === 'tls' && !isTls) {
-      socket = await secureSocket(accepted, bytes, tls, onSecured)
+      const secured = await secureSocket(accepted, bytes, tls, onSecured)
+      socket = secured
       isTls = true
       bytes = Buffer.alloc(0)
+      if (secured.alpnProtocol === linkProtocol) link = await receiveLink(secured, worker)
       continue
     }
     if (first === 'http') {
@@ -128,7 +120,36 @@ async function receive(
           startup: packet,
           isTls,
           channelBinding: isTls ? tls.channelBinding : undefined,
+          link,
         }
+    }
+  }
+}
+
+const directProtocols: ReadonlySet<string | false | null> = new Set(['postgresql', linkProtocol])
+
+/** A broker waits for its answer before it sends more, so whatever stands behind its line is no broker's. */
+async function receiveLink(socket: TLSSocket, worker: PostgresWorker): Promise<Link> {
+  let bytes: Buffer = Buffer.alloc(0)
+  for (;;) {
+    const chunk = await nextChunk(socket)
+    if (chunk === undefined) throw new SallyportError('SP_PROTOCOL', 'a link without a first line')
+    bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk])
+    const end = bytes.indexOf(10)
+    if (end === -1 && bytes.length <= linkLineBytesMax) continue
+    if (end !== bytes.length - 1) {
+      throw new SallyportError(
+        'SP_PROTOCOL',
+        'a link whose first line is too long, or is not alone',
+      )
+    }
+    try {
+      const link = await readLink(bytes.toString('utf8', 0, end), worker.agents, worker.now())
+      answerLink(socket)
+      return link
+    } catch (error) {
+      answerLink(socket, asKnown(error))
+      throw error
     }
   }
 }
@@ -145,7 +166,7 @@ async function secureSocket(
     isServer: true,
     secureContext: tls.context,
     // Direct TLS needs ALPN (protocol section 54.2.11): it keeps another protocol's bytes from being taken for ours.
-    ALPNProtocols: ['postgresql'],
+    ALPNProtocols: ['postgresql', linkProtocol],
   })
   return await new Promise<TLSSocket>((resolve, reject) => {
     secured.once('secure', () => {
@@ -153,7 +174,7 @@ async function secureSocket(
       secured.on('error', () => secured.destroy())
       // From here on even a refusal has to be encrypted to be read.
       onSecured(secured)
-      if (isDirect && secured.alpnProtocol !== 'postgresql') {
+      if (isDirect && !directProtocols.has(secured.alpnProtocol)) {
         reject(new SallyportError('SP_PROTOCOL', 'direct TLS without ALPN postgresql'))
       } else resolve(secured)
     })

@@ -1,15 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
-import {
-  buildSessionFacts,
-  decideOpening,
-  decideSelected,
-  makeId,
-  printChain,
-  SallyportError,
-  selectRules,
-  type SessionId,
-} from '@sallyport/core'
+import { makeId, printChain, SallyportError, type Chain, type SessionId } from '@sallyport/core'
 import {
   encodeAuthentication,
   encodeBackendKeyData,
@@ -19,16 +10,21 @@ import {
   type StartupMessage,
 } from '@sallyport/wire'
 import type { FromWorker, Limits } from '../../../boundary/messages.ts'
-import type { ConnectionConfig, CredentialRecord } from '../../../boundary/snapshot.ts'
+import type { AgentCredential } from '../../../boundary/agents.ts'
+import type { ConnectionConfig } from '../../../boundary/snapshot.ts'
+import type { AgentIndex } from '../../agents/agent-index.ts'
+import type { ControlLine } from '../../agents/control-line.ts'
+import type { Purses } from '../../agents/purses.ts'
 import type { Journal } from '../../journal/journal.ts'
 import { Decider } from '../../pipeline/decide.ts'
-import { openingRefused } from '../../pipeline/grant-refusal.ts'
 import { pooledRandom } from '../../random-pool.ts'
 import { maskKeyOf, type SnapshotHolder } from '../../snapshot-holder.ts'
+import { admit, type Admitted, type Opening } from './admission.ts'
 import { logInCaller } from './caller-login.ts'
 import { cancelTarget, type Cancels } from './cancels.ts'
 import type { Catalogs } from './catalogs.ts'
 import type { SqlClassifier } from './classify/classify-sql.ts'
+import type { Link } from './link.ts'
 import { notice } from './refuse.ts'
 import { Rewriter } from './rewrite.ts'
 import { PostgresSession } from './session.ts'
@@ -44,6 +40,9 @@ export interface PostgresWorker {
   readonly catalogs: Catalogs
   readonly cancels: Cancels
   readonly sessions: Set<PostgresSession>
+  readonly agents: AgentIndex
+  readonly purses: Purses
+  readonly line: ControlLine
   readonly limits: Limits
   readonly log: Logger
   now(): number
@@ -56,6 +55,8 @@ export interface Arrival {
   readonly startup: StartupMessage
   readonly isTls: boolean
   readonly channelBinding: Buffer | undefined
+  /** Set where a local broker has logged in for the caller. */
+  readonly link: Link | undefined
 }
 
 /** The newest protocol that the gateway speaks with callers. */
@@ -68,29 +69,60 @@ export async function openSession(arrival: Arrival, worker: PostgresWorker): Pro
   if (worker.snapshots.isStale) throw new SallyportError('SP_STATE_STALE', 'the snapshot is stale')
   const settings = readStartupSettings(startup.parameters)
   negotiate(socket, startup, settings)
-  const { credential, rest } = await logInCaller({
-    socket,
-    user: startup.parameters.get('user') ?? '',
-    known,
+  const { credential, rest } = await login(arrival, worker)
+  const config = known.connections.get(credential.connection)
+  if (config === undefined) throw new SallyportError('SP_LOGIN_REFUSED', 'the connection is gone')
+  const database = settings.database ?? config.database
+  const id = makeId<SessionId>('s', pooledRandom)
+  const opening = { id, credential, config, database, settings, socket }
+  const admitted = await admit(opening, worker)
+  try {
+    await serve({ ...arrival, ...opening, rest, admitted }, worker)
+  } catch (error) {
+    admitted.release()
+    // The control plane has counted it since it was admitted.
+    const none = { commands: 0, blocked: 0, maskedValues: 0 }
+    const session = { id, closedAtMs: worker.now(), reason: 'not opened', ...none }
+    worker.tell({ kind: 'session.closed', session })
+    throw error
+  }
+}
+
+async function login(
+  arrival: Arrival,
+  worker: PostgresWorker,
+): Promise<{ credential: AgentCredential; rest: Buffer }> {
+  if (arrival.link !== undefined) {
+    return { credential: arrival.link.credential, rest: Buffer.alloc(0) }
+  }
+  return await logInCaller({
+    socket: arrival.socket,
+    user: arrival.startup.parameters.get('user') ?? '',
+    agents: worker.agents,
     channelBinding: arrival.channelBinding,
     waitMsMax: worker.limits.loginMsMax,
     nowMs: worker.now(),
   })
-  const config = known.connections.get(credential.connection)
-  if (config === undefined) throw new SallyportError('SP_LOGIN_REFUSED', 'the connection is gone')
-  const database = settings.database ?? config.database
-  admit(credential, config, database, settings, socket, worker)
+}
 
+/** Dials the target, opens the recording, greets the caller and starts the session. */
+async function serve(
+  opening: Arrival & Opening & { readonly rest: Buffer; readonly admitted: Admitted },
+  worker: PostgresWorker,
+): Promise<void> {
+  const { id, socket, startup, credential, config, database, settings, rest, admitted } = opening
+  const { known } = worker.snapshots
+  const { agent } = admitted
   const target = await dialTarget(
     config,
-    new Map([['database', database], ...targetSettings(settings, credential)]),
+    new Map([['database', database], ...targetSettings(settings, agent.chain)]),
   )
   socket.once('error', () => target.socket.destroy())
   // An error that nobody hears would end the process, and every other session with it.
   target.socket.on('error', () => target.socket.destroy())
   if (socket.destroyed) {
     target.socket.destroy()
-    return
+    throw new SallyportError('SP_PROTOCOL', 'the caller left while its target was dialled')
   }
   const catalog = worker.catalogs.of(config, database)
   if (catalog.fresh === undefined) {
@@ -99,9 +131,14 @@ export async function openSession(arrival: Arrival, worker: PostgresWorker): Pro
       throw error
     })
   }
-  const id = makeId<SessionId>('s', pooledRandom)
+  try {
+    admitted.check()
+  } catch (error) {
+    target.socket.destroy()
+    throw error
+  }
   const source = socket.remoteAddress ?? ''
-  const { chain } = credential
+  const { chain } = agent
   const journal = worker.journal.openSession({
     session: id,
     connection: config.name,
@@ -111,8 +148,10 @@ export async function openSession(arrival: Arrival, worker: PostgresWorker): Pro
     level: chain.level,
     application: settings.application,
     source,
-    tls: arrival.isTls,
+    tls: opening.isTls,
   })
+  if (opening.link !== undefined)
+    journal.note({ kind: 'notice', text: `process ${opening.link.evidence}` })
   const cancel = worker.cancels.register(startup.minor, {
     config,
     targetKey: target.cancelKey,
@@ -120,9 +159,9 @@ export async function openSession(arrival: Arrival, worker: PostgresWorker): Pro
       if (!journal.closed) journal.note({ kind: 'cancelled', seq: 0 })
     },
   })
-  const speaks = speaksNotices(config, settings, credential)
+  const speaks = speaksNotices(config, settings, chain)
   const context = {
-    chain,
+    agent,
     connection: config,
     database,
     client: { ip: source, app: settings.application },
@@ -140,20 +179,25 @@ export async function openSession(arrival: Arrival, worker: PostgresWorker): Pro
       decider: new Decider(worker.snapshots, context, () => worker.now()),
       trustedFunctions: new Set(config.trustedFunctions),
     },
-    rewriter: new Rewriter(() => catalog.current, maskKeyOf(known, credential)),
+    rewriter: new Rewriter(() => catalog.current, maskKeyOf(known, chain)),
     recordsAnswers: config.responses === 'masked',
     tellsMasks: speaks,
     isPathKnown: !settings.setsSearchPath,
     limits: worker.limits,
     log: worker.log,
+    agent,
+    purse: admitted.purse,
+    now: () => worker.now(),
     cancelTarget: async () => await cancelTarget(config, target.cancelKey),
     onClosed: (closed) => {
       cancel.release()
+      admitted.release()
       worker.sessions.delete(session)
       worker.log.info({ event: 'session.closed', sessionId: id, reason: closed.reason })
       worker.tell({ kind: 'session.closed', session: closed })
     },
   })
+  admitted.seat.occupy(session)
   worker.sessions.add(session)
   worker.log.info({ event: 'session.opened', sessionId: id, connection: config.name })
   worker.tell({
@@ -164,7 +208,8 @@ export async function openSession(arrival: Arrival, worker: PostgresWorker): Pro
       connection: config.name,
       database,
       credential: credential.id,
-      chain: chain.agents.map((agent) => agent.name),
+      agent: agent.id,
+      chain: chain.agents.map((each) => each.name),
       application: settings.application,
       source,
       openedAtMs: worker.now(),
@@ -196,69 +241,16 @@ function negotiate(socket: Socket, startup: StartupMessage, settings: StartupSet
   )
 }
 
-/** Grants of the whole chain, then the rules on opening a session. */
-function admit(
-  credential: CredentialRecord,
-  connection: ConnectionConfig,
-  database: string,
-  settings: StartupSettings,
-  socket: Socket,
-  worker: PostgresWorker,
-): void {
-  const { chain } = credential
-  if (worker.sessions.size >= worker.limits.sessionsMax) {
-    throw new SallyportError('SP_LIMIT', 'too many sessions', {
-      detail: `This gateway process serves at most ${worker.limits.sessionsMax} sessions.`,
-    })
-  }
-  const source = socket.remoteAddress ?? ''
-  const nowMs = worker.now()
-  const grant = decideOpening(chain, {
-    connection: connection.name,
-    nowMs,
-    source,
-    level: chain.level,
-  })
-  if (!grant.allowed) throw openingRefused(grant, { chain, connection })
-  const { known } = worker.snapshots
-  const facts = buildSessionFacts({
-    chain,
-    connection,
-    client: { ip: source, app: settings.application },
-    now: new Date(nowMs),
-    session: { protocol: 'postgres', login: connection.login.user, database },
-  })
-  const outcome = decideSelected(
-    selectRules(known.policies, 'session', connection, chain),
-    facts,
-    false,
-  )
-  if (outcome.effect === 'allow') return
-  const rule = outcome.decidedBy === undefined ? '' : ` (rule ${outcome.decidedBy})`
-  throw new SallyportError(
-    outcome.effect === 'block' ? 'SP_POLICY_BLOCKED' : 'SP_APPROVAL_UNAVAILABLE',
-    `session refused${rule}`,
-    { detail: `${outcome.message}${rule}` },
-  )
-}
-
 /** Programs read their own `application_name` back, so it passes as it is; without one the target sees the agent. */
-function targetSettings(
-  settings: StartupSettings,
-  credential: CredentialRecord,
-): Map<string, string> {
+function targetSettings(settings: StartupSettings, chain: Chain): Map<string, string> {
   const parameters = new Map(settings.parameters)
   if (!parameters.has('application_name')) {
-    parameters.set('application_name', `sallyport ${credential.chain.agents.at(-1)?.name ?? ''}`)
+    parameters.set('application_name', `sallyport ${chain.agents.at(-1)?.name ?? ''}`)
   }
   return parameters
 }
 
-function speaksNotices(
-  config: ConnectionConfig,
-  settings: StartupSettings,
-  credential: CredentialRecord,
-): boolean {
+function speaksNotices(config: ConnectionConfig, settings: StartupSettings, chain: Chain): boolean {
   if (config.notices !== 'auto') return config.notices === 'always'
-  return settings.application === 'psql' || credential.chain.agents.length > 1
+  return settings.application === 'psql' || chain.agents.length > 1
 }

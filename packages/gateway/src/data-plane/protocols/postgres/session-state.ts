@@ -23,6 +23,10 @@ export interface SessionState {
   /** As the last ReadyForQuery said. */
   transactionStatus: 'I' | 'T' | 'E'
   readonly isClosed: boolean
+  /** The agent was taken away: nothing more may leave. Set by the session alone. */
+  readonly isTaken: boolean
+  /** The target has said that it cancelled what ran; set by the target's reader. */
+  wasCancelled: boolean
   /** True when `text` can be classified at once: its parse is not too large, and the catalog is fresh. Else work begins. */
   isReadyFor(text: string): boolean
   /** Grows with every event that `progress` tells of. */

@@ -1,20 +1,23 @@
 import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
-import { ERRORS, SallyportError, type SessionId } from '@sallyport/core'
+import { ERRORS, type SessionId } from '@sallyport/core'
 import {
   FrameSplitter,
   LONG_BACKEND_TYPES,
   LONG_FRONTEND_TYPES,
-  WireError,
   encodeTerminate,
 } from '@sallyport/wire'
+import type { ClosedByAgent } from '../../../boundary/agents.ts'
 import type { SessionClosed } from '../../../boundary/messages.ts'
+import type { Needs } from '../../agents/purse.ts'
+import type { SessionAgent } from '../../agents/session-agent.ts'
 import type { SessionJournal } from '../../journal/session-journal.ts'
 import { CallerReader } from './caller-reader.ts'
 import { Judge, type JudgeDeps } from './judge.ts'
 import { Names } from './names.ts'
 import { Outlet } from './outlet.ts'
 import { fatalError, fatalErrorOf } from './refuse.ts'
+import { asKnown } from './session-failure.ts'
 import { Fifo, type SessionState } from './session-state.ts'
 import { TargetReader, type TargetReaderDeps } from './target-reader.ts'
 import { needsWorker } from './classify/text-limits.ts'
@@ -28,7 +31,10 @@ const journalBytesMax = 16 * 1024 * 1024
 /** How often a session looks whether the journal has room again. */
 const journalWaitMs = 20
 
-export interface SessionOptions extends Omit<TargetReaderDeps, 'catalogChanged'> {
+export interface SessionOptions extends Omit<
+  TargetReaderDeps,
+  'catalogChanged' | 'cancelTarget' | 'resumed' | 'failed'
+> {
   readonly id: SessionId
   readonly caller: Socket
   readonly target: Socket
@@ -36,7 +42,8 @@ export interface SessionOptions extends Omit<TargetReaderDeps, 'catalogChanged'>
   readonly callerRest: Buffer
   readonly targetRest: Buffer
   readonly journal: SessionJournal
-  readonly judge: Omit<JudgeDeps, 'journal' | 'names' | 'transactionStatus'>
+  readonly agent: SessionAgent
+  readonly judge: Omit<JudgeDeps, 'journal' | 'names' | 'purse' | 'transactionStatus'>
   readonly isPathKnown: boolean
   readonly limits: {
     readonly messageBytesMax: number
@@ -46,6 +53,7 @@ export interface SessionOptions extends Omit<TargetReaderDeps, 'catalogChanged'>
   readonly log: Logger
   /** Ends the statement that runs at the target. */
   cancelTarget(): Promise<void>
+  now(): number
   onClosed(closed: SessionClosed): void
 }
 
@@ -62,6 +70,8 @@ export class PostgresSession implements SessionState {
   isSkipping = false
   transactionStatus: 'I' | 'T' | 'E' = 'I'
   isClosed = false
+  isTaken = false
+  wasCancelled = false
   targetSaidFatal = false
   progressCount = 0
 
@@ -74,6 +84,8 @@ export class PostgresSession implements SessionState {
   readonly #waiting: Buffer[] = []
   readonly #prepared = new Set<string>()
   #isReading = false
+  #heldSinceMs: number | undefined
+  #heldTimer: NodeJS.Timeout | undefined
   #onProgress: (() => void)[] = []
 
   constructor(options: SessionOptions) {
@@ -88,6 +100,7 @@ export class PostgresSession implements SessionState {
       {
         ...options.judge,
         journal: options.journal,
+        purse: options.purse,
         names: this.names,
         transactionStatus: () => this.transactionStatus,
       },
@@ -97,6 +110,9 @@ export class PostgresSession implements SessionState {
     this.#targetReader = new TargetReader(this, {
       ...options,
       catalogChanged: () => options.judge.catalog.markStale(),
+      cancelTarget: () => void options.cancelTarget().catch(() => undefined),
+      resumed: () => this.#resumeTarget(),
+      failed: (error) => this.#fail(error),
     })
     const { messageBytesMax } = options.limits
     this.#callerSplitter = new FrameSplitter(messageBytesMax, LONG_FRONTEND_TYPES)
@@ -127,6 +143,7 @@ export class PostgresSession implements SessionState {
   }
 
   isReadyFor(text: string): boolean {
+    if (this.#isHeld() || this.#isShort()) return false
     const { catalog, classifier } = this.#options.judge
     if (catalog.fresh === undefined && this.transactionStatus === 'I' && this.#needsCatalog(text)) {
       catalog
@@ -146,6 +163,32 @@ export class PostgresSession implements SessionState {
         this.#wake()
       })
     return false
+  }
+
+  /** While an agent is frozen its commands wait, for some time; then they are refused. */
+  #isHeld(): boolean {
+    if (!this.#options.agent.isFrozen) {
+      this.#heldSinceMs = undefined
+      return false
+    }
+    const nowMs = this.#options.now()
+    this.#heldSinceMs ??= nowMs
+    const restMs = this.#heldSinceMs + heldMsMax - nowMs
+    if (restMs <= 0) return false
+    clearTimeout(this.#heldTimer)
+    this.#heldTimer = setTimeout(() => this.#wake(), restMs)
+    return true
+  }
+
+  /** A command waits where it needs more of a budget than was leased. */
+  #isShort(): boolean {
+    const { purse } = this.#options
+    if (purse.isReady(ofCommand)) return false
+    purse
+      .fill(ofCommand)
+      .catch((error: unknown) => this.#fail(error))
+      .finally(() => this.#wake())
+    return true
   }
 
   /** A row of definitions, as a restore sends them, need not wait for the catalog after each: they read nothing. */
@@ -171,6 +214,7 @@ export class PostgresSession implements SessionState {
   end(reason: string): void {
     if (this.isClosed) return
     this.isClosed = true
+    clearTimeout(this.#heldTimer)
     this.#endAnswers()
     this.journal.close(reason)
     const { commands, blocked, maskedValues } = this.journal.counts()
@@ -225,6 +269,38 @@ export class PostgresSession implements SessionState {
     if (isRunning) await this.#options.cancelTarget()
   }
 
+  agentsChanged(): void {
+    this.#wake()
+  }
+
+  /** The agent was taken away: nothing leaves any more, what runs is cancelled at the target, and the caller reads why. */
+  async takeAway(): Promise<ClosedByAgent['outcome']> {
+    if (this.isClosed) return 'idle'
+    this.isTaken = true
+    const isRunning = !this.fifo.isEmpty
+    if (isRunning) {
+      const cancelled = this.#options.cancelTarget().catch(() => undefined)
+      const deadlineMs = Date.now() + cancelledMsMax
+      const late = setTimeout(() => this.#wake(), cancelledMsMax)
+      while (!this.isClosed && !this.fifo.isEmpty && Date.now() < deadlineMs) await this.progress()
+      clearTimeout(late)
+      void cancelled
+    }
+    const outcome = this.#outcome(isRunning)
+    if (this.isClosed) return outcome
+    const refusal = this.#options.agent.refusal(this.#options.now())
+    this.toCaller.flush()
+    this.caller.write(fatalError(refusal?.code ?? 'SP_AGENT_ENDED', refusal?.detail))
+    this.end(refusal?.code ?? 'SP_AGENT_ENDED')
+    return outcome
+  }
+
+  #outcome(wasRunning: boolean): ClosedByAgent['outcome'] {
+    if (!wasRunning) return 'idle'
+    if (this.wasCancelled) return 'terminated'
+    return this.fifo.isEmpty ? 'completed-before' : 'unknown'
+  }
+
   readonly #onCallerData = (chunk: Buffer): void => {
     try {
       const whole = this.#callerSplitter.push(chunk)
@@ -275,7 +351,7 @@ export class PostgresSession implements SessionState {
 
   /** While the journal can't write, nothing more is read that would have to be recorded. */
   readonly #resumeTarget = (): void => {
-    if (this.isClosed || this.caller.writableNeedDrain) return
+    if (this.isClosed || this.caller.writableNeedDrain || this.#targetReader.isStalled) return
     if (this.journal.bufferedBytes > journalBytesMax) setTimeout(this.#resumeTarget, journalWaitMs)
     else this.target.resume()
   }
@@ -320,13 +396,14 @@ const targetMessageBytesMax = 1024 * 1024 * 1024
 
 const closeMsMax = 2_000
 
-function asKnown(error: unknown): SallyportError {
-  if (error instanceof SallyportError) return error
-  if (error instanceof WireError) {
-    return error.kind === 'too-large'
-      ? new SallyportError('SP_MESSAGE_TOO_LARGE', error.message, { detail: error.message })
-      : new SallyportError('SP_PROTOCOL', error.message)
-  }
-  const cause = error instanceof Error ? error : new Error(String(error))
-  return new SallyportError('SP_INTERNAL', cause.stack ?? cause.message, { cause })
-}
+/** A frozen agent's command waits as long as one that waits for a person's approval. */
+const heldMsMax = 15 * 60 * 1000
+
+/** A target gets this long to say that it has cancelled what ran; then the session ends without knowing. */
+const cancelledMsMax = 250
+
+/** What one command may take; a read takes no write, which is only known later. */
+const ofCommand: Needs = [
+  ['commands', 1],
+  ['writes', 1],
+]

@@ -1,4 +1,4 @@
-import { SallyportError } from '@sallyport/core'
+import { ERRORS, SallyportError } from '@sallyport/core'
 import {
   BackendType,
   decodeCommandComplete,
@@ -14,13 +14,15 @@ import {
   frameType,
   type ColumnDescription,
 } from '@sallyport/wire'
+import type { Needs, Purse } from '../../agents/purse.ts'
 import type { Answer } from '../../pipeline/answer.ts'
 import type { Awaited } from './awaited.ts'
 import { ByteRun } from './byte-run.ts'
 import type { Classified } from './classify/classified.ts'
 import { withheldDiagnostic } from './diagnostics.ts'
 import type { AnswerMasker, Rewriter } from './rewrite.ts'
-import { notice } from './refuse.ts'
+import { cutByBudget, cutByGrant } from './budget-refusal.ts'
+import { notice, refusalError } from './refuse.ts'
 import type { SessionState } from './session-state.ts'
 
 export interface TargetReaderDeps {
@@ -28,8 +30,25 @@ export interface TargetReaderDeps {
   readonly recordsAnswers: boolean
   /** The caller reads notices: an interactive client, or an agent. */
   readonly tellsMasks: boolean
+  readonly purse: Purse
   /** A statement that changes the catalog is complete. */
   catalogChanged(): void
+  /** Asks the target to end what it runs. */
+  cancelTarget(): void
+  /** Reading what waited for a budget has failed. */
+  failed(error: unknown): void
+  /** Rows that waited for a budget have passed: the target may be read again. */
+  resumed(): void
+}
+
+/** SQLSTATE of a statement that a cancel request ended. */
+const queryCancelled = '57014'
+
+function ofRow(bytes: number): Needs {
+  return [
+    ['rows', 1],
+    ['bytes', bytes],
+  ]
 }
 
 /** Settings on which our reading of statements depends; another value would make the target read other statements than we judged. */
@@ -62,6 +81,10 @@ export class TargetReader {
   #masker: AnswerMasker | undefined
   /** Rows may only pass while this holds, or a masker stands: it is set by the message that describes them. */
   #rowsMayPass = false
+  /** Messages from a row on for which more of a budget has to be leased first. */
+  #stalled: Buffer | undefined
+  /** A result was cut: up to the end of its batch the caller gets nothing more. */
+  #cut: Answer | undefined
 
   constructor(state: SessionState, deps: TargetReaderDeps) {
     this.#state = state
@@ -73,11 +96,40 @@ export class TargetReader {
     let at = 0
     while (at < whole.length) {
       const end = frameEnd(whole, at)
+      if (!this.#isCovered(whole, at, end)) break
       this.#message(whole, at, end)
       at = end
     }
     this.#recordData()
-    return this.#state.toCaller.flush()
+    return this.#state.toCaller.flush() && !this.isStalled
+  }
+
+  /** True while rows wait for a budget: the target must not be read. */
+  get isStalled(): boolean {
+    return this.#stalled !== undefined
+  }
+
+  /** Whether a row's budget is here, or known to be spent. Where it has to be asked for, the row and all behind it wait. */
+  #isCovered(whole: Buffer, at: number, end: number): boolean {
+    if (!this.#deps.purse.countsRows) return true
+    const type = frameType(whole, at)
+    if (type !== BackendType.dataRow && type !== BackendType.copyData) return true
+    const needs = ofRow(end - at)
+    if (this.#cut !== undefined || this.#deps.purse.isReady(needs)) return true
+    this.#stalled = whole.subarray(at)
+    void this.#deps.purse.fill(needs).then(this.#goOn, this.#goOn)
+    return false
+  }
+
+  readonly #goOn = (): void => {
+    const rest = this.#stalled
+    this.#stalled = undefined
+    if (rest === undefined || this.#state.isClosed) return
+    try {
+      if (this.read(rest)) this.#deps.resumed()
+    } catch (error) {
+      this.#deps.failed(error)
+    }
   }
 
   #message(whole: Buffer, at: number, end: number): void {
@@ -130,7 +182,7 @@ export class TargetReader {
   #dataRow(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
     const answer = front?.answer
     if (front === undefined || answer === undefined) throw unexpected('DataRow', front)
-    answer.rows += 1
+    if (!this.#takeRow(answer, end - at)) return
     if (!this.#rowsMayPass) this.#letRowsPass(front, answer)
     const masker = this.#masker
     const masked = masker?.row(whole, at, end)
@@ -254,6 +306,7 @@ export class TargetReader {
   #copyData(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
     const answer = front?.answer
     if (answer === undefined || !this.#rowsMayPass) throw unexpected('CopyData', front)
+    if (!this.#takeRow(answer, end - at)) return
     const masked = this.#masker?.copyData(frameBody(whole, at))
     if (masked === undefined) this.#emit(whole, at, end, answer)
     else this.#add(masked, answer)
@@ -266,10 +319,30 @@ export class TargetReader {
     this.#emit(whole, at, end, front.answer)
   }
 
+  /** Counts a row, or cuts the result where no more of it may pass. */
+  #takeRow(answer: Answer, bytes: number): boolean {
+    if (this.#cut !== undefined) return false
+    const { rowsMax } = answer
+    const { purse } = this.#deps
+    const spent = purse.countsRows ? purse.take(ofRow(bytes)) : undefined
+    if (spent === undefined && (rowsMax === undefined || answer.rows < rowsMax)) {
+      answer.rows += 1
+      return true
+    }
+    const refusal = spent === undefined ? cutByGrant(answer.rows) : cutByBudget(spent, answer.rows)
+    this.#add(refusalError(refusal), answer)
+    this.#endRows()
+    this.#answerEnds(answer, 'error', '', ERRORS[refusal.code].sqlState)
+    this.#cut = answer
+    this.#deps.cancelTarget()
+    return false
+  }
+
   #error(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
     const { fifo } = this.#state
     this.#state.copyIn = undefined
     const { fields } = decodeErrorResponse(frameBody(whole, at))
+    if (fields.get('C') === queryCancelled) this.#state.wasCancelled = true
     if (fields.get('V') === 'FATAL') this.#state.targetSaidFatal = true
     if (front === undefined) return this.#emit(whole, at, end, undefined)
     const isOurs = front.kind === 'poison'
@@ -320,6 +393,7 @@ export class TargetReader {
       throw unexpected('ReadyForQuery', front)
     }
     this.#state.fifo.shift()
+    this.#cut = undefined
     const status = String.fromCharCode(whole[at + 5] ?? 0)
     if (status !== 'I' && status !== 'T' && status !== 'E') {
       throw new SallyportError('SP_PROTOCOL', 'a transaction status that does not exist')
@@ -342,6 +416,8 @@ export class TargetReader {
     tag: string,
     sqlState?: string,
   ): void {
+    // A result that was cut has had its end.
+    if (this.#cut === answer) return
     if (this.#unrecordedOf !== answer || this.#unrecorded.length > endDataBytesMax) {
       this.#recordData()
     }
@@ -387,6 +463,7 @@ export class TargetReader {
 
   /** Sends the bytes from `start` to `end`, and records them as part of the answer. */
   #emit(bytes: Buffer, start: number, end: number, answer: Answer | undefined): void {
+    if (this.#cut !== undefined) return
     this.#state.toCaller.add(bytes, start, end)
     if (answer === undefined) return
     answer.bytes += end - start

@@ -80,7 +80,10 @@ async function receive(
       socket = secured
       isTls = true
       bytes = Buffer.alloc(0)
-      if (secured.alpnProtocol === linkProtocol) link = await receiveLink(secured, worker)
+      if (secured.alpnProtocol === linkProtocol) {
+        link = await receiveLink(secured, worker)
+        if (link === undefined) return undefined
+      }
       continue
     }
     if (first === 'http') {
@@ -128,8 +131,23 @@ async function receive(
 
 const directProtocols: ReadonlySet<string | false | null> = new Set(['postgresql', linkProtocol])
 
+/** The broker's login, answered. Nothing where it is refused, which it has read in its own form then. */
+async function receiveLink(socket: TLSSocket, worker: PostgresWorker): Promise<Link | undefined> {
+  try {
+    const link = await readLink(await firstLine(socket), worker.agents, worker.now())
+    answerLink(socket)
+    return link
+  } catch (error) {
+    const known = asKnown(error)
+    worker.log.info({ event: 'link.refused', code: known.code, reason: known.message })
+    answerLink(socket, known)
+    socket.end()
+    return undefined
+  }
+}
+
 /** A broker waits for its answer before it sends more, so whatever stands behind its line is no broker's. */
-async function receiveLink(socket: TLSSocket, worker: PostgresWorker): Promise<Link> {
+async function firstLine(socket: TLSSocket): Promise<string> {
   let bytes: Buffer = Buffer.alloc(0)
   for (;;) {
     const chunk = await nextChunk(socket)
@@ -137,20 +155,8 @@ async function receiveLink(socket: TLSSocket, worker: PostgresWorker): Promise<L
     bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk])
     const end = bytes.indexOf(10)
     if (end === -1 && bytes.length <= linkLineBytesMax) continue
-    if (end !== bytes.length - 1) {
-      throw new SallyportError(
-        'SP_PROTOCOL',
-        'a link whose first line is too long, or is not alone',
-      )
-    }
-    try {
-      const link = await readLink(bytes.toString('utf8', 0, end), worker.agents, worker.now())
-      answerLink(socket)
-      return link
-    } catch (error) {
-      answerLink(socket, asKnown(error))
-      throw error
-    }
+    if (end === bytes.length - 1) return bytes.toString('utf8', 0, end)
+    throw new SallyportError('SP_PROTOCOL', 'a link whose first line is too long, or is not alone')
   }
 }
 

@@ -56,6 +56,20 @@ suite('functions that a session makes', { skip: skipReason(), timeout: 120_000 }
     await refused(`create function upper(int) ${body}; select upper(1)`)
   })
 
+  test('nor behind an operator or a cast', async () => {
+    const make = `create function evil(int, int) ${body.replace('returns int', 'returns boolean').replace('return 1', 'return true')}`
+    const operator = 'create operator === (leftarg = int, rightarg = int, function = evil)'
+    await refused('begin', make, operator, 'select 1 === 2', 'commit')
+    const cast = 'create cast (text as int) with function evil(text) as assignment'
+    await refused(
+      'begin',
+      `create function evil(text) ${body}`,
+      cast,
+      "select 'a'::text::int",
+      'commit',
+    )
+  })
+
   test('other functions are what they were', async () => {
     const make = 'create function trim_all(text) returns text language sql as $$select $1$$'
     const { out, err } = await psql(

@@ -1,4 +1,5 @@
 import { makeDraftStatement, type Draft, type DraftStatement } from './draft.ts'
+import { functionsBehind } from './functions-behind.ts'
 import { QueryWalker } from './query-walker.ts'
 import { objectsOf } from './statement-objects.ts'
 import { statementRule, type PlainStatement } from './statement-table.ts'
@@ -54,6 +55,7 @@ export function draftStatement(node: Tree): DraftStatement {
   ) {
     walker.unknown('unparsed-node')
   }
+  draft.functions.push(...functionsBehind(tag, body))
   return draft
 }
 

@@ -17,13 +17,18 @@ const entry = join(dir, 'worker.mjs')
 writeFileSync(
   entry,
   `process.on('disconnect', () => process.exit(0))
+const known = []
 process.on('message', (m) => {
+  if (m.kind === 'agents') setTimeout(() => {
+    known.push(...m.changes.credentials.map((each) => each.id))
+    process.send({ kind: 'agents.applied', worker: 0, version: m.changes.version, closed: [] })
+  }, 20)
   if (m.kind === 'start') {
     process.send({ kind: 'ready', worker: m.config.worker, port: m.config.listen.port || 40001 })
     process.send({ kind: 'session.opened', session: { id: 's_' + process.pid, worker: 0, connection: 'c', database: 'd', credential: 'x', chain: ['dana'], application: '', source: '', openedAtMs: Date.now() } })
   }
   if (m.kind === 'snapshot' || m.kind === 'start') process.send({ kind: 'loaded', worker: 0, snapshotVersion: m.snapshot.version })
-  if (m.kind === 'probe') process.send({ kind: 'probed', id: m.id, result: { reach: 'ok', tls: 'off', login: 'ok', serverVersion: m.connection.login.password } })
+  if (m.kind === 'probe') process.send({ kind: 'probed', id: m.id, result: { reach: 'ok', tls: 'off', login: 'ok', serverVersion: m.connection.login.password, ...(known.length === 0 ? {} : { known }) } })
   if (m.kind === 'stop') process.exit(0)
 })`,
 )
@@ -122,10 +127,13 @@ suite('the control plane', () => {
 
   test('workers know a credential before its caller does', async () => {
     await post('/v1/connections', connection)
-    const before = (await gateway.status()).workers[0]?.snapshotVersion ?? 0
     const response = await post('/v1/credentials', { connection: 'orders', allow: ['orders:read'] })
     assert.equal(response.status, 201)
-    assert.ok(((await gateway.status()).workers[0]?.snapshotVersion ?? 0) > before)
+    const { id } = (await response.json()) as { id: string }
+    const probe = (await (await post('/v1/connections/orders/test', {})).json()) as {
+      known: string[]
+    }
+    assert.deepEqual(probe.known, [id])
   })
 
   test('a body that is no JSON, of another type or too large is refused with a code', async () => {

@@ -4,6 +4,7 @@ import { availableParallelism, hostname, userInfo } from 'node:os'
 import { join, resolve } from 'node:path'
 import { SallyportError } from '@sallyport/core'
 import type { WorkerConfig } from '../boundary/messages.ts'
+import { AgentService } from './agents/agent-service.ts'
 import { takeDataLock } from './adapters/data-lock.ts'
 import { openPgliteStore } from './adapters/pglite-store.ts'
 import { openPostgresStore } from './adapters/postgres-store.ts'
@@ -21,7 +22,6 @@ import { refuseTakenPort } from './port-check.ts'
 import type { Store } from './ports/store.ts'
 import { recordedSession } from './recorded-session.ts'
 import { SessionIndex } from './session-index.ts'
-import { OwnerAgents } from './owner-agents.ts'
 import { Snapshots } from './snapshots.ts'
 import { WorkerPool } from './worker-pool.ts'
 
@@ -40,7 +40,6 @@ export interface ControlPlane {
 const workersMax = 8
 /** Time for sessions to end in order when the gateway stops. */
 const graceMsDefault = 3000
-const purgeEveryMs = 3600 * 1000
 /** A worker that heard nothing for five heartbeats no longer knows what was revoked. */
 const staleAfterMs = 5000
 const mebibyte = 1024 * 1024
@@ -68,13 +67,19 @@ async function start(
   step('storage', store.version)
 
   const connections = new Connections(store, keys.kek)
-  const credentials = new Credentials(store, userInfo().username)
+  const fault = (error: unknown): void => {
+    options.onEvent({
+      kind: 'fault',
+      message: error instanceof Error ? error.message : String(error),
+    })
+  }
+  const agents = await AgentService.open(store, { onFault: fault })
+  agents.start()
+  undo.defer(() => agents.stop())
+  const credentials = new Credentials(store, agents, userInfo().username)
   const sessions = new SessionIndex(store)
-  const agents = new OwnerAgents(credentials)
   const snapshots = new Snapshots(store, connections, keys.mask)
   await sessions.closeLost('the gateway ended')
-  await credentials.purge()
-  await agents.refresh()
 
   const policiesDir = await seedPolicies(options.dataDir)
   await snapshots.usePolicies(accepted(await loadPolicyFolder(policiesDir)))
@@ -84,16 +89,14 @@ async function start(
   if (options.demo) {
     await demo.add(await startDemo(options, undo))
     step('demo', demoConnection)
-  } else await demo.removeLast()
+  } else {
+    await demo.removeLast()
+    const names = (await connections.list()).map(({ name }) => name)
+    if (!names.includes(demoConnection)) agents.connectionRemoved(demoConnection)
+  }
 
   const journalDir = join(options.dataDir, 'journal')
   await mkdir(journalDir, { recursive: true, mode: 0o700 })
-  const fault = (error: unknown): void => {
-    options.onEvent({
-      kind: 'fault',
-      message: error instanceof Error ? error.message : String(error),
-    })
-  }
   const count = options.workers ?? Math.min(availableParallelism(), workersMax)
   const pool = new WorkerPool({
     count,
@@ -107,20 +110,22 @@ async function start(
       ...(worker === 0 ? { recoversFrom: count } : {}),
     }),
     onOpened: (session) => void sessions.opened(session).catch(fault),
-    onClosed: (session) => void sessions.closed(session).catch(fault),
+    onClosed: (session) => {
+      agents.sessionClosed(session.id)
+      void sessions.closed(session).catch(fault)
+    },
     onLost: (worker, why) => {
       options.onEvent({ kind: 'worker.lost', worker, why })
       void sessions.closeLost('the worker ended', worker).catch(fault)
     },
   })
+  agents.onChange((changes) => pool.publishAgents(changes))
   await pool.start()
   undo.defer(() => pool.stop(0))
+  agents.closer = (version) => pool.closing(version)
   step('workers', `${pool.states().length} on port ${pool.port}`)
 
-  const publish = async (): Promise<void> => {
-    pool.publishAgents(await agents.refresh())
-    await pool.publish(await snapshots.build())
-  }
+  const publish = async (): Promise<void> => pool.publish(await snapshots.build())
   const problems = { text: '' }
   const watch = await watchPolicyFolder(policiesDir, (loaded) => {
     void usePolicies(loaded).catch(fault)
@@ -138,8 +143,6 @@ async function start(
       rules: snapshots.ruleCount,
     })
   }
-  const purge = setInterval(() => void credentials.purge().then(publish).catch(fault), purgeEveryMs)
-  undo.defer(() => clearInterval(purge))
 
   const api: { listener?: ApiListener } = {}
   const ports = (): Status['ports'] => ({ api: api.listener?.port ?? 0, postgres: pool.port })
@@ -174,15 +177,11 @@ async function start(
     },
     async removeConnection(name) {
       await connections.remove(name)
+      agents.connectionRemoved(name)
       await publish()
     },
     testConnection: async (name) => pool.probe(await connections.config(name)),
-    async issueCredential(request) {
-      const issued = await credentials.issue(request)
-      // The caller connects at once, so the workers must know the credential before it does.
-      await publish()
-      return issued
-    },
+    issueCredential: (request) => credentials.issue(request),
     async listSessions() {
       await sessions.settled()
       return sessions.list()

@@ -7,29 +7,43 @@ const base62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const secretCharacters = 26
 /** Enough for every CRC-32. */
 const checksumCharacters = 6
+const form = /^((spa|spc|spt)_([0-9a-hjkmnp-tv-z]{13})_[0-9A-Za-z]{26})([0-9A-Za-z]{6})$/
 
-/** A new credential: `spc_<id:13>_<secret:26><crc:6>`. The text is the password; the id, which is no secret, goes into the user name. */
-export interface NewCredentialText {
-  readonly id: CredentialId
+/** `spa`: handle of an agent; `spc`: credential for one connection; `spt`: ticket for one birth. */
+export type SecretPrefix = 'spa' | 'spc' | 'spt'
+
+/** A new secret: `<prefix>_<id:13>_<secret:26><crc:6>`. The id is no secret. */
+export interface NewSecretText {
+  readonly id: string
   readonly text: string
 }
 
-export function makeCredentialText(): NewCredentialText {
-  const id = makeId<CredentialId>('spc', randomBytes).slice('spc_'.length) as CredentialId
+export function makeSecretText(prefix: SecretPrefix): NewSecretText {
+  const id = makeId(prefix, randomBytes).slice(prefix.length + 1)
   let secret = ''
   for (let at = 0; at < secretCharacters; at += 1) secret += base62.charAt(randomInt(base62.length))
-  const body = `spc_${id}_${secret}`
+  const body = `${prefix}_${id}_${secret}`
   return { id, text: body + checksum(body) }
 }
 
-/** The id inside a credential, where its form and checksum are right. Lets scanners and error messages tell a typo from a wrong secret. */
-export function credentialIdOf(text: string): CredentialId | undefined {
-  const match = /^(spc_([0-9a-hjkmnp-tv-z]{13})_[0-9A-Za-z]{26})([0-9A-Za-z]{6})$/.exec(text)
-  if (match === null || checksum(match[1] ?? '') !== match[3]) return undefined
-  return match[2] as CredentialId
+/** The id inside a secret of this kind, where its form and checksum are right. */
+export function secretIdOf(prefix: SecretPrefix, text: string): string | undefined {
+  const [, body, kind, id, crc] = form.exec(text) ?? []
+  return body !== undefined && kind === prefix && checksum(body) === crc ? id : undefined
 }
 
-/** The digest that the store keeps, for protocols where the secret travels whole. */
+/** A new credential: the text is the password; the id goes into the user name. */
+export function makeCredentialText(): { readonly id: CredentialId; readonly text: string } {
+  const { id, text } = makeSecretText('spc')
+  return { id: id as CredentialId, text }
+}
+
+/** The id inside a credential. Lets scanners and error messages tell a typo from a wrong secret. */
+export function credentialIdOf(text: string): CredentialId | undefined {
+  return secretIdOf('spc', text) as CredentialId | undefined
+}
+
+/** The digest that the store keeps of a secret. */
 export function credentialDigest(text: string): string {
   return createHash('sha256').update(text).digest('hex')
 }

@@ -7,6 +7,7 @@ import { after, before, suite, test } from 'node:test'
 import { SallyportError, Secret } from '@sallyport/core'
 import fc from 'fast-check'
 import { openPgliteStore } from './adapters/pglite-store.ts'
+import { AgentService } from './agents/agent-service.ts'
 import { Connections, type NewConnection } from './connections.ts'
 import { credentialIdOf, makeCredentialText } from './credential-text.ts'
 import { Credentials } from './credentials.ts'
@@ -69,10 +70,13 @@ suite('connections and credentials', () => {
   let store: Store
   let connections: Connections
   let credentials: Credentials
+  let agents: AgentService
+  let nowMs = Date.now()
   before(async () => {
     store = await openPgliteStore(dir)
     connections = new Connections(store, kek)
-    credentials = new Credentials(store, 'dana')
+    agents = await AgentService.open(store, { onFault: assert.ifError, now: () => nowMs })
+    credentials = new Credentials(store, agents, 'dana')
     await connections.put(connection('shop-db'))
   })
   after(async () => {
@@ -103,7 +107,7 @@ suite('connections and credentials', () => {
       connection: 'shop-db',
       allow: ['shop-db:read schema=public'],
     })
-    const records = await credentials.records()
+    const records = agents.changesSince(0)
     const permits = (id: string): unknown =>
       records.agents.find((agent) =>
         records.credentials.some((each) => each.id === id && each.agent === agent.id),
@@ -120,13 +124,16 @@ suite('connections and credentials', () => {
   })
 
   test('an expired credential is still told apart for ten minutes, then purged', async () => {
-    const issued = await credentials.issue({ connection: 'shop-db', ttlMs: 1000 }, 5_000_000)
-    const known = async (nowMs: number): Promise<boolean> =>
-      (await credentials.records(nowMs)).credentials.some((each) => each.id === issued.id)
-    assert.equal(await known(5_000_000 + 9 * 60_000), true)
-    assert.equal(await known(5_000_000 + 11 * 60_000), false)
-    await credentials.purge(5_000_000 + 11 * 60_000)
-    assert.equal(await known(5_000_000), false)
+    const { id } = await credentials.issue({ connection: 'shop-db', ttlMs: 1000 })
+    const isKnown = (): boolean => agents.changesSince(0).credentials.some((each) => each.id === id)
+    nowMs += 9 * 60_000
+    await agents.sweep()
+    assert.equal(isKnown(), true)
+    nowMs += 2 * 60_000
+    await agents.sweep()
+    assert.equal(isKnown(), false)
+    const rows = await store.db.selectFrom('credential').select('id').where('id', '=', id).execute()
+    assert.deepEqual(rows, [])
   })
 
   test('refuses a connection, a grant and a lifetime that do not exist', async () => {
@@ -145,8 +152,9 @@ suite('connections and credentials', () => {
     await connections.put(connection('old'))
     const { id } = await credentials.issue({ connection: 'old' })
     await connections.remove('old')
+    agents.connectionRemoved('old')
     assert.equal(
-      (await credentials.records()).credentials.some((each) => each.id === id),
+      agents.changesSince(0).credentials.some((each) => each.id === id),
       false,
     )
     const sealed = await store.db.selectFrom('sealed_secret').select('name').execute()

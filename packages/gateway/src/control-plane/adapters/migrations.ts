@@ -1,6 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import type { Tables } from '../ports/store.ts'
+import { agentTables } from './agent-tables.ts'
 
 const first: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
@@ -74,7 +75,9 @@ const first: Migration = {
 export async function migrate(db: Kysely<Tables>): Promise<void> {
   const migrator = new Migrator({
     db,
-    provider: { getMigrations: async () => ({ '0001_first': first }) },
+    provider: {
+      getMigrations: async () => ({ '0001_first': first, '0002_agents': agentTables }),
+    },
   })
   const { error } = await migrator.migrateToLatest()
   if (error !== undefined)

@@ -1,9 +1,12 @@
-import type { Permission } from '@sallyport/core'
+import type { AgentState, BudgetKind, GrantLayer } from '@sallyport/core'
 import type { ColumnType, Generated, Kysely, Transaction } from 'kysely'
 
 /** A jsonb column: read as `T`, written as JSON text, since the driver would turn a list into a PostgreSQL array. */
 type Json<T> = ColumnType<T, string, string>
 type Timestamp = ColumnType<Date, Date, Date>
+type NullableTimestamp = ColumnType<Date | null, Date | null, Date | null>
+/** A bigint column: the driver reads it as text. */
+type Int8 = ColumnType<string, number, number>
 
 /** The tables of the control plane, as `migrations.ts` makes them. */
 export interface Tables {
@@ -16,8 +19,15 @@ export interface Tables {
     groups: Json<string[]>
   }
   agent: AgentTable
+  agent_handle: { id: string; agent_id: string; secret_sha256: string; created_at: Timestamp }
+  agent_event: AgentEventTable
+  budget: BudgetTable
   credential: CredentialTable
+  credential_verifier: { credential_id: string; kind: 'scram256'; data: Json<Verifier> }
+  revocation: RevocationTable
   session: SessionTable
+  sharing_finding: SharingFindingTable
+  ticket: TicketTable
   setting: { name: string; value: Json<unknown> }
 }
 
@@ -37,15 +47,57 @@ export interface ConnectionTable {
   created_at: Timestamp
 }
 
+export type Born = 'login' | 'jwt' | 'service' | 'mint' | 'ticket' | 'attach' | 'inferred'
+
+/** How far an agent may delegate. All of it is stated at birth, and only shrinks. */
+export interface AgentLimits {
+  /** Levels of agents below this one. */
+  readonly depth: number
+  /** Children that live at once. */
+  readonly children: number
+  /** Agents that live at once in the subtree, this one included. */
+  readonly agents: number
+  /** The longest life of a child. */
+  readonly ttlMs: number
+  /** Whether a child may outlive a parent that ended. */
+  readonly detach: boolean
+}
+
+/** One reason why an agent is frozen; it thaws when none is left. */
+export interface Freeze {
+  /** Where the freeze was put: this agent or one above it. */
+  readonly at: string
+  readonly kind: 'person' | 'heartbeat' | 'finding'
+  readonly by: string
+  readonly reason: string
+  readonly atMs: number
+}
+
 export interface AgentTable {
   id: string
+  root_id: string
   parent_id: string | null
-  /** Agent ids from the root down, separated by dots: a subtree is a prefix. */
-  path: string
+  /** Ids from the root down to the agent itself. */
+  path: string[]
   depth: number
   name: string
   principal: string
-  permits: Json<Permission[]>
+  owner: string
+  born: Born
+  state: AgentState
+  layers: Json<GrantLayer[]>
+  limits: Json<AgentLimits>
+  purpose: string | null
+  /** What the agent says of itself: never used in a decision. */
+  declared: Json<Record<string, string>>
+  /** Makes a repeated birth give the same agent. */
+  birth_key: string | null
+  last_beat_at: NullableTimestamp
+  freezes: Json<Freeze[]>
+  ended_at: NullableTimestamp
+  ended_by: string | null
+  end_reason: string | null
+  on_parent_end: 'end' | 'detach'
   created_at: Timestamp
   expires_at: Timestamp
 }
@@ -54,11 +106,77 @@ export interface CredentialTable {
   id: string
   connection: string
   agent_id: string
-  scram: Json<{ salt: string; iterations: number; storedKey: string; serverKey: string }>
+  protocol: 'postgres'
+  level: number
   /** Of the whole credential, lower-case hexadecimal. */
   secret_sha256: string
+  /** No limit where null. */
+  max_uses: number | null
+  uses: number
+  /** The network of the first use. */
+  pin: string | null
   expires_at: Timestamp
   created_at: Timestamp
+}
+
+interface Verifier {
+  salt: string
+  iterations: number
+  storedKey: string
+  serverKey: string
+}
+
+export interface TicketTable {
+  id: string
+  parent_id: string
+  secret_sha256: string
+  request: Json<unknown>
+  expect: Json<Record<string, string>>
+  created_at: Timestamp
+  expires_at: Timestamp
+  redeemed_at: NullableTimestamp
+  redeemed_by: string | null
+}
+
+export interface BudgetTable {
+  agent_id: string
+  kind: BudgetKind
+  cap: Int8
+  /** Spent by the whole subtree, with what workers hold in hand. */
+  used: Int8
+}
+
+export interface RevocationTable {
+  epoch: Int8
+  agent_id: string
+  mode: 'revoke' | 'freeze' | 'unfreeze' | 'expire' | 'end'
+  by_name: string
+  reason: string
+  at: Timestamp
+  agents: number
+  report: ColumnType<unknown, string | null, string | null>
+}
+
+export interface SharingFindingTable {
+  id: string
+  rule: string
+  credential_id: string
+  agent_id: string
+  evidence_a: Json<unknown>
+  evidence_b: Json<unknown>
+  action: 'observe' | 'freeze'
+  at: Timestamp
+}
+
+export interface AgentEventTable {
+  id: Generated<string>
+  at: Timestamp
+  kind: string
+  agent_id: string
+  path: string[]
+  by_name: string
+  by_chain: string[]
+  detail: Json<unknown>
 }
 
 export interface SessionTable {
@@ -76,6 +194,9 @@ export interface SessionTable {
   commands: Generated<number>
   blocked: Generated<number>
   masked_values: Generated<number>
+  agent_id: Generated<string | null>
+  path: Generated<string[] | null>
+  level: Generated<number | null>
 }
 
 /** The control plane's database. The same code runs on the embedded one and on a PostgreSQL server. */

@@ -1,0 +1,105 @@
+import type {
+  AgentId,
+  Budget,
+  CredentialId,
+  DelegateLimits,
+  GrantLayer,
+  Principal,
+} from '@sallyport/core'
+import type { ClosedByAgent } from '../../boundary/agents.ts'
+import type { AgentView } from './agent-views.ts'
+
+export interface RootRequest {
+  readonly principal: Principal
+  readonly name: string
+  readonly born: 'login' | 'jwt' | 'service'
+  /** The person or group that is accountable for the tree. */
+  readonly owner: string
+  /** Never empty: a root holds what is written here and nothing else. */
+  readonly layers: readonly GrantLayer[]
+  readonly budget: Budget
+  /** What is absent is as the gateway's defaults say. */
+  readonly delegate: DelegateLimits
+  readonly ttlMs: number
+  readonly declared?: Readonly<Record<string, string>>
+  readonly handle: boolean
+  /** A living root of this key is given again instead of a second one. */
+  readonly key?: string
+}
+
+export interface SpawnRequest {
+  readonly name: string
+  /** None: all that the parent holds. */
+  readonly layers: readonly GrantLayer[]
+  readonly budget?: Budget
+  /** What is absent is as the parent's own. */
+  readonly delegate?: DelegateLimits
+  readonly ttlMs?: number
+  readonly purpose?: string
+  readonly born: 'mint' | 'ticket' | 'attach' | 'inferred'
+  /** Asking for too much is cut down to what the parent has, and reported, instead of refused. */
+  readonly cut?: boolean
+  readonly detach?: boolean
+  readonly declared?: Readonly<Record<string, string>>
+  readonly handle: boolean
+  /** A living child of this key is given again, with a new handle in place of its former one. */
+  readonly key?: string
+}
+
+export interface Spawned {
+  readonly agent: AgentView
+  /** `spa_…`; this is the only time that it is shown. */
+  readonly handle?: string
+  /** What was asked for and not given. */
+  readonly cut: readonly string[]
+}
+
+export interface MintRequest {
+  readonly connection: string
+  readonly protocol: 'postgres'
+  /** 1 where absent. */
+  readonly maxUses?: number
+  readonly ttlMs?: number
+  /** Attribution level of its sessions: 2 for one use, 1 for more, where absent. */
+  readonly level?: number
+}
+
+export interface MintedCredential {
+  readonly id: CredentialId
+  readonly user: string
+  /** `spc_…`; this is the only time that it is shown. */
+  readonly secret: string
+  readonly expiresAtMs: number
+}
+
+export interface TicketRequest extends SpawnRequest {
+  /** Of the ticket; `ttlMs` is that of the child. */
+  readonly ticketTtlMs?: number
+  /** Claims that the one who redeems it must show. */
+  readonly expect?: Readonly<Record<string, string>>
+}
+
+export interface IssuedTicket {
+  readonly id: string
+  /** `spt_…`; this is the only time that it is shown. */
+  readonly ticket: string
+  readonly expiresAtMs: number
+}
+
+/** What became of everything below an agent that was revoked, frozen or ended. */
+export interface ClosureReport {
+  readonly agent: AgentId
+  /** `partial`: a statement may live on. `unknown`: a worker did not answer. */
+  readonly state: 'closed' | 'partial' | 'unknown'
+  readonly agents: number
+  readonly sessions: readonly ClosedByAgent[]
+  readonly workers: { readonly all: number; readonly acknowledged: number }
+  readonly ms: number
+}
+
+/** Asks all workers to apply a version of the agents, and what they closed. */
+export type Closer = (version: number) => Promise<{
+  readonly acknowledged: number
+  readonly workers: number
+  readonly closed: readonly ClosedByAgent[]
+}>

@@ -1,0 +1,314 @@
+import { timingSafeEqual } from 'node:crypto'
+import type { GrantLayer, Principal, SessionId } from '@sallyport/core'
+import type {
+  Admission,
+  AdmissionRequest,
+  AgentChanges,
+  Lease,
+  LeaseRequest,
+} from '../../boundary/agents.ts'
+import { credentialDigest, secretIdOf } from '../credential-text.ts'
+import type { Store } from '../ports/store.ts'
+import { Admissions } from './admissions.ts'
+import type { AgentContext } from './agent-context.ts'
+import { AgentCredentials } from './agent-credentials.ts'
+import { type Actor, actorOf, type AgentEvent, AgentEvents, gatewayActor } from './agent-events.ts'
+import type { AgentNode } from './agent-node.ts'
+import type {
+  Closer,
+  ClosureReport,
+  IssuedTicket,
+  MintedCredential,
+  MintRequest,
+  RootRequest,
+  Spawned,
+  SpawnRequest,
+  TicketRequest,
+} from './agent-requests.ts'
+import { AgentTree } from './agent-tree.ts'
+import {
+  type AgentTreeView,
+  type AgentView,
+  type BudgetLine,
+  budgetLines,
+  treeOf,
+  viewOf,
+} from './agent-views.ts'
+import { type AgentRefusal, authorize, refusalOf } from './authorize-agent.ts'
+import { Births } from './births.ts'
+import { Budgets } from './budgets.ts'
+import { ChangeLog } from './change-log.ts'
+import { ChangesOfAgents } from './changes-of-agents.ts'
+import { Endings } from './endings.ts'
+import { Findings } from './findings.ts'
+import { SPAWNS_PER_SECOND } from './limits.ts'
+import { loadAgents } from './load-agents.ts'
+import { Serial } from './serial.ts'
+import { Sweep } from './sweep.ts'
+import { type Redemption, Tickets } from './tickets.ts'
+
+export interface AgentServiceOptions {
+  readonly onFault: (error: unknown) => void
+  readonly now?: () => number
+  readonly spawnsPerSecond?: number
+}
+
+const sweepEveryMs = 1000
+
+/**
+ * The tree of agents: births, credentials, limits, ends. Every change is a transaction of the store first, then memory,
+ * then listeners. Agents are named by id or unique prefix; what does not exist throws `SP_NOT_FOUND`.
+ */
+export class AgentService {
+  /** Set by whoever runs the workers: resolves when all have applied a version, or after a while. */
+  closer: Closer = async () => ({ acknowledged: 0, workers: 0, closed: [] })
+  readonly #context: AgentContext
+  readonly #births: Births
+  readonly #credentials: AgentCredentials
+  readonly #endings: Endings
+  readonly #changes: ChangesOfAgents
+  readonly #tickets: Tickets
+  readonly #budgets: Budgets
+  readonly #findings: Findings
+  readonly #admissions: Admissions
+  readonly #sweep: Sweep
+  readonly #onFault: (error: unknown) => void
+  #timer: NodeJS.Timeout | undefined
+
+  /** Reads all living agents from the store. */
+  static async open(store: Store, options: AgentServiceOptions): Promise<AgentService> {
+    const service = new AgentService(store, options)
+    await loadAgents(service.#context)
+    return service
+  }
+
+  private constructor(store: Store, options: AgentServiceOptions) {
+    const tree = new AgentTree()
+    const credentials: AgentContext['credentials'] = new Map()
+    const context: AgentContext = {
+      store,
+      tree,
+      handles: new Map(),
+      credentials,
+      sessions: new Map(),
+      log: new ChangeLog(
+        () => tree.all(),
+        () => credentials.values(),
+      ),
+      events: new AgentEvents(),
+      serial: new Serial(),
+      now: options.now ?? Date.now,
+      spawnsPerSecond: options.spawnsPerSecond ?? SPAWNS_PER_SECOND,
+    }
+    this.#context = context
+    this.#onFault = options.onFault
+    this.#births = new Births(context)
+    this.#credentials = new AgentCredentials(context)
+    this.#endings = new Endings(context, () => this.closer)
+    this.#changes = new ChangesOfAgents(context, this.#endings)
+    this.#tickets = new Tickets(context, this.#births)
+    this.#budgets = new Budgets(context)
+    this.#findings = new Findings(context, this.#endings, options.onFault)
+    this.#admissions = new Admissions(context, this.#findings)
+    this.#sweep = new Sweep(context, this.#endings, this.#credentials)
+  }
+
+  /** Starts the timers; `stop` ends them. */
+  start(): void {
+    const sweep = async (): Promise<void> => {
+      await this.sweep().catch(this.#onFault)
+      if (this.#timer !== undefined) this.#timer = setTimeout(() => void sweep(), sweepEveryMs)
+    }
+    this.#timer = setTimeout(() => void sweep(), sweepEveryMs)
+  }
+
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    await this.#findings.settled()
+    await this.#context.serial.run(async () => undefined)
+  }
+
+  /** What time does to agents, once. */
+  sweep(): Promise<void> {
+    return this.#sweep.run()
+  }
+
+  createRoot(
+    request: RootRequest,
+    by: Actor = gatewayActor(request.principal.name),
+  ): Promise<Spawned> {
+    return this.#births.createRoot(request, by)
+  }
+
+  /** A principal's groups or name have changed: all its trees follow. */
+  updatePrincipal(principal: Principal): Promise<void> {
+    return this.#births.updatePrincipal(principal)
+  }
+
+  async spawn(parent: string, request: SpawnRequest, by?: Actor): Promise<Spawned> {
+    return this.#births.spawn(this.#node(parent), request, by)
+  }
+
+  async createTicket(parent: string, request: TicketRequest, by?: Actor): Promise<IssuedTicket> {
+    const node = this.#node(parent)
+    return this.#tickets.create(node, request, by ?? actorOf(node))
+  }
+
+  redeemTicket(text: string, redemption?: Redemption): Promise<Spawned> {
+    return this.#tickets.redeem(text, redemption)
+  }
+
+  async mintCredential(agent: string, request: MintRequest): Promise<MintedCredential> {
+    return this.#known(await this.#credentials.mint(this.#node(agent), request))
+  }
+
+  /** A credential of the local owner: any number of sessions, for as long as its agent lives. */
+  async issueOwnerCredential(agent: string, connection: string): Promise<MintedCredential> {
+    const node = this.#node(agent)
+    const ttlMs = node.expiresAtMs - node.createdAtMs
+    return this.#known(
+      await this.#credentials.insert(node, { connection, level: 0, maxUses: undefined, ttlMs }),
+    )
+  }
+
+  /** The agent whose handle this is, whatever its state; undefined for a handle that is none. */
+  agentOfHandle(text: string): AgentView | undefined {
+    const node = this.#nodeOfHandle(text)
+    return node && viewOf(node)
+  }
+
+  /** The agent whose handle this is. Throws why it may not act; undefined for a handle that is none. */
+  authenticateHandle(text: string): AgentView | undefined {
+    const node = this.#nodeOfHandle(text)
+    if (node === undefined) return undefined
+    node.touchedAtMs = this.#context.now()
+    return viewOf(authorize(node, this.#context.now()))
+  }
+
+  authorizeAgent(
+    id: string,
+  ): { readonly ok: true; readonly agent: AgentView } | ({ readonly ok: false } & AgentRefusal) {
+    const node = this.#node(id)
+    const refusal = refusalOf(node, this.#context.now())
+    return refusal === undefined ? { ok: true, agent: viewOf(node) } : { ok: false, ...refusal }
+  }
+
+  async narrow(agent: string, layer: GrantLayer, by?: Actor): Promise<AgentView> {
+    const node = this.#node(agent)
+    await this.#changes.narrow(node, layer, by ?? actorOf(node))
+    return viewOf(node)
+  }
+
+  async renew(agent: string, ttlMs: number, by?: Actor): Promise<AgentView> {
+    const node = this.#node(agent)
+    await this.#changes.renew(node, ttlMs, by ?? actorOf(node))
+    return viewOf(node)
+  }
+
+  async beat(agent: string): Promise<AgentView> {
+    const node = this.#node(agent)
+    if (node.state !== 'frozen') authorize(node, this.#context.now())
+    await this.#changes.beat(node)
+    return viewOf(node)
+  }
+
+  async end(agent: string, by: Actor, reason = 'done'): Promise<ClosureReport> {
+    return this.#endings.end(this.#node(agent), by, reason)
+  }
+
+  async revoke(agent: string, by: Actor, reason: string): Promise<ClosureReport> {
+    return this.#endings.revoke(this.#node(agent), by, reason)
+  }
+
+  async freeze(agent: string, by: Actor, reason: string): Promise<ClosureReport> {
+    return this.#endings.freeze(this.#node(agent), by, reason, 'person')
+  }
+
+  /** Takes back what persons and findings froze; a heartbeat that was lost thaws when it returns. */
+  async unfreeze(agent: string, by: Actor, reason: string): Promise<ClosureReport> {
+    return this.#endings.unfreeze(this.#node(agent), by, reason, ['person', 'finding'])
+  }
+
+  get(idOrPrefix: string): AgentView | undefined {
+    const node = this.#context.tree.byPrefix(idOrPrefix)
+    return node && viewOf(node)
+  }
+
+  tree(id: string): AgentTreeView {
+    return treeOf(this.#node(id))
+  }
+
+  list(): AgentView[] {
+    return [...this.#context.tree.all()].map(viewOf)
+  }
+
+  /** All caps that bind an agent, root first. */
+  budgetOf(id: string): BudgetLine[] {
+    return budgetLines(this.#node(id))
+  }
+
+  /** Tells of everything that happens to agents, once it has committed. Returns a function that stops it. */
+  onEvent(watcher: (event: AgentEvent) => void): () => void {
+    return this.#context.events.watch(watcher)
+  }
+
+  changesSince(version: number): AgentChanges {
+    return this.#context.log.since(version)
+  }
+
+  onChange(listener: (changes: AgentChanges) => void): void {
+    this.#context.log.onChange(listener)
+  }
+
+  admit(request: AdmissionRequest, worker: number): Promise<Admission> {
+    return this.#admissions.admit(request, worker)
+  }
+
+  sessionClosed(session: SessionId): void {
+    this.#admissions.closed(session)
+  }
+
+  async lease(request: LeaseRequest, worker: number): Promise<Lease> {
+    return this.#budgets.lease(this.#node(request.agent), request, worker)
+  }
+
+  async returnLease(request: LeaseRequest, worker: number): Promise<void> {
+    const node = this.#context.tree.find(request.agent)
+    if (node !== undefined) await this.#budgets.giveBack(node, request, worker)
+  }
+
+  /** A command ran, though no lease was asked for it. */
+  touched(agent: string): void {
+    const node = this.#context.tree.find(agent)
+    if (node !== undefined) node.touchedAtMs = this.#context.now()
+  }
+
+  /** Its sessions are gone, and what it had leased is spent. */
+  workerLost(worker: number): void {
+    this.#admissions.workerLost(worker)
+    this.#budgets.workerLost(worker)
+  }
+
+  /** The store has removed the credentials of a connection with it. */
+  connectionRemoved(connection: string): void {
+    this.#credentials.forget((each) => each.connection === connection)
+  }
+
+  /** The caller connects at once, so the workers must know the credential before it does. */
+  async #known(minted: MintedCredential): Promise<MintedCredential> {
+    await this.closer(this.#context.log.version)
+    return minted
+  }
+
+  #node(id: string): AgentNode {
+    return this.#context.tree.get(id)
+  }
+
+  #nodeOfHandle(text: string): AgentNode | undefined {
+    const known = this.#context.handles.get(secretIdOf('spa', text) ?? '')
+    if (known === undefined) return undefined
+    const isSame = timingSafeEqual(Buffer.from(known.digest), Buffer.from(credentialDigest(text)))
+    return isSame ? known.agent : undefined
+  }
+}

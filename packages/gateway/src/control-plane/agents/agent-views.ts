@@ -1,0 +1,98 @@
+import type { AgentId, AgentState, BudgetKind, Principal } from '@sallyport/core'
+import type { AgentEnd } from '../../boundary/agents.ts'
+import type { AgentLimits, Born } from '../ports/store.ts'
+import { type AgentNode, chainOf, isLive } from './agent-node.ts'
+import { frozenBy } from './change-log.ts'
+import { printLayers } from './grant-asks.ts'
+
+/** An agent as the API shows it. */
+export interface AgentView {
+  readonly id: AgentId
+  readonly name: string
+  /** Names, root first. */
+  readonly chain: readonly string[]
+  readonly path: readonly AgentId[]
+  readonly depth: number
+  readonly parent?: AgentId
+  readonly principal: Pick<Principal, 'id' | 'kind' | 'name'>
+  readonly owner: string
+  readonly born: Born
+  readonly state: AgentState
+  readonly ended?: AgentEnd
+  /** The agent's own layers; those of the nearest agent above that has some, where it has none. */
+  readonly grant: readonly string[]
+  readonly budget: readonly BudgetView[]
+  readonly limits: AgentLimits
+  readonly createdAt: string
+  readonly expiresAt: string
+  readonly purpose?: string
+  readonly declared?: Readonly<Record<string, string>>
+  readonly live: { readonly sessions: number; readonly children: number; readonly agents: number }
+}
+
+export interface BudgetView {
+  readonly kind: BudgetKind
+  readonly cap: number
+  readonly used: number
+}
+
+/** An agent and all below it. */
+export interface AgentTreeView {
+  readonly agent: AgentView
+  readonly children: readonly AgentTreeView[]
+}
+
+/** Every cap that binds an agent: its own and those above it. */
+export interface BudgetLine extends BudgetView {
+  readonly agent: AgentId
+  readonly name: string
+}
+
+export function viewOf(node: AgentNode): AgentView {
+  const end = node.state === 'frozen' ? frozenBy(node) : node.end
+  const { id, kind, name } = node.principal.current
+  return {
+    id: node.id,
+    name: node.name,
+    chain: chainOf(node),
+    path: node.path.map((each) => each.id),
+    depth: node.path.length - 1,
+    ...(node.parent === undefined ? {} : { parent: node.parent.id }),
+    principal: { id, kind, name },
+    owner: node.owner,
+    born: node.born,
+    state: node.state,
+    ...(end === undefined ? {} : { ended: end }),
+    grant: printLayers(effectiveLayers(node)),
+    budget: budgetViews(node),
+    limits: node.limits,
+    createdAt: new Date(node.createdAtMs).toISOString(),
+    expiresAt: new Date(node.expiresAtMs).toISOString(),
+    ...(node.purpose === undefined ? {} : { purpose: node.purpose }),
+    ...(Object.keys(node.declared).length === 0 ? {} : { declared: node.declared }),
+    live: {
+      sessions: node.sessions,
+      children: node.liveNames.size,
+      agents: node.liveBelow - (isLive(node) ? 1 : 0),
+    },
+  }
+}
+
+export function treeOf(node: AgentNode): AgentTreeView {
+  const children = [...node.children].filter((child) => isLive(child) || child.liveBelow > 0)
+  return { agent: viewOf(node), children: children.map(treeOf) }
+}
+
+export function budgetLines(node: AgentNode): BudgetLine[] {
+  return node.path.flatMap((each) =>
+    budgetViews(each).map((view) => ({ ...view, agent: each.id, name: each.name })),
+  )
+}
+
+function budgetViews(node: AgentNode): BudgetView[] {
+  return [...node.budgets].map(([kind, { cap, used }]) => ({ kind, cap, used }))
+}
+
+function effectiveLayers(node: AgentNode): AgentNode['layers'] {
+  return node.path.findLast((each) => each.layers.length > 0)?.layers ?? []
+}

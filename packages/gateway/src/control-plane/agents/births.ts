@@ -1,0 +1,309 @@
+import { randomBytes } from 'node:crypto'
+import { type AgentId, type Budget, type BudgetKind, makeId } from '@sallyport/core'
+import type { Transaction } from 'kysely'
+import { credentialDigest, makeSecretText } from '../credential-text.ts'
+import type { Tables } from '../ports/store.ts'
+import type { AgentContext } from './agent-context.ts'
+import { type Actor, actorOf, type AgentEvent } from './agent-events.ts'
+import { type AgentNode, chainOf, isLive } from './agent-node.ts'
+import type { RootRequest, Spawned, SpawnRequest } from './agent-requests.ts'
+import { viewOf } from './agent-views.ts'
+import { authorize } from './authorize-agent.ts'
+import { fitLayers } from './grant-asks.ts'
+import { LAYERS_MAX, PURPOSE_CHARACTERS_MAX, TTL } from './limits.ts'
+import {
+  ChildAsk,
+  checkedName,
+  checkRoom,
+  freeName,
+  invalid,
+  rootLimits,
+  SpawnRates,
+} from './spawn-rules.ts'
+
+/** Runs in the transaction of a birth, once the agent's row is there. */
+export type AlsoInBirth = (tx: Transaction<Tables>, agent: AgentNode) => Promise<void>
+
+/** Makes roots and children. */
+export class Births {
+  readonly #context: AgentContext
+  readonly #rates: SpawnRates
+
+  constructor(context: AgentContext) {
+    this.#context = context
+    this.#rates = new SpawnRates(context.spawnsPerSecond)
+  }
+
+  createRoot(request: RootRequest, by: Actor): Promise<Spawned> {
+    return this.#context.serial.run(async () => {
+      const known = this.#rootOfKey(request.key)
+      if (known !== undefined) return this.#again(known, request.handle)
+      const nowMs = this.#context.now()
+      const ttlMs = rootTtl(request)
+      checkLayers(request.layers, 1)
+      const principal = this.#context.tree.principal(request.principal)
+      const node = newNode({
+        parent: undefined,
+        name: checkedName(request.name),
+        principal,
+        owner: request.owner,
+        born: request.born,
+        layers: request.layers,
+        limits: rootLimits(request.delegate, ttlMs),
+        budget: request.budget,
+        detached: false,
+        birthKey: request.key,
+        purpose: undefined,
+        declared: request.declared ?? {},
+        nowMs,
+        expiresAtMs: nowMs + ttlMs,
+      })
+      const upsert: AlsoInBirth = (tx) => upsertPrincipal(tx, request.principal)
+      const spawned = await this.#bear(node, request.handle, [], by, undefined, upsert)
+      this.#changePrincipal(principal, request.principal)
+      return spawned
+    })
+  }
+
+  spawn(
+    parent: AgentNode,
+    request: SpawnRequest,
+    by: Actor = actorOf(parent),
+    also?: AlsoInBirth,
+  ): Promise<Spawned> {
+    return this.#context.serial.run(async () => {
+      const nowMs = this.#context.now()
+      authorize(parent, nowMs)
+      parent.touchedAtMs = nowMs
+      const known = childOfKey(parent, request.key)
+      if (known !== undefined) return this.#again(known, request.handle)
+      const wanted = checkedName(request.name)
+      checkLayers(request.layers, 0)
+      checkRoom(parent, wanted)
+      const ask = new ChildAsk(parent, request)
+      const { layers, cut } = fitLayers(parent, wanted, request.layers, request.cut === true)
+      const node = newNode({
+        parent,
+        name: freeName(wanted, parent.liveNames),
+        principal: parent.principal,
+        owner: parent.owner,
+        born: request.born,
+        layers,
+        limits: ask.limits(),
+        budget: ask.budget(),
+        detached: ask.detached(),
+        birthKey: request.key,
+        purpose: checkedPurpose(request.purpose),
+        declared: request.declared ?? {},
+        nowMs,
+        expiresAtMs: ask.expiresAtMs(nowMs),
+      })
+      this.#rates.take(parent, wanted, nowMs)
+      return this.#bear(node, request.handle, [...cut, ...ask.cut], by, also)
+    })
+  }
+
+  /** The groups of a principal are looked up when a command is judged, so a change reaches all its trees. */
+  updatePrincipal(principal: RootRequest['principal']): Promise<void> {
+    return this.#context.serial.run(async () => {
+      await this.#context.store.durable((tx) => upsertPrincipal(tx, principal))
+      this.#changePrincipal(this.#context.tree.principal(principal), principal)
+    })
+  }
+
+  async #bear(
+    node: AgentNode,
+    withHandle: boolean,
+    cut: readonly string[],
+    by: Actor,
+    also?: AlsoInBirth,
+    before?: AlsoInBirth,
+  ): Promise<Spawned> {
+    const { store, events, tree, log, handles } = this.#context
+    const handle = withHandle ? newHandle() : undefined
+    const event: AgentEvent = {
+      kind: 'born',
+      agent: node,
+      by,
+      atMs: node.createdAtMs,
+      detail: { born: node.born, chain: chainOf(node), cut },
+    }
+    await store.durable(async (tx) => {
+      await before?.(tx, node)
+      await insertAgent(tx, node)
+      if (handle !== undefined) await insertHandle(tx, node, handle)
+      await events.write(tx, [event])
+      await also?.(tx, node)
+    })
+    tree.add(node)
+    if (handle !== undefined) handles.set(handle.id, { agent: node, digest: handle.digest })
+    log.commit({ agents: [node] })
+    events.tell([event])
+    return { agent: viewOf(node), ...(handle === undefined ? {} : { handle: handle.text }), cut }
+  }
+
+  /** The answer of the first birth may have been lost, so its handle is replaced and not kept beside the new one. */
+  async #again(node: AgentNode, withHandle: boolean): Promise<Spawned> {
+    if (!withHandle) return { agent: viewOf(node), cut: [] }
+    const { store, handles } = this.#context
+    const handle = newHandle()
+    await store.durable(async (tx) => {
+      await tx.deleteFrom('agent_handle').where('agent_id', '=', node.id).execute()
+      await insertHandle(tx, node, handle)
+    })
+    for (const [id, { agent }] of handles) if (agent === node) handles.delete(id)
+    handles.set(handle.id, { agent: node, digest: handle.digest })
+    return { agent: viewOf(node), handle: handle.text, cut: [] }
+  }
+
+  #rootOfKey(key: string | undefined): AgentNode | undefined {
+    if (key === undefined) return undefined
+    for (const node of this.#context.tree.all())
+      if (node.parent === undefined && node.birthKey === key && isLive(node)) return node
+    return undefined
+  }
+
+  #changePrincipal(holder: AgentNode['principal'], principal: RootRequest['principal']): void {
+    if (JSON.stringify(holder.current) === JSON.stringify(principal)) return
+    holder.current = principal
+    const agents = [...this.#context.tree.all()].filter((node) => node.principal === holder)
+    this.#context.log.commit({ agents })
+  }
+}
+
+interface NewHandle {
+  readonly id: string
+  readonly text: string
+  readonly digest: string
+}
+
+function newHandle(): NewHandle {
+  const { id, text } = makeSecretText('spa')
+  return { id, text, digest: credentialDigest(text) }
+}
+
+type Newborn = Pick<
+  AgentNode,
+  | 'parent'
+  | 'name'
+  | 'principal'
+  | 'owner'
+  | 'born'
+  | 'layers'
+  | 'limits'
+  | 'detached'
+  | 'birthKey'
+  | 'purpose'
+  | 'declared'
+  | 'expiresAtMs'
+> & { readonly budget: Budget; readonly nowMs: number }
+
+function newNode({ budget, nowMs, ...fixed }: Newborn): AgentNode {
+  const path: AgentNode[] = [...(fixed.parent?.path ?? [])]
+  const caps = Object.entries(budget) as [BudgetKind, number][]
+  const node: AgentNode = {
+    ...fixed,
+    id: makeId<AgentId>('a', randomBytes),
+    path,
+    state: 'active',
+    freezes: [],
+    end: undefined,
+    createdAtMs: nowMs,
+    budgets: new Map(caps.map(([kind, cap]) => [kind, { cap, used: 0 }])),
+    children: new Set(),
+    liveNames: new Set(),
+    liveBelow: 0,
+    sessions: 0,
+    credentials: 0,
+    beatAtMs: undefined,
+    touchedAtMs: nowMs,
+    version: 0,
+  }
+  path.push(node)
+  return node
+}
+
+async function insertAgent(tx: Transaction<Tables>, node: AgentNode): Promise<void> {
+  await tx
+    .insertInto('agent')
+    .values({
+      id: node.id,
+      root_id: (node.path[0] ?? node).id,
+      parent_id: node.parent?.id ?? null,
+      path: node.path.map((each) => each.id),
+      depth: node.path.length - 1,
+      name: node.name,
+      principal: node.principal.current.id,
+      owner: node.owner,
+      born: node.born,
+      state: node.state,
+      layers: JSON.stringify(node.layers),
+      limits: JSON.stringify(node.limits),
+      purpose: node.purpose ?? null,
+      declared: JSON.stringify(node.declared),
+      birth_key: node.birthKey ?? null,
+      freezes: '[]',
+      on_parent_end: node.detached ? 'detach' : 'end',
+      created_at: new Date(node.createdAtMs),
+      expires_at: new Date(node.expiresAtMs),
+    })
+    .execute()
+  if (node.budgets.size === 0) return
+  const rows = [...node.budgets].map(([kind, { cap }]) => ({
+    agent_id: node.id,
+    kind,
+    cap,
+    used: 0,
+  }))
+  await tx.insertInto('budget').values(rows).execute()
+}
+
+async function insertHandle(
+  tx: Transaction<Tables>,
+  node: AgentNode,
+  handle: NewHandle,
+): Promise<void> {
+  await tx
+    .insertInto('agent_handle')
+    .values({
+      id: handle.id,
+      agent_id: node.id,
+      secret_sha256: handle.digest,
+      created_at: new Date(),
+    })
+    .execute()
+}
+
+async function upsertPrincipal(
+  tx: Transaction<Tables>,
+  { id, kind, name, groups }: RootRequest['principal'],
+): Promise<void> {
+  const changes = { name, groups: JSON.stringify(groups) }
+  await tx
+    .insertInto('principal')
+    .values({ id, kind, ...changes })
+    .onConflict((conflict) => conflict.column('id').doUpdateSet(changes))
+    .execute()
+}
+
+function childOfKey(parent: AgentNode, key: string | undefined): AgentNode | undefined {
+  if (key === undefined) return undefined
+  for (const child of parent.children) if (child.birthKey === key && isLive(child)) return child
+  return undefined
+}
+
+function rootTtl({ principal, ttlMs }: RootRequest): number {
+  const most = principal.kind === 'workload' ? TTL.workloadRootMaxMs : TTL.rootMaxMs
+  if (Number.isSafeInteger(ttlMs) && ttlMs > 0 && ttlMs <= most) return ttlMs
+  throw invalid(`ttl must be at least 1 ms and at most ${most / 1000} s`)
+}
+
+function checkLayers(layers: readonly unknown[], least: number): void {
+  if (layers.length >= least && layers.length <= LAYERS_MAX) return
+  throw invalid(`a grant has ${least} to ${LAYERS_MAX} layers`)
+}
+
+function checkedPurpose(purpose: string | undefined): string | undefined {
+  if (purpose === undefined || purpose.length <= PURPOSE_CHARACTERS_MAX) return purpose
+  throw invalid(`a purpose has at most ${PURPOSE_CHARACTERS_MAX} characters`)
+}

@@ -1,0 +1,102 @@
+import { randomBytes } from 'node:crypto'
+import { makeId } from '@sallyport/core'
+import type { AdmissionRequest } from '../../boundary/agents.ts'
+import type { AgentContext } from './agent-context.ts'
+import { type AgentEvent, gatewayActor } from './agent-events.ts'
+import type { CredentialNode } from './agent-node.ts'
+import type { Endings } from './endings.ts'
+
+/** Which rule a finding breaks: S1 two addresses, S2 too many sessions at once, S4 used after the end. */
+type Rule = 'S1' | 'S2' | 'S4'
+
+/** Keeps signs that a credential is not with one process alone, and freezes where the sign is clear. */
+export class Findings {
+  readonly #context: AgentContext
+  readonly #endings: Endings
+  readonly #onFault: (error: unknown) => void
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(context: AgentContext, endings: Endings, onFault: (error: unknown) => void) {
+    this.#context = context
+    this.#endings = endings
+    this.#onFault = onFault
+  }
+
+  /** Used from a second network: the agent is stopped until a person has looked. */
+  elsewhere(credential: CredentialNode, request: AdmissionRequest): void {
+    this.#keep('S1', credential, { source: credential.pin }, evidenceOf(request), 'freeze')
+  }
+
+  overlap(credential: CredentialNode, request: AdmissionRequest): void {
+    const before = { sessions: credential.sessions - 1 }
+    this.#keep('S2', credential, before, evidenceOf(request), 'observe')
+  }
+
+  usedAfterEnd(credential: CredentialNode, request: AdmissionRequest): void {
+    this.#keep('S4', credential, { ended: credential.agent.end }, evidenceOf(request), 'observe')
+  }
+
+  /** Resolves when all that was found so far is stored. */
+  async settled(): Promise<void> {
+    await this.#last
+  }
+
+  #keep(
+    rule: Rule,
+    credential: CredentialNode,
+    before: unknown,
+    evidence: unknown,
+    action: 'observe' | 'freeze',
+  ): void {
+    // The caller's answer does not wait for it.
+    this.#last = Promise.all([
+      this.#last,
+      this.#store(rule, credential, before, evidence, action).catch(this.#onFault),
+    ])
+  }
+
+  async #store(
+    rule: Rule,
+    credential: CredentialNode,
+    before: unknown,
+    evidence: unknown,
+    action: 'observe' | 'freeze',
+  ): Promise<void> {
+    const { store, events, now } = this.#context
+    const { agent, id } = credential
+    const nowMs = now()
+    const detail = { rule, credential: id, action }
+    const event: AgentEvent = {
+      kind: 'finding',
+      agent,
+      by: gatewayActor(rule),
+      atMs: nowMs,
+      detail,
+    }
+    await store.durable(async (tx) => {
+      await tx
+        .insertInto('sharing_finding')
+        .values({
+          id: makeId('f', randomBytes),
+          rule,
+          credential_id: id,
+          agent_id: agent.id,
+          evidence_a: JSON.stringify(before ?? {}),
+          evidence_b: JSON.stringify(evidence),
+          action,
+          at: new Date(nowMs),
+        })
+        .execute()
+      await events.write(tx, [event])
+    })
+    events.tell([event])
+    if (action === 'freeze') {
+      const reason = 'one credential was used from two addresses'
+      await this.#endings.freeze(agent, gatewayActor(rule), reason, 'finding')
+    }
+  }
+}
+
+function evidenceOf({ source, application, database, session }: AdmissionRequest): unknown {
+  return { source, application, database, session }
+}

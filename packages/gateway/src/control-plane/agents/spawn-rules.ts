@@ -1,0 +1,199 @@
+import {
+  type Budget,
+  type BudgetKind,
+  type DelegateLimits,
+  printTtl,
+  SallyportError,
+} from '@sallyport/core'
+import type { AgentLimits } from '../ports/store.ts'
+import { type AgentNode, describe } from './agent-node.ts'
+import type { SpawnRequest } from './agent-requests.ts'
+import { LIMITS_DEFAULT, LIMITS_MAX, TTL } from './limits.ts'
+
+const namePattern = /^[a-z0-9][a-z0-9-]{0,31}$/
+/** An ask for as long as the parent has left is late by the time it took to send. */
+const ttlToleranceMs = 60_000
+
+export function checkedName(name: string): string {
+  if (namePattern.test(name)) return name
+  throw invalid('a name has 1 to 32 characters of a-z, 0-9 and -, and begins with no -')
+}
+
+/** The name of a person or a service, as the name of a root. */
+export function rootName(text: string): string {
+  const name = text
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^-+|-+$/g, '')
+  return name.slice(0, 32) || 'root'
+}
+
+/** `scout`, or `scout#2` where a living sibling has that name. */
+export function freeName(name: string, taken: ReadonlySet<string>): string {
+  if (!taken.has(name)) return name
+  for (let number = 2; ; number += 1) {
+    const next = `${name}#${number}`
+    if (!taken.has(next)) return next
+  }
+}
+
+/** Refuses a child that would make the tree too deep, the family too large or the tree too large. */
+export function checkRoom(parent: AgentNode, name: string): void {
+  const depth = parent.path.length
+  for (const each of parent.path) {
+    const deepest = Math.min(each.path.length - 1 + each.limits.depth, LIMITS_MAX.depth)
+    if (depth > deepest)
+      throw refusal(
+        'SP_SPAWN_DEPTH',
+        `cannot spawn "${name}": depth ${deepest} is the limit for this tree`,
+      )
+  }
+  const { children } = parent.limits
+  if (parent.liveNames.size >= children) {
+    const have = `${parent.name} has ${parent.liveNames.size} live children (limit ${children})`
+    throw refusal('SP_SPAWN_LIMIT', `cannot spawn "${name}": ${have}`)
+  }
+  for (const each of parent.path) {
+    if (each.liveBelow < each.limits.agents) continue
+    const have = `${each.liveBelow} agents live in the tree of ${each.name} (limit ${each.limits.agents})`
+    throw refusal('SP_SPAWN_LIMIT', `cannot spawn "${name}": ${have}`)
+  }
+}
+
+export function rootLimits(ask: DelegateLimits, ttlMs: number): AgentLimits {
+  return {
+    depth: counted('depth', ask.depth, LIMITS_DEFAULT.depth, LIMITS_MAX.depth),
+    children: counted('children', ask.children, LIMITS_DEFAULT.children, LIMITS_MAX.children),
+    agents: counted('agents', ask.agents, LIMITS_DEFAULT.agents, LIMITS_MAX.agents),
+    ttlMs: counted('ttl', ask.ttlMs, ttlMs, TTL.rootMaxMs),
+    detach: ask.detach ?? false,
+  }
+}
+
+/** What a child may have of its parent's things; says what was cut, or refuses. */
+export class ChildAsk {
+  readonly cut: string[] = []
+  readonly #parent: AgentNode
+  readonly #request: SpawnRequest
+
+  constructor(parent: AgentNode, request: SpawnRequest) {
+    this.#parent = parent
+    this.#request = request
+  }
+
+  limits(): AgentLimits {
+    const { limits } = this.#parent
+    const ask = this.#request.delegate ?? {}
+    const least = (name: string, asked: number | undefined, most: number): number =>
+      this.#atMost(`${name} ${asked}`, counted(name, asked, most, Number.MAX_SAFE_INTEGER), most)
+    return {
+      depth: least('depth', ask.depth, Math.max(0, limits.depth - 1)),
+      children: least('children', ask.children, limits.children),
+      agents: least('agents', ask.agents, limits.agents),
+      ttlMs: least('delegated ttl', ask.ttlMs, limits.ttlMs),
+      detach: this.#detach(ask.detach ?? false),
+    }
+  }
+
+  /** Only a root's grant can give leave to outlive a parent. */
+  detached(): boolean {
+    return this.#detach(this.#request.detach ?? false)
+  }
+
+  budget(): Budget {
+    const caps: Partial<Record<BudgetKind, number>> = {}
+    for (const [kind, cap] of Object.entries(this.#request.budget ?? {}) as [
+      BudgetKind,
+      number,
+    ][]) {
+      const above = this.#parent.path.flatMap((each) => each.budgets.get(kind)?.cap ?? [])
+      const asked = counted(kind, cap, 0, Number.MAX_SAFE_INTEGER)
+      caps[kind] = this.#atMost(
+        `${kind}=${asked}`,
+        asked,
+        Math.min(...above, Number.MAX_SAFE_INTEGER),
+      )
+    }
+    return caps
+  }
+
+  expiresAtMs(nowMs: number): number {
+    const rest = Math.min(this.#parent.expiresAtMs - nowMs, this.#parent.limits.ttlMs)
+    const asked = this.#request.ttlMs
+    if (asked === undefined) return nowMs + Math.min(rest, TTL.childDefaultMs)
+    const ttl = counted('ttl', asked, 0, Number.MAX_SAFE_INTEGER)
+    if (ttl === 0) throw invalid('ttl must be longer than nothing')
+    if (ttl <= rest + ttlToleranceMs) return nowMs + Math.min(ttl, rest)
+    return nowMs + this.#atMost(`ttl ${printTtl(ttl)}`, ttl, rest)
+  }
+
+  #detach(asked: boolean): boolean {
+    if (!asked || this.#parent.path[0]?.limits.detach === true) return asked
+    this.#exceeds('detach')
+    return false
+  }
+
+  #atMost(what: string, asked: number, most: number): number {
+    if (asked <= most) return asked
+    this.#exceeds(what)
+    return most
+  }
+
+  #exceeds(what: string): void {
+    if (this.#request.cut !== true)
+      throw exceeds(this.#request.name, `${what}, which ${describe(this.#parent)} does not hold`)
+    this.cut.push(what)
+  }
+}
+
+export function exceeds(name: string, what: string): SallyportError {
+  return refusal('SP_GRANT_EXCEEDS_PARENT', `cannot spawn "${name}": asks for ${what}`)
+}
+
+/** Refused for now only. */
+export class SpawnRateError extends SallyportError {
+  readonly retryAfterMs: number
+
+  constructor(name: string, retryAfterMs: number) {
+    const detail = `cannot spawn "${name}": this tree spawns too fast. Retry after ${retryAfterMs} ms`
+    super('SP_SPAWN_LIMIT', detail, { detail })
+    this.retryAfterMs = retryAfterMs
+  }
+}
+
+/** A token bucket for each tree. */
+export class SpawnRates {
+  readonly #perSecond: number
+  readonly #buckets = new WeakMap<AgentNode, { tokens: number; atMs: number }>()
+
+  constructor(perSecond: number) {
+    this.#perSecond = perSecond
+  }
+
+  take(parent: AgentNode, name: string, nowMs: number): void {
+    const root = parent.path[0] ?? parent
+    const bucket = this.#buckets.get(root) ?? { tokens: this.#perSecond, atMs: nowMs }
+    const gained = (Math.max(0, nowMs - bucket.atMs) * this.#perSecond) / 1000
+    const tokens = Math.min(this.#perSecond, bucket.tokens + gained)
+    this.#buckets.set(root, { tokens: tokens < 1 ? tokens : tokens - 1, atMs: nowMs })
+    if (tokens < 1)
+      throw new SpawnRateError(name, Math.ceil(((1 - tokens) * 1000) / this.#perSecond))
+  }
+}
+
+function counted(name: string, asked: number | undefined, otherwise: number, most: number): number {
+  const value = asked ?? otherwise
+  if (Number.isSafeInteger(value) && value >= 0 && value <= most) return value
+  throw invalid(`${name} must be a whole number from 0 to ${most}`)
+}
+
+function refusal(
+  code: 'SP_SPAWN_DEPTH' | 'SP_SPAWN_LIMIT' | 'SP_GRANT_EXCEEDS_PARENT',
+  detail: string,
+): SallyportError {
+  return new SallyportError(code, detail, { detail })
+}
+
+export function invalid(detail: string): SallyportError {
+  return new SallyportError('SP_CONFIG_INVALID', detail, { detail })
+}

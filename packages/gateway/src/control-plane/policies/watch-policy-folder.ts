@@ -1,77 +1,12 @@
-import { watch, type FSWatcher } from 'node:fs'
-import { readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
 import { loadPolicyFolder, type LoadedPolicies } from './load-policy-folder.ts'
-
-/** Editors write a file in several steps; one reload follows all of them. */
-const debounceMs = 100
-/** Network and container file systems lose change events, so the folder is looked at as well. */
-const pollMs = 2000
-
-/** Ends the watching of a folder. */
-export interface PolicyWatch {
-  close(): void
-}
+import { type FolderWatch, watchFolder } from './watch-folder.ts'
 
 /** Reloads the folder when a file changes. A refused load is reported like any other: the caller keeps the policies it has. */
 export async function watchPolicyFolder(
   dir: string,
   onChange: (loaded: LoadedPolicies) => void,
-): Promise<PolicyWatch> {
-  let seen = await fingerprint(dir)
-  let closed = false
-  let running: Promise<void> = Promise.resolve()
-  let pending: NodeJS.Timeout | undefined
-
-  const check = async (): Promise<void> => {
-    const now = await fingerprint(dir)
-    if (closed || now === seen) return
-    seen = now
-    const loaded = await loadOrProblem(dir)
-    if (!closed) onChange(loaded)
-  }
-  const soon = (): void => {
-    clearTimeout(pending)
-    pending = setTimeout(() => {
-      running = running.then(check)
-    }, debounceMs)
-  }
-  const poll = setInterval(soon, pollMs)
-  poll.unref()
-  const watcher = startWatcher(dir, soon)
-  return {
-    close() {
-      closed = true
-      clearTimeout(pending)
-      clearInterval(poll)
-      watcher?.close()
-    },
-  }
-}
-
-/** The poll alone does where the system has no watches left. */
-function startWatcher(dir: string, onEvent: () => void): FSWatcher | undefined {
-  try {
-    const watcher = watch(dir, { persistent: false }, onEvent)
-    watcher.on('error', () => {
-      watcher.close()
-    })
-    return watcher
-  } catch {
-    return undefined
-  }
-}
-
-async function fingerprint(dir: string): Promise<string> {
-  try {
-    const names = (await readdir(dir)).filter((name) => /\.ya?ml$/u.test(name)).sort()
-    const stats = await Promise.all(names.map((name) => stat(join(dir, name))))
-    return names
-      .map((name, at) => `${name} ${stats[at]?.size ?? 0} ${stats[at]?.mtimeMs ?? 0}`)
-      .join('\n')
-  } catch (error) {
-    return `unreadable: ${String(error)}`
-  }
+): Promise<FolderWatch> {
+  return watchFolder(dir, () => loadOrProblem(dir), onChange)
 }
 
 async function loadOrProblem(dir: string): Promise<LoadedPolicies> {

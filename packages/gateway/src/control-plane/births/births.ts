@@ -1,0 +1,92 @@
+import { join } from 'node:path'
+import { Hono } from 'hono'
+import { IdentityFolder } from './config/identity-folder.ts'
+import { Entitlements } from './entitlements.ts'
+import { oauthRoutes } from './oauth/oauth-routes.ts'
+import { DeviceLogins } from './oidc/device-logins.ts'
+import { HumanBirths } from './oidc/human-births.ts'
+import { LoginFlow } from './oidc/login-flow.ts'
+import { loginRoutes } from './oidc/login-routes.ts'
+import { ProviderClient } from './oidc/provider-client.ts'
+import { Rechecks } from './oidc/rechecks.ts'
+import type { BirthAgents, BirthEvent, ListConnections, TokenUses } from './ports.ts'
+import { DpopProofs } from './workload/dpop.ts'
+import { IssuerKeys } from './workload/issuer-keys.ts'
+import { WorkloadBirths } from './workload/workload-births.ts'
+
+export interface BirthsOptions {
+  readonly dataDir: string
+  /** The public URL, without a slash at its end: audience of tokens, and where browsers come back to. */
+  readonly gatewayUrl: () => string
+  readonly agents: BirthAgents
+  readonly connections: ListConnections
+  readonly uses: TokenUses
+  readonly onEvent: (event: BirthEvent) => void
+  /** The files were read again; `problems` is empty where they were right. */
+  readonly onConfig: (problems: string) => void
+  readonly onFault: (error: unknown) => void
+  readonly now?: () => number
+}
+
+/** How agents come into being from logins and tokens. */
+export interface BirthsPart {
+  /** To be mounted at the root of the API. */
+  readonly routes: Hono
+  readonly folder: IdentityFolder
+  /** `refresh()` is to be called when connections change. */
+  readonly entitlements: Entitlements
+  readonly rechecks: Rechecks
+  close(): void
+}
+
+/** Reads the folder `identity` of the data folder and makes all that stands on it. */
+export async function openBirths(options: BirthsOptions): Promise<BirthsPart> {
+  const { agents, gatewayUrl, onEvent, onFault } = options
+  const now = options.now ?? Date.now
+  const folder = await IdentityFolder.open(join(options.dataDir, 'identity'), (changed) => {
+    options.onConfig(changed.problems)
+    entitlements.refresh().catch(onFault)
+  })
+  const config = (): IdentityFolder['config'] => folder.config
+  const entitlements = new Entitlements({
+    config,
+    connections: options.connections,
+    agents,
+    now,
+    onFault,
+  })
+  const client = new ProviderClient()
+  const rechecks = new Rechecks({ config, client, agents, entitlements, onFault })
+  const devices = new DeviceLogins(now)
+  const flow = new LoginFlow({ config, client, devices, gatewayUrl, onEvent, now })
+  const workloads = new WorkloadBirths({
+    config,
+    agents,
+    entitlements,
+    keys: new IssuerKeys(now),
+    uses: options.uses,
+    gatewayUrl,
+    onEvent,
+    now,
+  })
+  const humans = new HumanBirths({ config, agents, entitlements, rechecks, onEvent })
+  const routes = new Hono()
+  routes.route('/', loginRoutes({ config, flow, devices, gatewayUrl, onFault }))
+  const proofs = new DpopProofs(now)
+  const canLogIn = (): boolean => config().providers.size > 0
+  const parts = { agents, workloads, humans, flow, devices, proofs }
+  routes.route('/', oauthRoutes({ ...parts, gatewayUrl, canLogIn, onEvent, onFault, now }))
+  // What changed while the gateway was down.
+  await entitlements.refresh()
+  return {
+    routes,
+    folder,
+    entitlements,
+    rechecks,
+    close() {
+      folder.close()
+      entitlements.close()
+      rechecks.close()
+    },
+  }
+}

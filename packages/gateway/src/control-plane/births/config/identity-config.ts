@@ -1,0 +1,100 @@
+import type {
+  Budget,
+  DelegateLimits,
+  GrantClient,
+  GrantLayer,
+  GrantWindow,
+  Secret,
+} from '@sallyport/core'
+
+/** All that the files of the folder `identity` say. */
+export interface IdentityConfig {
+  readonly providers: ReadonlyMap<string, OidcProvider>
+  readonly rules: ReadonlyMap<string, TrustRule>
+  readonly grants: ReadonlyMap<string, Grant>
+  readonly profiles: ReadonlyMap<string, AgentProfile>
+}
+
+/** Where people log in. */
+export interface OidcProvider {
+  readonly name: string
+  readonly issuer: string
+  readonly clientId: string
+  /** Absent for a public client: PKCE alone protects the code. */
+  readonly clientSecret?: Secret<string>
+  readonly scopes: readonly string[]
+  readonly groupsClaim: string
+  /** The claim that `user:` of a grant names. */
+  readonly userClaim: string
+  /** Empty: everybody whom the provider knows. */
+  readonly allowedGroups: readonly string[]
+  readonly allowedDomains: readonly string[]
+  readonly ttlMs: number
+}
+
+/** Which tokens of workloads become which agents. */
+export interface TrustRule {
+  readonly name: string
+  readonly issuer: string
+  readonly keys: KeyPlace
+  /** Absent: the URL of the gateway. */
+  readonly audience?: string
+  readonly match: readonly ClaimMatch[]
+  readonly allowEvents: readonly string[]
+  readonly root?: Naming
+  readonly child?: Naming
+  readonly profile?: string
+  readonly owner: string
+  readonly maxTtlMs: number
+  /** `per-pod`: a container that starts again shows the token that made its agent, and gets that agent again. */
+  readonly replay: 'once' | 'per-pod'
+}
+
+/** Where the keys of an issuer are. */
+export type KeyPlace =
+  | { readonly kind: 'discovery' }
+  | { readonly kind: 'uri'; readonly uri: string }
+  | { readonly kind: 'file'; readonly path: string }
+
+/** A claim, and the values that are accepted; with `glob` they are patterns. */
+export interface ClaimMatch {
+  readonly claim: string
+  readonly values: readonly string[]
+  readonly glob: boolean
+}
+
+/** Claims that make a key, and a template such as `gh-{run_id}`. */
+export interface Naming {
+  readonly key: readonly string[]
+  readonly name: string
+}
+
+/** Who may hold what. It has no *deny*: that is policy. */
+export interface Grant {
+  readonly name: string
+  /** `user:`, `group:` and `trust:`. */
+  readonly to: readonly string[]
+  readonly on: readonly GrantTarget[]
+  readonly classes: readonly string[]
+  readonly window?: GrantWindow
+  readonly client?: GrantClient
+  readonly budget: Budget
+  readonly delegate: DelegateLimits
+}
+
+/** Connections by name or by label, narrowed by dimensions. */
+export interface GrantTarget {
+  readonly connections: readonly string[]
+  readonly labels: Readonly<Record<string, string>>
+  readonly dimensions: Readonly<Record<string, readonly string[]>>
+  readonly rowsMax?: number
+}
+
+/** A preset and a ceiling; grants nothing by itself. */
+export interface AgentProfile {
+  readonly name: string
+  readonly owner?: string
+  readonly purpose?: string
+  readonly ceiling: GrantLayer
+  readonly delegate: DelegateLimits
+}

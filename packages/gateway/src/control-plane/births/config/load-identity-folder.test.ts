@@ -1,0 +1,195 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { printProblems } from '../../policies/config-problem.ts'
+import { IdentityFolder } from './identity-folder.ts'
+import type { IdentityConfig } from './identity-config.ts'
+import { readIdentityFiles } from './load-identity-folder.ts'
+
+const head = (kind: string, name: string): string =>
+  `apiVersion: sallyport.dev/v1\nkind: ${kind}\nmetadata: {name: ${name}}\n`
+
+const github = (spec: string): string => `${head('TrustRule', 'shop')}spec:
+  issuer: https://token.actions.githubusercontent.com
+  owner: group:release
+${spec}
+`
+
+function refusal(text: string): string {
+  const loaded = readIdentityFiles([{ file: 'identity/a.yaml', text }])
+  assert.equal(loaded.kind, 'refused', 'the file was taken')
+  return loaded.kind === 'refused' ? printProblems(loaded.problems) : ''
+}
+
+function accepted(text: string): IdentityConfig {
+  const loaded = readIdentityFiles([{ file: 'identity/a.yaml', text }])
+  if (loaded.kind === 'ok') return loaded.config
+  return assert.fail(printProblems(loaded.problems))
+}
+
+test('the trust rules of the documentation are read whole', () => {
+  const { rules } = accepted(`${head('AgentProfile', 'migrations')}spec:
+  ceiling: [{on: [{connections: [orders-db], schema: [public]}], allow: [rw]}]
+  delegate: {depth: 1}
+---
+${github(`  match: {repository_id: "551122", environment: production, event_name: [push, workflow_dispatch], ref: {glob: refs/heads/*}}
+  root: {key: [repository_id, run_id, run_attempt], name: "gh-{run_id}"}
+  child: {key: [check_run_id], name: "job-{check_run_id}"}
+  profile: migrations
+  maxTtl: 30m`)}`)
+  const rule = rules.get('shop')
+  assert.deepEqual(rule?.match[3], { claim: 'ref', values: ['refs/heads/*'], glob: true })
+  assert.deepEqual(rule?.child, { key: ['check_run_id'], name: 'job-{check_run_id}' })
+  assert.equal(rule?.maxTtlMs, 30 * 60_000)
+  assert.equal(rule?.replay, 'once')
+})
+
+test('a rule on pods takes a token again by default', () => {
+  const { rules } = accepted(`${head('TrustRule', 'pods')}spec:
+  issuer: https://kubernetes.default.svc
+  jwksFile: keys.json
+  match: {/kubernetes.io/namespace: orders}
+  owner: group:orders
+`)
+  assert.equal(rules.get('pods')?.replay, 'per-pod')
+  assert.deepEqual(rules.get('pods')?.keys, {
+    kind: 'file',
+    path: join(process.cwd(), 'identity/keys.json'),
+  })
+})
+
+const lints: readonly (readonly [string, string, RegExp])[] = [
+  ['a rule on names alone', '  match: {repository: acme/shop}', /has to pin a number/u],
+  ['a pin that is no number', '  match: {repository_id: acme}', /has to pin a number/u],
+  ['a rule on sub', '  match: {sub: "repo:acme/shop", repository_id: "1"}', /sub is not matched/u],
+  ['a rule without claims', '  match: {}', /accepts everybody/u],
+  [
+    'foreign events',
+    '  match: {repository_id: "1", event_name: pull_request_target}',
+    /allowEvents: \[pull_request_target\]/u,
+  ],
+  [
+    'a glob on another claim',
+    '  match: {repository_id: "1", environment: {glob: "*"}}',
+    /references only/u,
+  ],
+  ['an empty list', '  match: {repository_id: "1", environment: []}', /matches nothing/u],
+  [
+    'a number that YAML reads as a number',
+    '  match: {repository_id: 551122}',
+    /write "551122" in quotes/u,
+  ],
+  [
+    'an unknown profile',
+    '  match: {repository_id: "1"}\n  profile: migratons',
+    /unknown profile "migratons"/u,
+  ],
+  ['a life above the limit', '  match: {repository_id: "1"}\n  maxTtl: 7h', /at most 360m/u],
+  [
+    'per-pod for a repository',
+    '  match: {repository_id: "1"}\n  replay: per-pod',
+    /kubernetes\.io/u,
+  ],
+]
+for (const [what, spec, message] of lints) {
+  test(`a trust rule with ${what} is refused`, () => {
+    assert.match(refusal(github(spec)), message)
+  })
+}
+
+test('GitLab claims are pinned at every issuer', () => {
+  const rule = (match: string): string => `${head('TrustRule', 'deploy')}spec:
+  issuer: https://gitlab.example.com
+  owner: group:billing
+  match: ${match}
+`
+  assert.match(refusal(rule('{project_path: acme/billing}')), /add project_id or namespace_id/u)
+  accepted(rule('{project_path: acme/billing, project_id: "4711"}'))
+})
+
+test('problems show the line, a caret and a suggestion', () => {
+  const text = refusal(github('  match: {repository_id: "1"}\n  maxTTL: 1h'))
+  assert.match(text, /unknown field "maxTTL"\n {2}--> identity\/a\.yaml:8:3 {2}\(spec\.maxTTL\)/u)
+  assert.match(text, /\^{6} did you mean "maxTtl"\?/u)
+})
+
+test('a secret in the file, everybody of Google and all tenants of Entra are refused', () => {
+  const provider = (spec: string): string => refusal(`${head('OidcProvider', 'p')}spec: ${spec}\n`)
+  assert.match(
+    provider('{issuer: https://ex.okta.com, clientId: x, clientSecret: hunter2}'),
+    /must be a reference/u,
+  )
+  assert.match(
+    provider(
+      '{issuer: https://ex.okta.com, clientId: x, clientSecret: {from: "env:NO_SUCH_NAME"}}',
+    ),
+    /has no value/u,
+  )
+  assert.match(
+    provider('{issuer: https://accounts.google.com, clientId: x}'),
+    /add allowedDomains/u,
+  )
+  assert.match(
+    provider('{issuer: https://login.microsoftonline.com/common/v2.0, clientId: x}'),
+    /all tenants/u,
+  )
+  assert.match(provider('{issuer: http://idp.example.com, clientId: x}'), /only https/u)
+})
+
+test('a grant reads every option, and refuses what would limit nothing', () => {
+  const grant = (spec: string): string => `${head('Grant', 'devs')}spec: ${spec}\n`
+  const read = accepted(
+    grant(
+      '{to: [group:dev], on: [{labels: {env: stage}, table: [a*], maxRows: 5}], allow: [ro], window: {hours: "Mon-Fri 08:00-19:00 Europe/Berlin"}, budget: {bytes: 2MB, writes: 3}, delegate: {depth: 3, ttl: 1h}, client: {minLevel: L2, cidr: [10.0.0.0/8]}}',
+    ),
+  ).grants.get('devs')
+  assert.deepEqual(read?.on, [
+    { connections: [], labels: { env: 'stage' }, dimensions: { table: ['a*'] }, rowsMax: 5 },
+  ])
+  assert.deepEqual(read.classes, ['read', 'explain'])
+  assert.deepEqual(read.budget, { writes: 3, bytes: 2_000_000 })
+  assert.deepEqual(read.delegate, { depth: 3, ttlMs: 3_600_000 })
+  assert.deepEqual(read.client, { cidr: ['10.0.0.0/8'], minLevel: 2 })
+  assert.match(
+    refusal(grant('{to: [dev], on: [{connections: [a]}], allow: [ro]}')),
+    /not user:name/u,
+  )
+  assert.match(
+    refusal(grant('{to: [group:dev], on: [{}], allow: [ro]}')),
+    /name connections or labels/u,
+  )
+  assert.match(refusal(grant('{to: [group:dev], on: [], allow: [ro]}')), /names no connection/u)
+  assert.match(
+    refusal(grant('{to: [group:dev], on: [{connections: [a], schema: []}], allow: [ro]}')),
+    /schema names nothing/u,
+  )
+  assert.match(
+    refusal(grant('{to: [trust:nobody], on: [{connections: [a]}], allow: [reed]}')),
+    /unknown trust rule "nobody"/u,
+  )
+  assert.match(
+    refusal(
+      grant('{to: [group:dev], on: [{connections: [a]}], allow: [ro], client: {cidr: [ten]}}'),
+    ),
+    /spec\.client\.cidr/u,
+  )
+})
+
+test('a broken file leaves the former objects in force and says what is wrong', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'identity-'))
+  const grant = `${head('Grant', 'devs')}spec: {to: [group:dev], on: [{connections: [a]}], allow: [ro]}\n`
+  await writeFile(join(dir, 'a.yaml'), grant)
+  const changed = Promise.withResolvers<void>()
+  const folder = await IdentityFolder.open(dir, () => changed.resolve())
+  try {
+    await writeFile(join(dir, 'a.yaml'), grant.replace('allow', 'alow'))
+    await changed.promise
+    assert.match(folder.problems, /did you mean "allow"/u)
+    assert.deepEqual([...folder.config.grants.keys()], ['devs'])
+  } finally {
+    folder.close()
+    await rm(dir, { recursive: true })
+  }
+})

@@ -1,0 +1,175 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isNode, type Document, type Node } from 'yaml'
+import { didYouMean } from '../../../conditions/did-you-mean.ts'
+import type { ConfigProblem } from '../../policies/config-problem.ts'
+import { FieldReader } from '../../policies/field-reader.ts'
+import { namePattern } from '../../policies/read-rule.ts'
+import { YamlSource } from '../../policies/yaml-source.ts'
+import type {
+  AgentProfile,
+  Grant,
+  IdentityConfig,
+  OidcProvider,
+  TrustRule,
+} from './identity-config.ts'
+import { readAgentProfile, readGrant } from './read-grant.ts'
+import { readOidcProvider } from './read-oidc-provider.ts'
+import { readTrustRule } from './read-trust-rule.ts'
+
+export type LoadedIdentity =
+  | { readonly kind: 'ok'; readonly config: IdentityConfig }
+  | { readonly kind: 'refused'; readonly problems: readonly ConfigProblem[] }
+
+/** Every token and every change of a group is held against all of them. */
+const objectsMax = 2000
+/** Larger files are mistakes. */
+const fileCharactersMax = 1_048_576
+const topFields = ['apiVersion', 'kind', 'metadata', 'spec']
+const kinds = ['OidcProvider', 'TrustRule', 'Grant', 'AgentProfile'] as const
+
+/** What is read so far, and references that are checked when all files are read. */
+interface Draft {
+  readonly providers: Map<string, OidcProvider>
+  readonly rules: Map<string, TrustRule>
+  readonly grants: Map<string, Grant>
+  readonly profiles: Map<string, AgentProfile>
+  readonly references: Reference[]
+}
+
+interface Reference {
+  readonly source: YamlSource
+  readonly node: Node | null | undefined
+  readonly path: string
+  readonly to: 'profile' | 'trust rule'
+  readonly name: string
+}
+
+/** Reads all files of a folder. One problem in one file refuses all: half of the rules is worse than the last whole ones. */
+export async function loadIdentityFolder(dir: string): Promise<LoadedIdentity> {
+  const names = (await readdir(dir)).filter((name) => /\.ya?ml$/u.test(name)).sort()
+  const files = await Promise.all(
+    names.map(async (name) => ({
+      file: join(dir, name),
+      text: await readFile(join(dir, name), 'utf8'),
+    })),
+  )
+  return readIdentityFiles(files)
+}
+
+/** Reads the text of files; only secrets that they name are read from the disk. */
+export function readIdentityFiles(
+  files: readonly { readonly file: string; readonly text: string }[],
+): LoadedIdentity {
+  const draft: Draft = {
+    providers: new Map(),
+    rules: new Map(),
+    grants: new Map(),
+    profiles: new Map(),
+    references: [],
+  }
+  const sources = files.map(({ file, text }) => readFileText(file, text, draft))
+  for (const reference of draft.references) checkReference(reference, draft)
+  const problems = sources.flatMap((source) => source.problems)
+  if (problems.length > 0) return { kind: 'refused', problems }
+  const { references: _references, ...config } = draft
+  return { kind: 'ok', config }
+}
+
+function readFileText(file: string, text: string, draft: Draft): YamlSource {
+  const isTooLarge = text.length > fileCharactersMax
+  const source = new YamlSource(file, isTooLarge ? '' : text)
+  if (isTooLarge) source.report('this file is too large', '', '', undefined)
+  for (const document of source.documents) readDocument(source, document, draft)
+  const count = draft.providers.size + draft.rules.size + draft.grants.size + draft.profiles.size
+  if (count > objectsMax) {
+    const hint = 'all files of the folder count together'
+    source.report(
+      `there are ${count} objects up to here; at most ${objectsMax} are taken`,
+      hint,
+      '',
+      undefined,
+    )
+  }
+  return source
+}
+
+function readDocument(source: YamlSource, document: Document, draft: Draft): void {
+  if (document.errors.length > 0 || !isNode(document.contents)) return
+  const top = new FieldReader(source, document.contents, '', topFields)
+  for (const name of topFields) top.require(name)
+  top.oneOf('apiVersion', ['sallyport.dev/v1'])
+  const kind = top.oneOf('kind', kinds)
+  if (kind === undefined || !top.has('metadata') || !top.has('spec')) return
+  const metadata = new FieldReader(source, top.get('metadata'), 'metadata', ['name'])
+  metadata.require('name')
+  const name = metadata.text('name') ?? ''
+  if (metadata.has('name') && !namePattern.test(name)) {
+    metadata.report('name', `"${name}" is not a name`, 'use a-z, 0-9 and -, at most 63 characters')
+  }
+  if (mapOf(draft, kind).has(name)) metadata.report('name', `there is another ${kind} "${name}"`)
+  readSpec(kind, name, top, draft)
+}
+
+function mapOf(draft: Draft, kind: (typeof kinds)[number]): ReadonlyMap<string, unknown> {
+  const maps = {
+    OidcProvider: draft.providers,
+    TrustRule: draft.rules,
+    Grant: draft.grants,
+    AgentProfile: draft.profiles,
+  }
+  return maps[kind]
+}
+
+function readSpec(
+  kind: (typeof kinds)[number],
+  name: string,
+  top: FieldReader,
+  draft: Draft,
+): void {
+  const spec = top.get('spec')
+  const { source } = top
+  if (kind === 'OidcProvider') {
+    const provider = readOidcProvider(name, spec, top)
+    const same = [...draft.providers.values()].find(({ issuer }) => issuer === provider.issuer)
+    if (same !== undefined) top.report('spec', `provider "${same.name}" has this issuer already`)
+    draft.providers.set(name, provider)
+  } else if (kind === 'TrustRule') {
+    const rule = readTrustRule(name, spec, top)
+    draft.rules.set(name, rule)
+    if (rule.profile === undefined) return
+    draft.references.push({
+      source,
+      node: top.get('spec'),
+      path: 'spec.profile',
+      to: 'profile',
+      name: rule.profile,
+    })
+  } else if (kind === 'Grant') {
+    const grant = readGrant(name, spec, top)
+    draft.grants.set(name, grant)
+    for (const who of grant.to.filter((each) => each.startsWith('trust:'))) {
+      const rule = who.slice('trust:'.length)
+      draft.references.push({
+        source,
+        node: top.get('spec'),
+        path: 'spec.to',
+        to: 'trust rule',
+        name: rule,
+      })
+    }
+  } else draft.profiles.set(name, readAgentProfile(name, spec, top))
+}
+
+/** A name that nothing has is a slip, and what it was meant for would go without its limit. */
+function checkReference({ source, node, path, to, name }: Reference, draft: Draft): void {
+  const known = to === 'profile' ? draft.profiles : draft.rules
+  if (known.has(name)) return
+  const near = didYouMean(name, known.keys())
+  source.report(
+    `unknown ${to} "${name}"`,
+    near === undefined ? '' : `did you mean "${near}"?`,
+    path,
+    node,
+  )
+}

@@ -1,0 +1,204 @@
+import {
+  hoursHold,
+  matchesAny,
+  parseHours,
+  type AgentId,
+  type Budget,
+  type BudgetKind,
+  type DelegateLimits,
+  type GrantClient,
+  type GrantLayer,
+  type GrantWindow,
+  type Permission,
+  type Principal,
+} from '@sallyport/core'
+import type { Grant, IdentityConfig } from './config/identity-config.ts'
+import { permissionOf } from './config/read-grant.ts'
+import type { BirthAgents, ListConnections } from './ports.ts'
+
+/** What all `Grant` objects that name a principal allow together. */
+export interface Entitlement {
+  /** The conjunction of these; never empty. */
+  readonly layers: readonly GrantLayer[]
+  readonly budget: Budget
+  readonly delegate: DelegateLimits
+}
+
+export interface EntitlementOptions {
+  readonly config: () => IdentityConfig
+  readonly connections: ListConnections
+  readonly agents: Pick<BirthAgents, 'liveRoots' | 'setEntitlement' | 'setGroups'>
+  readonly now?: () => number
+  readonly onFault: (error: unknown) => void
+}
+
+type NamedConnections = Awaited<ReturnType<ListConnections>>
+
+/** Windows open and close at whole minutes. */
+const minuteMs = 60_000
+
+/** Keeps what every live root holds equal to what the `Grant` objects say now: who loses a group loses its rights with it. */
+export class Entitlements {
+  readonly #options: EntitlementOptions
+  readonly #now: () => number
+  /** What was set last, so that only changes are written. */
+  readonly #set = new Map<AgentId, string>()
+  #running: Promise<void> = Promise.resolve()
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(options: EntitlementOptions) {
+    this.#options = options
+    this.#now = options.now ?? Date.now
+    this.#wait()
+  }
+
+  /** What a principal may hold at this moment. */
+  async of(principal: Principal): Promise<Entitlement> {
+    return this.#of(principal, await this.#options.connections())
+  }
+
+  /** The provider says which groups a person is in now; the roots of the person follow. */
+  async setGroups(principal: string, groups: readonly string[]): Promise<void> {
+    await this.#options.agents.setGroups(principal, groups)
+    await this.refresh()
+  }
+
+  /** Looks at every live root again: after a change of the files, of a connection, or of groups. */
+  refresh(): Promise<void> {
+    const run = this.#running.then(() => this.#refresh())
+    this.#running = run.catch(() => {})
+    return run
+  }
+
+  close(): void {
+    clearTimeout(this.#timer)
+  }
+
+  async #refresh(): Promise<void> {
+    const connections = await this.#options.connections()
+    const live = new Set<AgentId>()
+    for (const { id, principal } of this.#options.agents.liveRoots()) {
+      if (!isGoverned(principal)) continue
+      live.add(id)
+      const { layers } = this.#of(principal, connections)
+      const text = JSON.stringify(layers)
+      if (this.#set.get(id) === text) continue
+      await this.#options.agents.setEntitlement(id, layers)
+      this.#set.set(id, text)
+    }
+    for (const id of this.#set.keys()) if (!live.has(id)) this.#set.delete(id)
+  }
+
+  #of(principal: Principal, connections: NamedConnections): Entitlement {
+    const config = this.#options.config()
+    const names = namesOf(principal, config)
+    const grants = [...config.grants.values()].filter(
+      (grant) => grant.to.some((who) => names.has(who)) && isOpen(grant.window, this.#now()),
+    )
+    return {
+      layers: layersOf(grants, connections),
+      budget: smallest(grants.map(({ budget }) => budget)),
+      delegate: tightest(grants.map(({ delegate }) => delegate)),
+    }
+  }
+
+  /** Grants with windows join and leave the union at their minute. A window in a layer could only narrow all grants alike. */
+  #wait(): void {
+    const rest = minuteMs - (Date.now() % minuteMs)
+    this.#timer = setTimeout(() => {
+      this.#wait()
+      const hasWindow = [...this.#options.config().grants.values()].some(
+        (grant) => grant.window !== undefined,
+      )
+      if (hasWindow) this.refresh().catch(this.#options.onFault)
+    }, rest)
+    this.#timer.unref()
+  }
+}
+
+/** The id of a person, as a provider knows it. */
+export function humanId(issuer: string, subject: string): string {
+  return `oidc:${issuer}|${subject}`
+}
+
+/** The id of everything that a trust rule lets in. */
+export function workloadId(rule: string): string {
+  return `trust:${rule}`
+}
+
+/** Roots of the local owner have no `Grant` objects. */
+function isGoverned({ id }: Principal): boolean {
+  return id.startsWith('oidc:') || id.startsWith('trust:')
+}
+
+/** A person whose provider was removed, and a rule that is gone, have no names left. */
+function namesOf(principal: Principal, config: IdentityConfig): ReadonlySet<string> {
+  if (principal.kind === 'workload') {
+    const rule = principal.id.slice('trust:'.length)
+    return new Set(config.rules.has(rule) ? [`trust:${rule}`] : [])
+  }
+  const isKnown = [...config.providers.values()].some(({ issuer }) =>
+    principal.id.startsWith(`oidc:${issuer}|`),
+  )
+  if (!isKnown) return new Set()
+  return new Set([`user:${principal.name}`, ...principal.groups.map((group) => `group:${group}`)])
+}
+
+function isOpen(window: GrantWindow | undefined, nowMs: number): boolean {
+  if (window === undefined) return true
+  if (window.afterMs !== undefined && nowMs < window.afterMs) return false
+  if (window.beforeMs !== undefined && nowMs >= window.beforeMs) return false
+  if (window.hours === undefined) return true
+  const hours = parseHours(window.hours)
+  return typeof hours !== 'string' && hoursHold(hours, nowMs)
+}
+
+/** The union is one layer. Conditions on the client can't be a union in layers, so all of them have to hold: narrower, never wider. */
+function layersOf(grants: readonly Grant[], connections: NamedConnections): readonly GrantLayer[] {
+  const permits = grants.flatMap((grant) => permitsOf(grant, connections))
+  const clients = new Map<string, GrantClient>()
+  for (const { client } of grants)
+    if (client !== undefined) clients.set(JSON.stringify(client), client)
+  if (clients.size === 0) return [{ permits }]
+  return [...clients.values()].map((client) => ({ permits, client }))
+}
+
+function permitsOf(grant: Grant, connections: NamedConnections): Permission[] {
+  return grant.on.flatMap((target) => {
+    const wanted = Object.entries(target.labels)
+    if (wanted.length === 0) return [permissionOf(target, target.connections, grant.classes)]
+    const names = connections
+      .filter(({ labels }) =>
+        wanted.every(([key, value]) => Object.hasOwn(labels, key) && labels[key] === value),
+      )
+      .map(({ name }) => name)
+      .filter((name) => target.connections.length === 0 || matchesAny(target.connections, name))
+    return names.length === 0 ? [] : [permissionOf(target, names, grant.classes)]
+  })
+}
+
+/** A cap that one grant states holds for the whole tree, or the next grant without one would lift it. */
+function smallest(budgets: readonly Budget[]): Budget {
+  return budgets.reduce(smallerBudget, {})
+}
+
+/** The smaller cap of each kind. */
+export function smallerBudget(one: Budget, other: Budget): Budget {
+  const kinds = [...new Set([...Object.keys(one), ...Object.keys(other)])] as BudgetKind[]
+  return Object.fromEntries(
+    kinds.map((kind) => [kind, Math.min(one[kind] ?? Infinity, other[kind] ?? Infinity)]),
+  )
+}
+
+/** The tightest of the limits that are stated. */
+export function tightest(limits: readonly DelegateLimits[]): DelegateLimits {
+  const result: { -readonly [K in keyof DelegateLimits]: DelegateLimits[K] } = {}
+  for (const each of limits) {
+    for (const name of ['depth', 'children', 'agents', 'ttlMs'] as const) {
+      const value = each[name]
+      if (value !== undefined) result[name] = Math.min(result[name] ?? value, value)
+    }
+    if (each.detach !== undefined) result.detach = (result.detach ?? true) && each.detach
+  }
+  return result
+}

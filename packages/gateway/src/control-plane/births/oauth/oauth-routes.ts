@@ -1,0 +1,167 @@
+import { SallyportError } from '@sallyport/core'
+import { type Context, Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import type { DeviceLogins } from '../oidc/device-logins.ts'
+import type { HumanBirths } from '../oidc/human-births.ts'
+import type { LoginFlow } from '../oidc/login-flow.ts'
+import type { Born } from '../ports.ts'
+import type { DpopProofs } from '../workload/dpop.ts'
+import type { WorkloadBirths } from '../workload/workload-births.ts'
+import { readGrantAsk } from './grant-request.ts'
+import { grantTypes, serverMetadata } from './metadata.ts'
+import { asOAuthError, OAuthError } from './oauth-error.ts'
+import { agentTokenType, exchangeToken, type ExchangeOptions } from './token-exchange.ts'
+
+/** A token of 16 KB, its proof, and a grant. */
+const bodyBytesMax = 64 * 1024
+const hostCharactersMax = 100
+
+export interface OAuthOptions extends ExchangeOptions {
+  readonly workloads: WorkloadBirths
+  readonly humans: HumanBirths
+  readonly flow: LoginFlow
+  readonly devices: DeviceLogins
+  readonly proofs: DpopProofs
+  readonly canLogIn: () => boolean
+  readonly onFault: (error: unknown) => void
+  readonly now: () => number
+}
+
+/** The endpoints of OAuth. They need no token of their own: each request carries what it is judged by. */
+export function oauthRoutes(options: OAuthOptions): Hono {
+  const app = new Hono()
+  app.onError((error, context) => answerError(context, error, options))
+  const tooLarge = (context: Context): Response =>
+    answerError(
+      context,
+      new OAuthError('invalid_request', `at most ${bodyBytesMax} bytes are taken`),
+      options,
+    )
+  app.use('/oauth/*', bodyLimit({ maxSize: bodyBytesMax, onError: tooLarge }))
+  for (const path of ['oauth-authorization-server', 'openid-configuration']) {
+    app.get(`/.well-known/${path}`, (context) =>
+      context.json(serverMetadata(options.gatewayUrl(), options.canLogIn())),
+    )
+  }
+  app.post('/oauth/token', async (context) =>
+    answerToken(context, await token(context, options), options),
+  )
+  app.post('/oauth/device_authorization', async (context) => {
+    const form = await readForm(context)
+    refuseAgents(context)
+    if (!options.canLogIn())
+      throw new OAuthError(
+        'unauthorized_client',
+        'nobody can log in here: no OidcProvider is configured',
+      )
+    const host = (form.get('host') ?? 'unknown')
+      .replaceAll(/[^\x20-\x7e]/gu, '?')
+      .slice(0, hostCharactersMax)
+    const ask = readGrantAsk(form, options.gatewayUrl())
+    return noStore(context).json(
+      options.devices.begin(ask, host, sourceOf(context), options.gatewayUrl()),
+    )
+  })
+  return app
+}
+
+async function token(context: Context, options: OAuthOptions): Promise<Born> {
+  const form = await readForm(context)
+  const type = form.get('grant_type')
+  if (type === grantTypes.jwt) {
+    const thumbprint = await proofOf(context, options)
+    const profile = form.get('profile')
+    return options.workloads.bear({
+      assertion: form.get('assertion') ?? '',
+      ask: readGrantAsk(form, options.gatewayUrl()),
+      ...(profile === null ? {} : { profile }),
+      ...(thumbprint === undefined ? {} : { thumbprint }),
+    })
+  }
+  if (type === grantTypes.exchange) return exchangeToken(form, options)
+  if (type === grantTypes.code || type === grantTypes.device) {
+    refuseAgents(context)
+    const { person, ask } =
+      type === grantTypes.code
+        ? options.flow.redeem(form)
+        : options.devices.poll(form.get('device_code') ?? '')
+    return options.humans.bear(person, ask)
+  }
+  if (type === null) throw new OAuthError('invalid_request', 'grant_type is missing')
+  throw new OAuthError(
+    'unsupported_grant_type',
+    `grant_type is one of ${Object.values(grantTypes).join(', ')}`,
+  )
+}
+
+async function proofOf(
+  context: Context,
+  { proofs, gatewayUrl }: OAuthOptions,
+): Promise<string | undefined> {
+  const proof = context.req.header('dpop')
+  if (proof === undefined) return undefined
+  return proofs.thumbprint(proof, 'POST', `${gatewayUrl()}/oauth/token`)
+}
+
+function answerToken(context: Context, { agent, handle }: Born, { now }: OAuthOptions): Response {
+  if (handle === undefined)
+    throw new SallyportError('SP_INTERNAL', 'an agent was born without a handle')
+  return noStore(context).json({
+    access_token: handle,
+    issued_token_type: agentTokenType,
+    token_type: 'Bearer',
+    expires_in: Math.max(0, Math.floor((Date.parse(agent.expiresAt) - now()) / 1000)),
+    agent,
+  })
+}
+
+/** An agent must not climb to the login of a person. */
+function refuseAgents(context: Context): void {
+  if (!/^(?:bearer|dpop) +spa_/iu.test(context.req.header('authorization') ?? '')) return
+  throw new SallyportError('SP_LOGIN_INSIDE_AGENT', 'an agent asked for a login')
+}
+
+/** RFC 6749, section 3.2: a form, and no parameter twice. `resource` may come more often (RFC 8707). */
+async function readForm(context: Context): Promise<URLSearchParams> {
+  const type = context.req.header('content-type')?.split(';')[0]?.trim().toLowerCase()
+  if (type !== 'application/x-www-form-urlencoded') {
+    throw new OAuthError('invalid_request', 'the body must be application/x-www-form-urlencoded')
+  }
+  const form = new URLSearchParams(await context.req.text())
+  for (const name of new Set(form.keys())) {
+    if (name !== 'resource' && form.getAll(name).length > 1) {
+      throw new OAuthError('invalid_request', `${name} is given twice`)
+    }
+  }
+  return form
+}
+
+function noStore(context: Context): Context {
+  context.header('cache-control', 'no-store')
+  context.header('pragma', 'no-cache')
+  return context
+}
+
+function answerError(context: Context, error: unknown, { onFault }: OAuthOptions): Response {
+  const known = asOAuthError(error)
+  if (known.status === 500) onFault(error)
+  const code = known.code === undefined ? {} : { code: known.code }
+  return noStore(context).json(
+    { error: known.error, error_description: known.message, ...code },
+    known.status,
+  )
+}
+
+/** The address of the peer. Forwarded headers are not read: anybody can write them. */
+export function sourceOf(context: Context): string {
+  const bindings: unknown = context.env
+  const incoming = field(bindings, 'incoming')
+  const address = field(field(incoming, 'socket'), 'remoteAddress')
+  return typeof address === 'string' ? address : 'unknown'
+}
+
+function field(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null
+    ? (value as Record<string, unknown>)[name]
+    : undefined
+}

@@ -1,0 +1,73 @@
+import type { Principal } from '@sallyport/core'
+import type { IdentityConfig, OidcProvider } from '../config/identity-config.ts'
+import { type Entitlements, smallerBudget, tightest } from '../entitlements.ts'
+import type { GrantAsk } from '../oauth/grant-request.ts'
+import { OAuthError } from '../oauth/oauth-error.ts'
+import type { BirthAgents, BirthEvent, Born } from '../ports.ts'
+import { agentName } from '../workload/claims.ts'
+import type { Rechecks } from './rechecks.ts'
+
+/** Somebody whom a provider knows, and who pressed the button. */
+export interface LoggedIn {
+  readonly provider: string
+  readonly principal: Principal
+  readonly refreshToken?: string
+}
+
+export interface HumanOptions {
+  readonly config: () => IdentityConfig
+  readonly agents: BirthAgents
+  readonly entitlements: Entitlements
+  readonly rechecks: Rechecks
+  readonly onEvent: (event: BirthEvent) => void
+}
+
+/** Makes the root agent of a person. */
+export class HumanBirths {
+  readonly #options: HumanOptions
+
+  constructor(options: HumanOptions) {
+    this.#options = options
+  }
+
+  async bear(person: LoggedIn, ask: GrantAsk): Promise<Born> {
+    const { agents, config, entitlements, rechecks, onEvent } = this.#options
+    const provider = config().providers.get(person.provider)
+    if (provider === undefined)
+      throw new OAuthError('invalid_grant', 'the provider of this login is gone')
+    const { principal } = person
+    const held = await entitlements.of(principal)
+    const born = await agents.createRoot({
+      principal,
+      name: nameOf(principal),
+      born: 'login',
+      owner: `user:${principal.name}`,
+      layers: ask.layers,
+      entitlement: held.layers,
+      budget: smallerBudget(held.budget, ask.budget),
+      delegate: tightest([held.delegate, ask.delegate]),
+      ttlMs: ttlOf(provider, ask),
+      handle: true,
+    })
+    // Other roots of the person were born with the groups of then.
+    await entitlements.setGroups(principal.id, principal.groups)
+    if (person.refreshToken !== undefined)
+      rechecks.watch(born.agent.id, person, person.refreshToken)
+    onEvent({
+      kind: 'login',
+      agent: born.agent.id,
+      principal: principal.id,
+      provider: person.provider,
+    })
+    return born
+  }
+}
+
+/** `dana` for dana@example.com. */
+function nameOf({ name }: Principal): string {
+  return agentName(name.includes('@') ? name.slice(0, name.indexOf('@')) : name)
+}
+
+function ttlOf(provider: OidcProvider, ask: GrantAsk): number {
+  return Math.min(provider.ttlMs, ask.ttlMs ?? provider.ttlMs)
+}

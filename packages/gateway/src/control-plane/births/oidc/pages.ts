@@ -1,0 +1,81 @@
+import { createHash } from 'node:crypto'
+
+const style = `body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:12vh auto;padding:0 1rem;color:#1a1a1a;background:#fff}
+h1{font-size:1.3rem}dt{color:#555}dd{margin:0 0 .6rem;font-weight:600;overflow-wrap:anywhere}
+button,input{font:inherit;padding:.5rem 1rem;margin-right:.5rem}input{text-transform:uppercase;letter-spacing:.1em;width:12ch}
+@media (prefers-color-scheme:dark){body{color:#eee;background:#161616}dt{color:#aaa}}`
+const styleHash = createHash('sha256').update(style).digest('base64')
+
+/** No script, no framing, and forms that go nowhere but here and, through a redirect, to a program on the person's machine. */
+export const pageHeaders: Readonly<Record<string, string>> = {
+  'content-type': 'text/html; charset=utf-8',
+  'content-security-policy': `default-src 'none'; style-src 'sha256-${styleHash}'; form-action 'self' http://127.0.0.1:* http://[::1]:*; frame-ancestors 'none'; base-uri 'none'`,
+  'cache-control': 'no-store',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+}
+
+/** A page with a title and paragraphs of text. */
+export function messagePage(title: string, ...lines: readonly string[]): string {
+  return page(title, lines.map((line) => `<p>${escape(line)}</p>`).join('\n'))
+}
+
+/** Asks for the code that a device shows. */
+export function codePage(userCode: string, problem?: string): string {
+  const note = problem === undefined ? '' : `<p role="alert">${escape(problem)}</p>`
+  return page(
+    'Log in a device',
+    `${note}<p>Enter the code that the terminal shows. Only go on if you started the login yourself.</p>
+<form method="post" action="/device"><label>Code <input name="user_code" value="${escape(userCode)}" maxlength="16" autocomplete="off" autofocus required></label>
+<button>Next</button></form>`,
+  )
+}
+
+/** Lets a person choose where to log in. */
+export function choicePage(
+  links: readonly { readonly name: string; readonly href: string }[],
+): string {
+  const items = links.map(
+    ({ name, href }) => `<li><a href="${escape(href)}">${escape(name)}</a></li>`,
+  )
+  return page('Log in with', `<ul>${items.join('')}</ul>`)
+}
+
+/** What a person allows, and to whom. */
+export interface Consent {
+  readonly id: string
+  readonly user: string
+  readonly facts: readonly { readonly name: string; readonly value: string }[]
+}
+
+/** Nobody becomes an agent's root by a session of the provider that happens to be alive: a person has to press a button. */
+export function consentPage({ id, user, facts }: Consent): string {
+  const rows = facts.map(({ name, value }) => `<dt>${escape(name)}</dt><dd>${escape(value)}</dd>`)
+  return page(
+    `Log in as ${user}?`,
+    `<dl>${rows.join('')}</dl><p>Only allow this if you started it yourself a moment ago.</p>
+<form method="post" action="/login/confirm"><input type="hidden" name="id" value="${escape(id)}">
+<button name="decision" value="allow">Allow</button><button name="decision" value="deny">Deny</button></form>`,
+  )
+}
+
+function page(title: string, body: string): string {
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escape(title)} · Sallyport</title><style>${style}</style></head>
+<body><main><h1>${escape(title)}</h1>
+${body}
+</main></body></html>
+`
+}
+
+const escapes: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
+
+function escape(text: string): string {
+  return text.replaceAll(/[&<>"']/gu, (mark) => escapes[mark] ?? '')
+}

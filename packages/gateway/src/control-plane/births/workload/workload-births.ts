@@ -1,0 +1,305 @@
+import { createHash } from 'node:crypto'
+import {
+  SallyportError,
+  type DelegateLimits,
+  type GrantLayer,
+  type Principal,
+} from '@sallyport/core'
+import type { AgentProfile, IdentityConfig } from '../config/identity-config.ts'
+import { type Entitlements, smallerBudget, tightest, workloadId } from '../entitlements.ts'
+import { OAuthError } from '../oauth/oauth-error.ts'
+import type { GrantAsk } from '../oauth/grant-request.ts'
+import type { BirthAgents, BirthEvent, Born, TokenUse, TokenUses } from '../ports.ts'
+import { agentName, fillName, keyOf } from './claims.ts'
+import type { IssuerKeys } from './issuer-keys.ts'
+import { leewaySeconds, TokenRefused, verifyToken, type AcceptedToken } from './verify-token.ts'
+
+/** Tokens that live shorter only prove how a job began; longer ones are meant to last as long as the job. */
+const startTokenMs = 15 * 60_000
+/** What a token says of a job, for the record. */
+const declaredClaims = [
+  'repository',
+  'ref',
+  'sha',
+  'actor',
+  'workflow',
+  'run_id',
+  'run_attempt',
+  'event_name',
+  'environment',
+  'project_path',
+  'pipeline_id',
+  'job_id',
+  'user_login',
+] as const
+const declaredCharactersMax = 200
+/** Jobs of one run; the hard limit of live children. */
+const jobsMax = 256
+
+export interface WorkloadOptions {
+  readonly config: () => IdentityConfig
+  readonly agents: BirthAgents
+  readonly entitlements: Pick<Entitlements, 'of'>
+  readonly keys: IssuerKeys
+  readonly uses: TokenUses
+  readonly gatewayUrl: () => string
+  readonly onEvent: (event: BirthEvent) => void
+  readonly now?: () => number
+}
+
+export interface WorkloadRequest {
+  readonly assertion: string
+  readonly ask: GrantAsk
+  readonly profile?: string
+  /** Of the DPoP proof of the request. */
+  readonly thumbprint?: string
+}
+
+/** Makes agents of workloads that show a token of their platform (RFC 7523), as trust rules say. */
+export class WorkloadBirths {
+  readonly #options: WorkloadOptions
+  readonly #now: () => number
+
+  constructor(options: WorkloadOptions) {
+    this.#options = options
+    this.#now = options.now ?? Date.now
+  }
+
+  async bear({ assertion, ask, profile, thumbprint }: WorkloadRequest): Promise<Born> {
+    const token = await this.verify(assertion, profile)
+    const job = this.#jobOf(token)
+    // A job that asks its platform for a second token, and has kept its key, is the agent that it was.
+    const birthKey =
+      thumbprint === undefined || job.childKey === undefined
+        ? token.id
+        : digest([job.childKey, thumbprint])
+    // The token is taken before anything is made: of two requests with one token, one makes the agent.
+    const earlier = await this.#take(token, birthKey, thumbprint)
+    if (earlier !== undefined) {
+      this.#checkReplay(token, earlier, thumbprint)
+      return this.#make(token, job, ask, earlier.birthKey)
+    }
+    const born = await this.#makeOrRelease(token, job, ask, birthKey)
+    await this.#options.uses.bind(token.id, born.agent.id)
+    this.#options.onEvent({ kind: 'token.accepted', agent: born.agent.id, rule: token.rule.name })
+    return born
+  }
+
+  /** Verifies a token without using it up. */
+  async verify(assertion: string, profile?: string): Promise<AcceptedToken> {
+    const { config, keys, gatewayUrl, onEvent } = this.#options
+    try {
+      return await verifyToken(assertion, {
+        config: config(),
+        keys,
+        gatewayUrl: gatewayUrl(),
+        nowMs: this.#now(),
+        ...(profile === undefined ? {} : { profile }),
+      })
+    } catch (error) {
+      if (error instanceof TokenRefused) {
+        const rule = error.rule === undefined ? {} : { rule: error.rule }
+        onEvent({
+          kind: 'token.refused',
+          issuer: error.issuer.slice(0, declaredCharactersMax),
+          ...rule,
+          why: error.message,
+        })
+      }
+      throw error
+    }
+  }
+
+  /** Verifies a token that attests a child, and uses it up: the same token attests one agent. */
+  async attest(assertion: string): Promise<Readonly<Record<string, string>>> {
+    const token = await this.verify(assertion)
+    const earlier = await this.#take(token, token.id, undefined)
+    if (earlier !== undefined) throw this.#replayed(token, earlier, 'the token was used already')
+    return recordOf(token)
+  }
+
+  #take(
+    token: AcceptedToken,
+    birthKey: string,
+    thumbprint: string | undefined,
+  ): Promise<TokenUse | undefined> {
+    // Past its end a token is refused as expired, and an agent may be asked for again until it ends.
+    const tokenEndMs = (token.claims.exp + 2 * leewaySeconds) * 1000
+    return this.#options.uses.take(token.id, {
+      birthKey,
+      forgetAtMs: Math.max(tokenEndMs, this.#now() + token.rule.maxTtlMs),
+      ...(thumbprint === undefined ? {} : { thumbprint }),
+    })
+  }
+
+  /** The same token again: with the same key a lost answer is given again, else nothing is. An agent that ended does not come back. */
+  #checkReplay(token: AcceptedToken, earlier: TokenUse, thumbprint: string | undefined): void {
+    const isSameKey = thumbprint !== undefined && thumbprint === earlier.thumbprint
+    if (!isSameKey && token.rule.replay !== 'per-pod') {
+      const hasKeys = thumbprint !== undefined && earlier.thumbprint !== undefined
+      throw this.#replayed(
+        token,
+        earlier,
+        hasKeys ? 'with another key' : 'without a proof of the same key',
+      )
+    }
+    const agent = earlier.agent === undefined ? undefined : this.#options.agents.get(earlier.agent)
+    if (agent === undefined || (agent.state !== 'active' && agent.state !== 'frozen')) {
+      throw this.#replayed(token, earlier, 'its agent is gone')
+    }
+    if (isSameKey) return
+    const why = 'a container of the pod started again: the former handle ended'
+    this.#options.onEvent({ kind: 'token.replayed', rule: token.rule.name, agent: agent.id, why })
+  }
+
+  #replayed(token: AcceptedToken, earlier: TokenUse, why: string): SallyportError {
+    const agent = earlier.agent === undefined ? {} : { agent: earlier.agent }
+    this.#options.onEvent({ kind: 'token.replayed', rule: token.rule.name, ...agent, why })
+    return new SallyportError('SP_TOKEN_REPLAYED', why)
+  }
+
+  async #makeOrRelease(
+    token: AcceptedToken,
+    job: Job,
+    ask: GrantAsk,
+    birthKey: string,
+  ): Promise<Born> {
+    try {
+      return await this.#make(token, job, ask, birthKey)
+    } catch (error) {
+      await this.#options.uses.release(token.id)
+      throw error
+    }
+  }
+
+  async #make(token: AcceptedToken, job: Job, ask: GrantAsk, birthKey: string): Promise<Born> {
+    const { agents, entitlements } = this.#options
+    const { rule } = token
+    const profile = this.#profileOf(token)
+    const principal: Principal = {
+      id: workloadId(rule.name),
+      kind: 'workload',
+      name: rule.name,
+      groups: [],
+    }
+    const { layers: entitlement, budget, delegate } = await entitlements.of(principal)
+    const held = tightest([delegate, profile?.delegate ?? {}])
+    const asked = {
+      budget: ask.budget,
+      delegate: tightest([held, ask.delegate]),
+      ttlMs: this.#ttlOf(token, ask),
+      handle: true,
+    }
+    const ceiling: GrantLayer[] = profile === undefined ? [] : [profile.ceiling]
+    const root = { principal, born: 'jwt', owner: rule.owner, entitlement } as const
+    if (job.rootKey === undefined) {
+      const layers = [...ceiling, ...ask.layers]
+      const name = agentName(rule.name)
+      const caps = smallerBudget(budget, ask.budget)
+      return agents.createRoot({
+        ...root,
+        ...asked,
+        budget: caps,
+        name,
+        layers,
+        declared: recordOf(token),
+        key: birthKey,
+      })
+    }
+    const { agent } = await agents.createRoot({
+      ...root,
+      name: job.rootName,
+      layers: ceiling,
+      budget,
+      delegate: forJobs(held, rule.maxTtlMs),
+      ttlMs: rule.maxTtlMs,
+      handle: false,
+      key: job.rootKey,
+    })
+    const restMs = Date.parse(agent.expiresAt) - this.#now()
+    return agents.spawn(agent.id, {
+      ...asked,
+      ttlMs: Math.min(asked.ttlMs, restMs),
+      name: job.childName,
+      layers: ask.layers,
+      born: 'attach',
+      declared: recordOf(token),
+      key: birthKey,
+      ...(profile?.purpose === undefined ? {} : { purpose: profile.purpose }),
+    })
+  }
+
+  #profileOf({ rule }: AcceptedToken): AgentProfile | undefined {
+    if (rule.profile === undefined) return undefined
+    const profile = this.#options.config().profiles.get(rule.profile)
+    // A ceiling that is gone must not lift what was below it.
+    if (profile === undefined)
+      throw new TokenRefused(`the profile ${rule.profile} is gone`, rule.issuer, rule.name)
+    return profile
+  }
+
+  #ttlOf({ rule, claims }: AcceptedToken, ask: GrantAsk): number {
+    const isWholeJob = (claims.exp - claims.iat) * 1000 > startTokenMs
+    const rest = claims.exp * 1000 - this.#now()
+    const ttlMs = Math.min(
+      rule.maxTtlMs,
+      ask.ttlMs ?? rule.maxTtlMs,
+      isWholeJob ? rest : rule.maxTtlMs,
+    )
+    if (ttlMs > 0) return ttlMs
+    throw new OAuthError('invalid_grant', 'the token is at its end', { code: 'SP_TOKEN_REFUSED' })
+  }
+
+  #jobOf({ rule, claims, id }: AcceptedToken): Job {
+    if (rule.root === undefined) return { rootName: rule.name, childName: rule.name }
+    const root = keyOf(rule.root, claims)
+    const child = rule.child === undefined ? [id] : keyOf(rule.child, claims)
+    if (root === undefined || child === undefined) {
+      throw this.#refused(rule.name, rule.issuer, 'a claim of root.key or child.key is absent')
+    }
+    const rootKey = digest(['root', rule.name, ...root])
+    return {
+      rootKey,
+      rootName: fillName(rule.root.name, claims),
+      childName: rule.child === undefined ? agentName('job') : fillName(rule.child.name, claims),
+      ...(rule.child === undefined ? {} : { childKey: digest(['child', rootKey, ...child]) }),
+    }
+  }
+
+  #refused(rule: string, issuer: string, why: string): TokenRefused {
+    this.#options.onEvent({ kind: 'token.refused', issuer, rule, why })
+    return new TokenRefused(why, issuer, rule)
+  }
+}
+
+/** Where in a tree the agent of a token stands. */
+interface Job {
+  readonly rootKey?: string
+  readonly rootName: string
+  readonly childKey?: string
+  readonly childName: string
+}
+
+function digest(parts: readonly string[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
+}
+
+/** Jobs are children of a root without a handle: one level more, and as many as the hard limit allows. */
+function forJobs(held: DelegateLimits, ttlMs: number): DelegateLimits {
+  const { depth } = held
+  return { ...held, children: jobsMax, ttlMs, ...(depth === undefined ? {} : { depth: depth + 1 }) }
+}
+
+/** What the record keeps of a token. */
+function recordOf(token: AcceptedToken): Record<string, string> {
+  return { rule: token.rule.name, issuer: token.rule.issuer, ...declaredOf(token) }
+}
+
+function declaredOf({ claims }: AcceptedToken): Record<string, string> {
+  const found: Record<string, string> = {}
+  for (const claim of declaredClaims) {
+    const value = claims[claim]
+    if (typeof value === 'string') found[claim] = value.slice(0, declaredCharactersMax)
+  }
+  return found
+}

@@ -33,12 +33,15 @@ export interface TestGatewayOptions {
 }
 
 export async function startTestGateway(options: TestGatewayOptions = {}): Promise<TestGateway> {
+  await using undo = new AsyncDisposableStack()
   const postgres = await startPostgres({
     users: [{ name: 'app', auth: 'scram-sha-256', password: 'app-password', superuser: true }],
     config: ["log_statement = 'all'", ...(options.postgresConfig ?? [])],
   })
+  undo.defer(async () => await postgres.stop())
   if (options.seed !== undefined) await postgres.sql(options.seed)
   const dataDir = await mkdtemp(join(tmpdir(), 'sallyport-'))
+  undo.defer(async () => await rm(dataDir, { recursive: true, force: true }))
   const policies = join(dataDir, 'policies')
   await mkdir(policies)
   const writePolicy = async (text: string): Promise<void> => {
@@ -56,6 +59,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     plainText: options.plainText ?? false,
     onEvent: (event) => events.push(event),
   })
+  undo.defer(async () => await gateway.stop(0))
   const token = (await readFile(join(dataDir, 'owner.token'), 'utf8')).trim()
   const api = async (method: string, path: string, body?: unknown): Promise<Response> =>
     await fetch(`http://127.0.0.1:${gateway.ports.api}${path}`, {
@@ -83,6 +87,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       ...(allow === undefined ? {} : { allow: [allow] }),
       ...(ttlMs === undefined ? {} : { ttlMs }),
     })
+  const owned = undo.move()
   return {
     gateway,
     postgres,
@@ -96,11 +101,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       const name = database ?? postgres.database
       return `postgresql://${user}:${secret}@127.0.0.1:${gateway.ports.postgres}/${name}?${query ?? 'sslmode=require'}`
     },
-    [Symbol.asyncDispose]: async () => {
-      await gateway.stop(0)
-      await postgres.stop()
-      await rm(dataDir, { recursive: true, force: true })
-    },
+    [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
   }
 }
 

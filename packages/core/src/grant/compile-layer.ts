@@ -4,7 +4,7 @@ import { matchesAny, starGlob, type NameTest } from '../policy/star-glob.ts'
 import { cidrHolds, parseAddress, parseCidr, type Address, type Cidr } from './cidr.ts'
 import { effectBit, effectBits } from './effect-bits.ts'
 import { hoursHold, hoursHoldUntil, parseHours, type Hours } from './hours.ts'
-import { DIMENSIONS } from './permission.ts'
+import { DIMENSIONS, rowsProblem } from './permission.ts'
 
 /** `unresolved`: a permit names the class but limits objects, and the object could not be told. */
 export type Fit = 'match' | 'unresolved' | 'not-granted'
@@ -124,15 +124,17 @@ const freely: LayerFit = { fit: 'match', rowsMax: Infinity }
 const unresolved: LayerFit = { fit: 'unresolved', rowsMax: 0 }
 const notGranted: LayerFit = { fit: 'not-granted', rowsMax: 0 }
 
-/** A permit with a dimension that this version doesn't know limits something that it can't see, so it permits nothing. */
+/** A permit with a limit that this version can't read permits nothing. */
 function compilePermit(permit: Permission): readonly CompiledPermit[] {
+  const { rowsMax } = permit
+  if (rowsMax !== undefined && rowsProblem(rowsMax) !== undefined) return []
   const limits: Limit[] = []
   for (const [name, globs] of Object.entries(permit.dimensions)) {
     const dimension = DIMENSIONS.find((known) => known === name)
     if (dimension === undefined) return []
     limits.push({ dimension, globs: globs.map(starGlob) })
   }
-  return [{ effects: effectBits(permit.classes), limits, rowsMax: permit.rowsMax ?? Infinity }]
+  return [{ effects: effectBits(permit.classes), limits, rowsMax: rowsMax ?? Infinity }]
 }
 
 function fitLimits(limits: readonly Limit[], access: Access, database: string): Fit {
@@ -140,15 +142,27 @@ function fitLimits(limits: readonly Limit[], access: Access, database: string): 
   for (const { dimension, globs } of limits) {
     let name: string | undefined = database
     if (dimension !== 'db') {
-      const { object, resolved } = access
-      // It touches no object, so there is nothing to limit.
-      if (object === undefined && resolved) continue
-      name = resolved ? object?.at(dimension === 'table' ? -1 : -2) : undefined
+      if (touchesNothing(access)) continue
+      name = objectPart(access, dimension)
     }
     if (name === undefined) fit = 'unresolved'
     else if (!holdsAny(globs, name)) return 'not-granted'
   }
   return fit
+}
+
+/** `begin`, `show`, `select 1`. What changes, runs or sends something that has no name here (`drop owned`, a file of the server) may well touch what a limit leaves out. */
+function touchesNothing({ effect, object, resolved }: Access): boolean {
+  return object === undefined && resolved && (effect === 'read' || effect === 'explain')
+}
+
+/** A name of one part is none of a table: it is a role, a database or a schema. */
+function objectPart(
+  { object, resolved }: Access,
+  dimension: 'schema' | 'table',
+): string | undefined {
+  if (!resolved || object === undefined || object.length < 2) return undefined
+  return object.at(dimension === 'table' ? -1 : -2)
 }
 
 function holdsAny(globs: readonly NameTest[], name: string): boolean {

@@ -1,25 +1,19 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import fc from 'fast-check'
-import type { Chain, Permission } from '../chain.ts'
-import { EFFECT_CLASSES, type Access, type Effects } from '../command.ts'
-import type { AgentId } from '../ids.ts'
-import { decideGrant as decide, opensConnection, type GrantDecision } from './decide-grant.ts'
+import type { Chain, GrantLayer, Permission } from '../chain.ts'
+import type { Access, Effects } from '../command.ts'
+import {
+  decideGrant as decide,
+  decideOpening,
+  opensConnection,
+  type GrantDecision,
+  type GrantRequest,
+} from './decide-grant.ts'
+import { chainOfLayers, effectsOf } from './grant.fixture.ts'
 import { parseAllow } from './parse-allow.ts'
 
-const at = { createdAtMs: 0, expiresAtMs: 1 }
-
 function chainOf(...permits: (readonly Permission[])[]): Chain {
-  const agents = permits.map((each, depth) => {
-    return {
-      id: `ag_${depth}` as AgentId,
-      name: `a${depth}`,
-      depth,
-      layers: [{ permits: each }],
-      ...at,
-    }
-  })
-  return { root: { id: 'u', kind: 'human', name: 'u', groups: [] }, agents, level: 0 }
+  return chainOfLayers(...permits.map((each) => [{ permits: each }]))
 }
 
 function decideGrant(
@@ -29,19 +23,6 @@ function decideGrant(
   database: string,
 ): GrantDecision {
   return decide(chain, { connection, effects, database, nowMs: 0, source: '127.0.0.1', level: 0 })
-}
-
-function effectsOf(...accesses: Access[]): Effects {
-  return {
-    class: 'read',
-    classes: [...new Set(accesses.map((access) => access.effect))],
-    verb: 'select',
-    objects: [],
-    accesses,
-    unbounded: false,
-    opaque: [],
-    persists: false,
-  }
 }
 
 function allow(text: string): Permission {
@@ -71,6 +52,12 @@ const rows: [grant: string, access: Access, expected: string][] = [
   ['db:read table=orders', { effect: 'read', resolved: true }, 'allowed'],
   ['db:read schema=public', { ...orders, object: ['orders'] }, 'unresolved'],
   ['db:read', { effect: 'read', resolved: false }, 'allowed'],
+  // `drop owned by r`, `select pg_read_file('x')`, `drop schema tmp_a cascade`, `drop role tmp_b`.
+  ['db:* table=orders', { effect: 'delete', resolved: true }, 'unresolved'],
+  ['db:* schema=public', { effect: 'transfer', resolved: true }, 'unresolved'],
+  ['db:* table=tmp_*', { effect: 'ddl', object: ['tmp_a'], resolved: true }, 'unresolved'],
+  ['db:* db=main', { effect: 'delete', resolved: true }, 'allowed'],
+  ['db:read db=none', orders, 'not-granted'],
 ]
 
 for (const [grant, access, expected] of rows) {
@@ -131,38 +118,121 @@ for (const [text, message] of [
   })
 }
 
-const name = fc.constantFrom('a', 'b', 'ab', 'public')
-const glob = fc.constantFrom('a', 'b', 'a*', '*', 'public')
-const permission = fc.record({
-  connections: fc.array(glob, { maxLength: 2 }),
-  classes: fc.array(fc.constantFrom('*', ...EFFECT_CLASSES), { maxLength: 3 }),
-  dimensions: fc.dictionary(fc.constantFrom('db', 'schema', 'table'), fc.array(glob), {
-    maxKeys: 2,
-  }),
-})
-const access = fc
-  .record({
-    effect: fc.constantFrom(...EFFECT_CLASSES),
-    object: fc.option(fc.array(name, { minLength: 1, maxLength: 2 }), { nil: undefined }),
-    resolved: fc.boolean(),
-  })
-  .map(({ object, ...rest }): Access => (object === undefined ? rest : { ...rest, object }))
+const request: GrantRequest = {
+  connection: 'db',
+  effects: effectsOf(orders),
+  database: 'main',
+  nowMs: 1_000,
+  source: '10.0.0.1',
+  level: 1,
+}
+const free: GrantLayer = { permits: [allow('db:read')] }
 
-test('a child is never allowed what an ancestor is refused', () => {
-  fc.assert(
-    fc.property(
-      fc.array(fc.array(permission, { maxLength: 3 }), { minLength: 2, maxLength: 4 }),
-      fc.array(access, { minLength: 1, maxLength: 3 }),
-      name,
-      (grants, accesses, connection) => {
-        const effects = effectsOf(...accesses)
-        if (!decideGrant(chainOf(...grants), connection, effects, 'a').allowed) return
-        for (let depth = 1; depth < grants.length; depth++) {
-          const ancestor = chainOf(...grants.slice(0, depth))
-          assert.equal(decideGrant(ancestor, connection, effects, 'a').allowed, true)
-        }
-      },
-    ),
-    { numRuns: 500 },
-  )
+const circumstances: readonly [layer: Partial<GrantLayer>, expected: string][] = [
+  [{ window: { afterMs: 1_000 } }, 'allowed'],
+  [{ window: { afterMs: 1_001 } }, 'outside-window'],
+  [{ window: { beforeMs: 1_001 } }, 'allowed'],
+  [{ window: { beforeMs: 1_000 } }, 'outside-window'],
+  [{ window: { hours: 'Thu 00:00-01:00 UTC' } }, 'allowed'],
+  [{ window: { hours: 'Fri 00:00-01:00 UTC' } }, 'outside-window'],
+  [{ window: { hours: 'what is this' } }, 'outside-window'],
+  [{ client: { cidr: ['10.0.0.0/8'] } }, 'allowed'],
+  [{ client: { cidr: ['11.0.0.0/8'] } }, 'wrong-client'],
+  [{ client: { cidr: ['11.0.0.0/8', '::ffff:10.0.0.0/120'] } }, 'allowed'],
+  [{ client: { cidr: ['what is this'] } }, 'wrong-client'],
+  [{ client: { cidr: [] } }, 'wrong-client'],
+  [{ client: { minLevel: 1 } }, 'allowed'],
+  [{ client: { minLevel: 2 } }, 'level-too-low'],
+]
+
+for (const [part, expected] of circumstances) {
+  test(`${JSON.stringify(part)} answers ${expected}, to a session as to a command`, () => {
+    const chain = chainOfLayers([free], [free, { ...free, ...part }], [free])
+    for (const decision of [decide(chain, request), decideOpening(chain, request)]) {
+      assert.equal(decision.allowed ? 'allowed' : decision.reason, expected)
+      if (decision.allowed) continue
+      assert.equal(decision.agent, 'a1')
+      assert.equal(decision.nearestHolder, 'a0')
+    }
+  })
+}
+
+test('no clock, no address and no level are outside of every limit', () => {
+  const limits: readonly [GrantLayer, Partial<GrantRequest>][] = [
+    [{ ...free, window: { afterMs: 0 } }, { nowMs: NaN }],
+    [{ ...free, window: { beforeMs: 9 } }, { nowMs: NaN }],
+    [{ ...free, client: { cidr: ['0.0.0.0/0', '::/0'] } }, { source: '' }],
+    [{ ...free, client: { minLevel: 0 } }, { level: NaN }],
+  ]
+  for (const [layer, part] of limits) {
+    assert.equal(decide(chainOfLayers([layer]), { ...request, ...part }).allowed, false)
+  }
+})
+
+test('a chain without agents, or whose root has no layers, holds nothing', () => {
+  for (const chain of [chainOfLayers(), chainOfLayers([]), chainOfLayers([], [free])]) {
+    assert.equal(decide(chain, request).allowed, false)
+    assert.equal(decideOpening(chain, request).allowed, false)
+    assert.equal(opensConnection(chain, 'db'), false)
+  }
+})
+
+test('a permit with a limit that cannot be read permits nothing, not even what touches no object', () => {
+  const permit: Permission = { ...allow('db:read'), dimensions: { ns: ['*'] } }
+  const begin = effectsOf({ effect: 'read', resolved: true })
+  for (const wrong of [permit, { ...allow('db:read'), rowsMax: NaN }]) {
+    const decision = decide(chainOfLayers([{ permits: [wrong] }]), { ...request, effects: begin })
+    assert.equal(decision.allowed, false)
+  }
+})
+
+const rowLimits: readonly [layers: readonly (readonly string[])[], expected: number | undefined][] =
+  [
+    [[['db:read']], undefined],
+    [[['db:read rows<=5']], 5],
+    [[['db:read rows<=5', 'db:read table=orders rows<=9']], 9],
+    [[['db:read rows<=5', 'db:read']], undefined],
+    [[['db:read rows<=5', 'db:read table=other']], 5],
+    [[['db:read rows<=5', 'db:write']], 5],
+    [[['db:read rows<=5', 'other:read']], 5],
+    [[['db:read rows<=5'], ['db:read rows<=3']], 3],
+    [[['db:read rows<=5'], ['db:read']], 5],
+  ]
+
+for (const [texts, expected] of rowLimits) {
+  test(`${texts.map((each) => each.join('; ')).join(' below ')} gives ${expected ?? 'all'} rows`, () => {
+    const chain = chainOfLayers(...texts.map((each) => [{ permits: each.map(allow) }]))
+    const decision = decide(chain, request)
+    assert.equal(decision.allowed ? decision.rowsMax : 'refused', expected)
+  })
+}
+
+test('of several accesses the one with the fewest rows counts', () => {
+  const chain = chainOf([allow('db:read table=orders rows<=7'), allow('db:write rows<=4')])
+  const write: Access = { effect: 'write', object: ['public', 'a'], resolved: true }
+  const decision = decide(chain, { ...request, effects: effectsOf(orders, write) })
+  assert.equal(decision.allowed ? decision.rowsMax : 'refused', 4)
+})
+
+test('an allowed command says until when its windows let it hold', () => {
+  const hours: GrantLayer = { ...free, window: { hours: '00:00-24:00 UTC' } }
+  const before: GrantLayer = { ...free, window: { beforeMs: 5_000 } }
+  const untilOf = (...layers: GrantLayer[]) => {
+    const decision = decide(chainOfLayers(layers), request)
+    return decision.allowed ? decision.holdsUntilMs : 'refused'
+  }
+  assert.equal(untilOf(free), undefined)
+  assert.equal(untilOf(free, hours), 60_000)
+  assert.equal(untilOf(hours, before), 5_000)
+})
+
+test('the nearest holder is the agent above the first that refuses', () => {
+  const chain = chainOf([allow('db:*')], [allow('db:*')], [allow('db:read')], [allow('db:*')])
+  const write = effectsOf({ effect: 'write', object: ['public', 'a'], resolved: true })
+  const decision = decide(chain, { ...request, effects: write })
+  assert.ok(!decision.allowed)
+  assert.deepEqual([decision.agent, decision.nearestHolder], ['a2', 'a1'])
+  const none = decide(chainOf([allow('db:read')], [allow('db:*')]), { ...request, effects: write })
+  assert.ok(!none.allowed)
+  assert.deepEqual([none.agent, none.nearestHolder], ['a0', undefined])
 })

@@ -17,6 +17,7 @@ import {
   DIMENSIONS,
   dimensionProblem,
   globProblem,
+  layerProblem,
   rowsProblem,
 } from './permission.ts'
 import { suggest } from './suggest.ts'
@@ -68,6 +69,10 @@ export function parseGrantDocument(value: unknown): ParsedGrant {
     ...(window === undefined ? {} : { window }),
     ...(client === undefined ? {} : { client }),
   })
+  const tooLarge = layerProblem(layer)
+  if (tooLarge !== undefined) {
+    return { kind: 'refused', problems: [{ path: 'permits', message: tooLarge }] }
+  }
   return { kind: 'ok', grant: { layer, budget, delegate } }
 }
 

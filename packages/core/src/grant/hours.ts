@@ -16,6 +16,19 @@ const hoursForm =
 
 /** Parses `Mon-Fri 08:00-19:00 Europe/Berlin`; a text says what is wrong. A range over midnight belongs to the day on which it starts; without days it is every day. */
 export function parseHours(text: string): Hours | string {
+  const known = parsedHours.get(text)
+  if (known !== undefined) return known
+  const parsed = parse(text)
+  if (typeof parsed === 'string') return parsed
+  if (parsedHours.size >= formatsMax) parsedHours.clear()
+  parsedHours.set(text, parsed)
+  return parsed
+}
+
+/** A whole tree of agents has the same hours. */
+const parsedHours = new Map<string, Hours>()
+
+function parse(text: string): Hours | string {
   const match = hoursForm.exec(text)?.groups
   if (match === undefined) return 'must look like "Mon-Fri 08:00-19:00 Europe/Berlin"'
   const days =

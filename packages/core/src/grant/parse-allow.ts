@@ -21,9 +21,6 @@ export const CLASS_SHORTHANDS = {
 
 /** Longer than any grant a person writes; keeps error messages and stored grants small. */
 const allowLengthMax = 2048
-/** Connections, an optional scope, and classes. A quoted name may hold any of the marks. */
-const firstWord =
-  /^(?<connections>[^/:"]*)(?<scopes>(?:\/(?:"(?:[^"]|"")*"|[^/:"])*)*):(?<classes>.*)$/su
 const rowsWord = /^rows<=(?<rows>\d{1,16})$/u
 
 class AllowError extends Error {}
@@ -46,16 +43,16 @@ function parse(text: string): Permission {
     throw new AllowError(`a grant is at most ${allowLengthMax} characters long`)
   }
   const [first = '', ...words] = splitOutsideQuotes(text, ' ').filter((word) => word !== '')
-  const match = firstWord.exec(first)?.groups
-  if (match === undefined) throw new AllowError(`"${first}" needs a colon, as in orders-db:read`)
-  const scopes = splitOutsideQuotes(match['scopes'] ?? '', '/').slice(1)
+  const [head = '', ...tails] = splitOutsideQuotes(first, ':')
+  if (tails.length === 0) throw new AllowError(`"${first}" needs a colon, as in orders-db:read`)
+  const [names = '', ...scopes] = splitOutsideQuotes(head, '/')
   if (scopes.length > 1) throw new AllowError(`"${first}" has more than one scope`)
-  const connections = (match['connections'] ?? '').split(',')
+  const connections = names.split(',')
   for (const connection of connections) refuseIf(connectionProblem(connection))
   const limits: Limits = { dimensions: new Map() }
   const scope = scopes[0]
   if (scope !== undefined) limits.dimensions.set('db', parseGlobs('db', scope))
-  const classes = parseClasses(match['classes'] ?? '')
+  const classes = parseClasses(tails.join(':'))
   for (const word of words) addLimit(limits, word)
   return {
     connections,

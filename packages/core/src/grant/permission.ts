@@ -1,4 +1,4 @@
-import type { Permission } from '../chain.ts'
+import type { GrantLayer, Permission } from '../chain.ts'
 import { EFFECT_CLASSES } from '../command.ts'
 import { starGlob } from '../policy/star-glob.ts'
 import { canonicalClasses } from './effect-bits.ts'
@@ -61,6 +61,21 @@ export function classProblem(name: string, shorthands: readonly string[] = []): 
 /** Says what is wrong with a limit on rows. Zero is refused, since `0` reads as "no limit" elsewhere. */
 export function rowsProblem(rows: number): string | undefined {
   return Number.isSafeInteger(rows) && rows >= 1 ? undefined : 'must be a whole number, at least 1'
+}
+
+/** A layer is judged for every access of every command, and compared at every spawn: what a person writes is far below these bounds. */
+const permitsMax = 64
+const globsMax = 512
+
+/** Says that a layer is larger than a gateway judges with each command; undefined where it is not. To be asked of every layer that a caller made up. */
+export function layerProblem({ permits }: GrantLayer): string | undefined {
+  if (permits.length > permitsMax) return `a grant has at most ${permitsMax} permits`
+  let globs = 0
+  for (const { connections, dimensions } of permits) {
+    globs += connections.length
+    for (const list of Object.values(dimensions)) globs += list.length
+  }
+  return globs > globsMax ? `a grant has at most ${globsMax} names and patterns` : undefined
 }
 
 /** Whether every name that the glob matches is matched by one of the others. Exact for a single other one: no literal in a glob is a `*`, so a star of `glob` is only matched by a star. */

@@ -43,14 +43,13 @@ export function parseBytes(text: string): number | string {
 
 /** An instant with its zone, in milliseconds since the epoch; a text says what is wrong. */
 export function parseInstant(text: string): number | string {
-  const day = instantForm.exec(text)?.groups?.['day']
+  const day = instantForm.exec(text)?.groups?.['day'] ?? ''
+  const midnightMs = Date.parse(`${day}T00:00Z`)
   const ms = Date.parse(text)
+  const isDate = !Number.isNaN(ms) && !Number.isNaN(midnightMs)
   // A 30th of February would roll over into March.
-  const rolledOver =
-    day === undefined || new Date(`${day}T00:00Z`).toISOString().slice(0, 10) !== day
-  return Number.isNaN(ms) || rolledOver
-    ? 'must be an instant with its zone, such as 2026-11-20T16:00Z'
-    : ms
+  if (isDate && new Date(midnightMs).toISOString().startsWith(day)) return ms
+  return 'must be an instant with its zone, such as 2026-11-20T16:00Z'
 }
 
 function parseQuantity(text: string, units: ReadonlyMap<string, number>): number | undefined {

@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import fc from 'fast-check'
+import type { GrantLayer, Permission } from '../chain.ts'
+import { decideGrant } from './decide-grant.ts'
+import { chainOfLayers, layers, permissions, requests, runs } from './grant.fixture.ts'
+import { cutTo, grantLeq, missingFrom } from './grant-leq.ts'
+import { parseAllow } from './parse-allow.ts'
+
+function layer(...texts: string[]): GrantLayer {
+  return {
+    permits: texts.map((text): Permission => {
+      const parsed = parseAllow(text)
+      if (parsed.kind === 'refused') assert.fail(parsed.message)
+      return parsed.permission
+    }),
+  }
+}
+
+/** Layers that often lie within the other: permits taken over, narrowed or added. */
+const pairs = fc
+  .tuple(
+    layers,
+    fc.array(fc.tuple(fc.nat(), permissions, fc.boolean(), fc.nat(3)), {
+      minLength: 1,
+      maxLength: 3,
+    }),
+    layers,
+  )
+  .map(([parent, picks, other]) => {
+    const permits = picks.map(([at, own, isFree, part]) => {
+      const held = parent.permits[at % parent.permits.length]
+      if (held === undefined || isFree) return own
+      if (part === 0) return held
+      if (part === 1) return { ...held, classes: own.classes }
+      return { ...held, dimensions: { ...own.dimensions, ...held.dimensions } }
+    })
+    const { window, client } = picks.length % 2 === 0 ? other : parent
+    return {
+      parent,
+      child: { permits, ...(window && { window }), ...(client && { client }) } satisfies GrantLayer,
+    }
+  })
+
+test('what grantLeq calls narrower allows nothing that the wider one refuses', () => {
+  let narrower = 0
+  let proven = 0
+  fc.assert(
+    fc.property(
+      pairs,
+      fc.array(requests, { minLength: 10, maxLength: 10 }),
+      ({ parent, child }, all) => {
+        if (!grantLeq(child, [parent])) return
+        narrower += 1
+        for (const request of all) {
+          const inner = decideGrant(chainOfLayers([child]), request)
+          if (!inner.allowed) continue
+          proven += 1
+          const outer = decideGrant(chainOfLayers([parent]), request)
+          assert.ok(outer.allowed)
+          assert.ok((inner.rowsMax ?? Infinity) <= (outer.rowsMax ?? Infinity))
+        }
+      },
+    ),
+    { numRuns: runs(3_000, 100_000) },
+  )
+  assert.ok(narrower > runs(150, 5_000), `${narrower} pairs were narrower`)
+  assert.ok(proven > runs(100, 3_000), `${proven} requests were allowed`)
+})
+
+test('a cut layer misses nothing, and allows nothing that was not asked for', () => {
+  fc.assert(
+    fc.property(pairs, layers, requests, ({ parent, child }, other, request) => {
+      const above = [parent, other]
+      const { layer: left, cut } = cutTo(child, above)
+      assert.deepEqual(missingFrom(left, above).missing, [])
+      assert.equal(cut.length === 0, missingFrom(child, above).missing.length === 0)
+      const permitsOnly = { permits: left.permits }
+      if (!decideGrant(chainOfLayers([permitsOnly]), request).allowed) return
+      assert.ok(decideGrant(chainOfLayers([{ permits: child.permits }]), request).allowed)
+      assert.ok(decideGrant(chainOfLayers([{ permits: parent.permits }]), request).allowed)
+    }),
+    { numRuns: runs(1_500, 50_000) },
+  )
+})
+
+for (const [child, parent, expected] of [
+  ['db:ro', 'db:read,explain,write', true],
+  ['db:ro', 'db:*', true],
+  ['db:unknown', 'db:*', false],
+  ['db:*', 'db:rw', false],
+  ['db*:read', 'd*:read', true],
+  ['d*:read', 'db*:read', false],
+  ['d*b:read', 'd*:read', true],
+  ['db:read table=orders', 'db:read table=Orders', false],
+  ['db:read table=a*b', 'db:read table=a*', true],
+  ['db:read table=a*', 'db:read table=a*b', false],
+  ['db:read table="a,b"', 'db:read table=a,b', false],
+  ['db:read table=a,b', 'db:read table="a,b"', false],
+  ['db:read', 'db:read table=*', false],
+  ['db:read table=x', 'db:read', true],
+  ['db:read rows<=5', 'db:read rows<=6', true],
+  ['db:read', 'db:read rows<=6', false],
+  ['db:read table=.*', 'db:read table=a', false],
+] as const) {
+  test(`grantLeq says ${expected} of ${child} below ${parent}`, () => {
+    assert.equal(grantLeq(layer(child), [layer(parent)]), expected)
+    assert.equal(missingFrom(layer(child), [layer(parent)]).missing.length === 0, expected)
+  })
+}
+
+test('pieces of a permit may be held by several permits of the parent', () => {
+  const parent = layer('db:read table=a', 'db:read table=b', 'db2:read', 'db:write table=a')
+  assert.equal(grantLeq(layer('db:read table=a,b', 'db,db2:read table=a'), [parent]), true)
+  assert.equal(grantLeq(layer('db:read,write table=a,b'), [parent]), false)
+})
+
+test('every parent layer must hold the child', () => {
+  assert.equal(grantLeq(layer('db:read'), [layer('db:*'), layer('db:write')]), false)
+})
+
+test('the windows and clients of the parent must be repeated for a proof, but are never missing', () => {
+  const parent: GrantLayer = {
+    ...layer('db:read'),
+    window: { afterMs: 10, beforeMs: 20, hours: 'Mon-Fri 08:00-19:00 Europe/Berlin' },
+    client: { cidr: ['10.0.0.0/8'], minLevel: 2 },
+  }
+  const child: GrantLayer = {
+    ...layer('db:read'),
+    window: { afterMs: 10, beforeMs: 15, hours: 'Tue 09:00-10:00 Europe/Berlin' },
+    client: { cidr: ['10.1.0.0/16'], minLevel: 3 },
+  }
+  assert.equal(grantLeq(child, [parent]), true)
+  assert.equal(grantLeq(layer('db:read'), [parent]), false)
+  assert.deepEqual(missingFrom(layer('db:read'), [parent]).missing, [])
+  const wider: Partial<GrantLayer>[] = [
+    { window: { ...child.window, afterMs: 9 } },
+    { window: { ...child.window, beforeMs: 21 } },
+    { window: { ...child.window, hours: 'Sat 09:00-10:00 Europe/Berlin' } },
+    { window: { ...child.window, hours: 'Tue 09:00-10:00 UTC' } },
+    { client: { cidr: ['10.0.0.0/7'], minLevel: 3 } },
+    { client: { cidr: ['10.1.0.0/16'], minLevel: 1 } },
+    { client: { minLevel: 3 } },
+  ]
+  for (const part of wider) assert.equal(grantLeq({ ...child, ...part }, [parent]), false)
+})
+
+test('what is missing and what is held is said in the words of permits', () => {
+  const parents = [layer('orders-db:ro schema=public', 'other:read'), layer('*:* rows<=500')]
+  assert.deepEqual(missingFrom(layer('orders-db:rw schema=public rows<=10'), parents), {
+    missing: ['orders-db:write,delete schema=public rows<=10'],
+    held: ['orders-db:ro schema=public rows<=500'],
+  })
+  assert.deepEqual(missingFrom(layer('secret:read'), parents).held, [])
+})
+
+test('a cut keeps the part that is held', () => {
+  const parents = [layer('orders-db:ro schema=public,sales_*'), layer('*:* rows<=500')]
+  const { layer: left, cut } = cutTo(layer('*:rw schema=sales_eu,audit', 'db:read'), parents)
+  assert.deepEqual(left, layer('orders-db:ro schema=sales_eu rows<=500'))
+  assert.deepEqual(cut, ['*:rw schema=audit,sales_eu', 'db:read'])
+})
+
+test('a permit with too many pieces counts as not held', () => {
+  const many = Array.from({ length: 100 }, (_, index) => `t${index}`).join(',')
+  const text = `db:read schema=${many} table=${many}`
+  const parent = layer('db:read schema=t*', 'db:read schema=t1')
+  assert.equal(grantLeq(layer(text), [parent]), true)
+  const halves = layer('db:read table=t*5,t*6,t*7,t*8,t*9', 'db:read table=t*0,t*1,t*2,t*3,t*4')
+  assert.equal(grantLeq(layer(`db:read table=${many}`), [halves]), true)
+  assert.equal(grantLeq(layer(text), [halves]), false)
+})

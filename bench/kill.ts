@@ -1,0 +1,85 @@
+import { once } from 'node:events'
+import { parseArgs } from 'node:util'
+import { Client } from 'pg'
+import { AgentFamily, type TestAgent } from '../e2e/agent-family.ts'
+import { startTestGateway } from '../e2e/test-gateway.ts'
+
+/**
+ * How long a revocation takes: from the request to the last socket closed, for a subtree of agents with one live session
+ * each. Every round makes a new subtree.
+ */
+const { values: options } = parseArgs({
+  options: {
+    agents: { type: 'string', default: '500' },
+    rounds: { type: 'string', default: '5' },
+    workers: { type: 'string', default: '1,2' },
+  },
+})
+const size = Number(options.agents)
+
+for (const workers of options.workers.split(',').map(Number)) {
+  await using gateway = await startTestGateway({
+    workers,
+    postgresConfig: [`max_connections = ${size + 50}`, "log_statement = 'none'"],
+  })
+  const family = new AgentFamily(gateway)
+  const lasts: number[] = []
+  const all: number[] = []
+  for (let round = 1; round <= Number(options.rounds); round += 1) {
+    const { top, clients } = await grow(family)
+    const start = performance.now()
+    const closed = clients.map(async (client) => {
+      await once(client, 'end')
+      all.push(performance.now() - start)
+    })
+    const report = await family.revoke(top)
+    await Promise.all(closed)
+    lasts.push(performance.now() - start)
+    process.stdout.write(
+      `${workers} workers, round ${round}: report ${report.state} after ${report.ms} ms with ${report.sessions.length} sessions; last socket ${lasts.at(-1)?.toFixed(0)} ms\n`,
+    )
+  }
+  process.stdout.write(
+    `${workers} workers: sockets p50 ${quantile(all, 0.5)} ms, p99 ${quantile(all, 0.99)} ms, last of a round at most ${quantile(lasts, 1)} ms\n`,
+  )
+}
+
+/** A tree of 500: ten children, each with children of their own, and one session each. */
+async function grow(family: AgentFamily): Promise<{ top: TestAgent; clients: Client[] }> {
+  const root = await family.root()
+  const top = await family.child(root, 'top')
+  const agents: TestAgent[] = []
+  const branches: TestAgent[] = []
+  const perBranch = 30
+  while (agents.length < size - 1) {
+    const branch = await retried(async () => await family.child(top, `branch-${branches.length}`))
+    branches.push(branch)
+    agents.push(branch)
+    for (let n = 0; n < perBranch && agents.length < size - 1; n += 1) {
+      agents.push(await retried(async () => await family.child(branch, `leaf-${n}`)))
+    }
+  }
+  const clients: Client[] = []
+  for (let at = 0; at < agents.length; at += 10) {
+    const some = agents.slice(at, at + 10)
+    clients.push(...(await Promise.all(some.map(async (agent) => await family.session(agent)))))
+  }
+  return { top, clients }
+}
+
+/** A tree may make ten children a second; whoever is told to slow down waits. */
+async function retried<T>(make: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await make()
+    } catch (error) {
+      if (!String(error).includes('SP_SPAWN_LIMIT')) throw error
+      await new Promise((resolve) => setTimeout(resolve, 200))
+    }
+  }
+}
+
+function quantile(values: readonly number[], part: number): string {
+  const sorted = values.toSorted((a, b) => a - b)
+  return (sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? 0).toFixed(0)
+}

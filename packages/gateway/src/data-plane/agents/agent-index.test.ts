@@ -84,8 +84,11 @@ test('the standing is that of the first agent of the path that is not active', (
   assert.equal(agents.standing('c' as AgentId).kind, 'active')
   void agents.apply(changes(2, [record(['a', 'b'], 'frozen')]))
   assert.equal(agents.standing('c' as AgentId).kind, 'frozen')
-  void agents.apply(changes(3, [record(['a'], 'ended')]))
+  void agents.apply(changes(3, [record(['a'], 'revoked')]))
   assert.equal(agents.standing('c' as AgentId).kind, 'over')
+  void agents.apply(changes(4, [record(['a'], 'ended'), record(['a', 'b'])]))
+  assert.equal(agents.standing('c' as AgentId).kind, 'active')
+  assert.equal(agents.standing('a' as AgentId).kind, 'over')
   assert.equal(agents.standing('x' as AgentId).kind, 'unknown')
 })
 

@@ -106,16 +106,21 @@ export class AgentIndex {
     }
   }
 
-  /** Looks at the whole path, root first. */
+  /**
+   * Looks at the whole path, root first. That an agent above has ended does not count: those below it have their grace, or
+   * were detached, and end by themselves.
+   */
   standing(id: AgentId): Standing {
     const record = this.#agents.get(id)
     if (record === undefined) return unknown
     for (const each of record.path) {
       const agent = this.#agents.get(each)
       if (agent === undefined) return unknown
+      if (agent.state === 'ended' && each !== id) continue
       if (agent.state === 'frozen') return { kind: 'frozen', agent }
-      if (agent.state !== 'active' || agent.expiresAtMs <= this.#now())
+      if (agent.state !== 'active' || agent.expiresAtMs <= this.#now()) {
         return { kind: 'over', agent }
+      }
     }
     return active
   }

@@ -3,7 +3,7 @@ import test from 'node:test'
 import fc from 'fast-check'
 import type { GrantLayer, Permission } from '../chain.ts'
 import { decideGrant } from './decide-grant.ts'
-import { chainOfLayers, layers, permissions, requests, runs } from './grant.fixture.ts'
+import { chainOfLayers, effectsOf, layers, permissions, requests, runs } from './grant.fixture.ts'
 import { cutTo, grantLeq, missingFrom } from './grant-leq.ts'
 import { parseAllow } from './parse-allow.ts'
 
@@ -113,6 +113,18 @@ test('pieces of a permit may be held by several permits of the parent', () => {
   const parent = layer('db:read table=a', 'db:read table=b', 'db2:read', 'db:write table=a')
   assert.equal(grantLeq(layer('db:read table=a,b', 'db,db2:read table=a'), [parent]), true)
   assert.equal(grantLeq(layer('db:read,write table=a,b'), [parent]), false)
+})
+
+test('a permit whose limit names nothing still permits what touches no object', () => {
+  const none: GrantLayer = {
+    permits: [{ connections: ['db'], classes: ['read'], dimensions: { table: [] } }],
+  }
+  const begin = { effect: 'read', resolved: true } as const
+  const request = { connection: 'db', database: '', nowMs: 0, source: '', level: 0 }
+  const effects = effectsOf(begin)
+  assert.equal(decideGrant(chainOfLayers([none]), { ...request, effects }).allowed, true)
+  assert.equal(grantLeq(none, [layer('db:write')]), false)
+  assert.equal(grantLeq(none, [layer('db:read')]), true)
 })
 
 test('every parent layer must hold the child', () => {

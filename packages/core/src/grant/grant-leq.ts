@@ -20,8 +20,8 @@ export interface CutLayer {
 
 /** More pieces than a permit that a person writes has; beyond it a permit counts as not held. */
 const piecesMax = 1024
-/** More permits than a cut leaves of any grant that a person writes; beyond it the rest is cut too. Keeps the cost of a made-up grant small. */
-const permitsMax = 128
+/** A cut leaves at most as many permits as a layer may have; the rest is cut too. Keeps the cost of a made-up grant small. */
+const permitsMax = 64
 
 /**
  * True only where the child allows nothing that one of the parents refuses; `parents` are all layers of all agents above.

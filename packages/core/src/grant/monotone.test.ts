@@ -88,6 +88,24 @@ function checkPath(tree: readonly Node[], from: number, request: GrantRequest): 
   return own.allowed
 }
 
+test('a chain allows exactly what each of its layers allows alone, with the fewest rows of them', () => {
+  const agents = fc.array(agentLayers, { minLength: 1, maxLength: 3 })
+  fc.assert(
+    fc.property(agents, requests, (held, request) => {
+      const whole = decideGrant(chainOfLayers(...held), request)
+      const alone = held.flat().map((layer) => decideGrant(chainOfLayers([layer]), request))
+      assert.equal(
+        whole.allowed,
+        alone.every((decision) => decision.allowed),
+      )
+      if (!whole.allowed) return
+      const rows = alone.map((decision) => (decision.allowed && decision.rowsMax) || Infinity)
+      assert.equal(whole.rowsMax ?? Infinity, Math.min(...rows))
+    }),
+    { numRuns: runs(2_000, 100_000) },
+  )
+})
+
 test('a decision that says until when it holds is the same at every minute until then', () => {
   fc.assert(
     fc.property(agentLayers, agentLayers, requests, fc.nat(), (root, child, request, later) => {

@@ -25,6 +25,7 @@ async function alterAgents(db: Kysely<unknown>): Promise<void> {
       add column state text not null default 'active' check (state in
         ('active', 'frozen', 'ended', 'expired', 'revoked')),
       add column layers jsonb,
+      add column entitlement jsonb not null default '[]',
       add column limits jsonb not null
         default '{"depth": 8, "children": 32, "agents": 500, "ttlMs": 28800000, "detach": false}',
       add column purpose text,
@@ -87,6 +88,13 @@ async function alterCredentials(db: Kysely<unknown>): Promise<void> {
 }
 
 async function createTables(db: Kysely<unknown>): Promise<void> {
+  await sql`
+    create table token_use (
+      token text primary key,
+      thumbprint text,
+      birth_key text not null,
+      agent_id text references agent (id),
+      forget_at timestamptz not null)`.execute(db)
   await sql`
     create table agent_handle (
       id text primary key,

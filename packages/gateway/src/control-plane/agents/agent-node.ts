@@ -30,6 +30,8 @@ export interface AgentNode {
   freezes: readonly Freeze[]
   end: AgentEnd | undefined
   layers: readonly GrantLayer[]
+  /** Of a root: what the `Grant` objects allow at this time. It holds beside the layers, and is replaced. */
+  entitlement: readonly GrantLayer[]
   limits: AgentLimits
   expiresAtMs: number
   readonly budgets: Map<BudgetKind, BudgetCounter>
@@ -67,6 +69,11 @@ export interface CredentialNode {
   /** Sessions open on it now. */
   sessions: number
   version: number
+}
+
+/** All that an agent holds by itself. */
+export function layersOf(node: AgentNode): readonly GrantLayer[] {
+  return node.entitlement.length === 0 ? node.layers : [...node.layers, ...node.entitlement]
 }
 
 export function isLive(node: AgentNode): boolean {

@@ -15,8 +15,10 @@ export interface RootRequest {
   readonly born: 'login' | 'jwt' | 'service'
   /** The person or group that is accountable for the tree. */
   readonly owner: string
-  /** Never empty: a root holds what is written here and nothing else. */
+  /** A root holds what is written here and nothing else; empty only where there is an entitlement. */
   readonly layers: readonly GrantLayer[]
+  /** What holds beside the layers, and may be replaced by `setEntitlement`. */
+  readonly entitlement?: readonly GrantLayer[]
   readonly budget: Budget
   /** What is absent is as the gateway's defaults say. */
   readonly delegate: DelegateLimits

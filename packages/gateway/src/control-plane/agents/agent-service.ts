@@ -1,5 +1,5 @@
 import { timingSafeEqual } from 'node:crypto'
-import type { GrantLayer, Principal, SessionId } from '@sallyport/core'
+import type { AgentId, GrantLayer, Principal, SessionId } from '@sallyport/core'
 import type {
   Admission,
   AdmissionRequest,
@@ -13,7 +13,7 @@ import { Admissions } from './admissions.ts'
 import type { AgentContext } from './agent-context.ts'
 import { AgentCredentials } from './agent-credentials.ts'
 import { type Actor, actorOf, type AgentEvent, AgentEvents, gatewayActor } from './agent-events.ts'
-import type { AgentNode } from './agent-node.ts'
+import { type AgentNode, isLive } from './agent-node.ts'
 import type {
   Closer,
   ClosureReport,
@@ -146,6 +146,23 @@ export class AgentService {
     return this.#births.updatePrincipal(principal)
   }
 
+  /** The groups that a principal is in now: for all its trees, also after a restart. */
+  async setGroups(principal: string, groups: readonly string[]): Promise<void> {
+    const known = this.#context.tree.knownPrincipal(principal)
+    if (known !== undefined) await this.updatePrincipal({ ...known, groups })
+  }
+
+  async setEntitlement(root: string, layers: readonly GrantLayer[]): Promise<void> {
+    await this.#births.setEntitlement(this.#node(root), layers)
+  }
+
+  /** Roots that are active or frozen. */
+  liveRoots(): { readonly id: AgentId; readonly principal: Principal }[] {
+    return [...this.#context.tree.all()]
+      .filter((node) => node.parent === undefined && isLive(node))
+      .map(({ id, principal }) => ({ id, principal: principal.current }))
+  }
+
   async spawn(parent: string, request: SpawnRequest, by?: Actor): Promise<Spawned> {
     return this.#births.spawn(this.#node(parent), request, by)
   }
@@ -213,21 +230,21 @@ export class AgentService {
     return viewOf(node)
   }
 
-  async end(agent: string, by: Actor, reason = 'done'): Promise<ClosureReport> {
-    return this.#endings.end(this.#node(agent), by, reason)
+  async end(agent: string, by: Actor | string, reason = 'done'): Promise<ClosureReport> {
+    return this.#endings.end(this.#node(agent), actor(by), reason)
   }
 
-  async revoke(agent: string, by: Actor, reason: string): Promise<ClosureReport> {
-    return this.#endings.revoke(this.#node(agent), by, reason)
+  async revoke(agent: string, by: Actor | string, reason: string): Promise<ClosureReport> {
+    return this.#endings.revoke(this.#node(agent), actor(by), reason)
   }
 
-  async freeze(agent: string, by: Actor, reason: string): Promise<ClosureReport> {
-    return this.#endings.freeze(this.#node(agent), by, reason, 'person')
+  async freeze(agent: string, by: Actor | string, reason: string): Promise<ClosureReport> {
+    return this.#endings.freeze(this.#node(agent), actor(by), reason, 'person')
   }
 
   /** Takes back what persons and findings froze; a heartbeat that was lost thaws when it returns. */
-  async unfreeze(agent: string, by: Actor, reason: string): Promise<ClosureReport> {
-    return this.#endings.unfreeze(this.#node(agent), by, reason, ['person', 'finding'])
+  async unfreeze(agent: string, by: Actor | string, reason: string): Promise<ClosureReport> {
+    return this.#endings.unfreeze(this.#node(agent), actor(by), reason, ['person', 'finding'])
   }
 
   get(idOrPrefix: string): AgentView | undefined {
@@ -311,4 +328,8 @@ export class AgentService {
     const isSame = timingSafeEqual(Buffer.from(known.digest), Buffer.from(credentialDigest(text)))
     return isSame ? known.agent : undefined
   }
+}
+
+function actor(by: Actor | string): Actor {
+  return typeof by === 'string' ? gatewayActor(by) : by
 }

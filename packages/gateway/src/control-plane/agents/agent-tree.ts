@@ -15,6 +15,10 @@ export class AgentTree {
     return this.#nodes.values()
   }
 
+  knownPrincipal(id: string): Principal | undefined {
+    return this.#principals.get(id)?.current
+  }
+
   /** The shared holder of a principal. */
   principal(principal: Principal): { current: Principal } {
     const known = this.#principals.get(principal.id)

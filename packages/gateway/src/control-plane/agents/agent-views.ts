@@ -1,7 +1,7 @@
 import type { AgentId, AgentState, BudgetKind, Principal } from '@sallyport/core'
 import type { AgentEnd } from '../../boundary/agents.ts'
 import type { AgentLimits, Born } from '../ports/store.ts'
-import { type AgentNode, chainOf, isLive } from './agent-node.ts'
+import { type AgentNode, chainOf, isLive, layersOf } from './agent-node.ts'
 import { frozenBy } from './change-log.ts'
 import { printLayers } from './grant-asks.ts'
 
@@ -94,5 +94,6 @@ function budgetViews(node: AgentNode): BudgetView[] {
 }
 
 function effectiveLayers(node: AgentNode): AgentNode['layers'] {
-  return node.path.findLast((each) => each.layers.length > 0)?.layers ?? []
+  const holder = node.path.findLast((each) => layersOf(each).length > 0)
+  return holder === undefined ? [] : holder.layers.length > 0 ? holder.layers : holder.entitlement
 }

@@ -1,5 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { type AgentId, type Budget, type BudgetKind, makeId } from '@sallyport/core'
+import {
+  type AgentId,
+  type Budget,
+  type BudgetKind,
+  type GrantLayer,
+  makeId,
+} from '@sallyport/core'
 import type { Transaction } from 'kysely'
 import { credentialDigest, makeSecretText } from '../credential-text.ts'
 import type { Tables } from '../ports/store.ts'
@@ -40,7 +46,8 @@ export class Births {
       if (known !== undefined) return this.#again(known, request.handle)
       const nowMs = this.#context.now()
       const ttlMs = rootTtl(request)
-      checkLayers(request.layers, 1)
+      const { entitlement = [] } = request
+      checkLayers(request.layers, entitlement.length === 0 ? 1 : 0)
       const principal = this.#context.tree.principal(request.principal)
       const node = newNode({
         parent: undefined,
@@ -49,6 +56,7 @@ export class Births {
         owner: request.owner,
         born: request.born,
         layers: request.layers,
+        entitlement,
         limits: rootLimits(request.delegate, ttlMs),
         budget: request.budget,
         detached: false,
@@ -89,6 +97,7 @@ export class Births {
         owner: parent.owner,
         born: request.born,
         layers,
+        entitlement: [],
         limits: ask.limits(),
         budget: ask.budget(),
         detached: ask.detached(),
@@ -100,6 +109,21 @@ export class Births {
       })
       this.#rates.take(parent, wanted, nowMs)
       return this.#bear(node, request.handle, [...cut, ...ask.cut], by, also)
+    })
+  }
+
+  /** Replaces what the `Grant` objects allow a root. Its layers stay. */
+  setEntitlement(root: AgentNode, layers: readonly GrantLayer[]): Promise<void> {
+    return this.#context.serial.run(async () => {
+      if (root.parent !== undefined || layers.length === 0)
+        throw invalid('only a root has an entitlement, and it is never empty')
+      const entitlement = JSON.stringify(layers)
+      if (entitlement === JSON.stringify(root.entitlement)) return
+      await this.#context.store.durable((tx) =>
+        tx.updateTable('agent').set({ entitlement }).where('id', '=', root.id).execute(),
+      )
+      root.entitlement = layers
+      this.#context.log.commit({ agents: [root] })
     })
   }
 
@@ -190,6 +214,7 @@ type Newborn = Pick<
   | 'owner'
   | 'born'
   | 'layers'
+  | 'entitlement'
   | 'limits'
   | 'detached'
   | 'birthKey'
@@ -238,6 +263,7 @@ async function insertAgent(tx: Transaction<Tables>, node: AgentNode): Promise<vo
       born: node.born,
       state: node.state,
       layers: JSON.stringify(node.layers),
+      entitlement: JSON.stringify(node.entitlement),
       limits: JSON.stringify(node.limits),
       purpose: node.purpose ?? null,
       declared: JSON.stringify(node.declared),

@@ -1,6 +1,6 @@
 import type { AgentId, CredentialId } from '@sallyport/core'
 import type { AgentChanges, AgentCredential, AgentRecord } from '../../boundary/agents.ts'
-import type { AgentNode, CredentialNode } from './agent-node.ts'
+import { type AgentNode, type CredentialNode, layersOf } from './agent-node.ts'
 
 /** Whoever asks for changes older than this many departures gets everything anew. */
 const goneMax = 10_000
@@ -97,7 +97,7 @@ function recordOf(node: AgentNode): AgentRecord {
     principal: node.principal.current,
     state: node.state,
     ...(end === undefined ? {} : { ended: end }),
-    layers: node.layers,
+    layers: layersOf(node),
     budget: Object.fromEntries([...node.budgets].map(([kind, { cap }]) => [kind, cap])),
     createdAtMs: node.createdAtMs,
     expiresAtMs: node.expiresAtMs,

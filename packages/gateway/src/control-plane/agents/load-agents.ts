@@ -71,6 +71,7 @@ function nodeOf(
         ? undefined
         : { by: row.ended_by ?? '', reason: row.end_reason ?? '', atMs: row.ended_at.getTime() },
     layers: row.layers,
+    entitlement: row.entitlement,
     limits: row.limits,
     expiresAtMs: row.expires_at.getTime(),
     budgets: new Map(),

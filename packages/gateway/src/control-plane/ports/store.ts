@@ -28,6 +28,7 @@ export interface Tables {
   session: SessionTable
   sharing_finding: SharingFindingTable
   ticket: TicketTable
+  token_use: TokenUseTable
   setting: { name: string; value: Json<unknown> }
 }
 
@@ -86,6 +87,8 @@ export interface AgentTable {
   born: Born
   state: AgentState
   layers: Json<GrantLayer[]>
+  /** What the `Grant` objects allow a root now: looked up anew, so it may also grow. Never wider than the layers, which hold as well. */
+  entitlement: Json<GrantLayer[]>
   limits: Json<AgentLimits>
   purpose: string | null
   /** What the agent says of itself: never used in a decision. */
@@ -136,6 +139,15 @@ export interface TicketTable {
   expires_at: Timestamp
   redeemed_at: NullableTimestamp
   redeemed_by: string | null
+}
+
+/** A token of a workload that made an agent: it makes no second one. */
+export interface TokenUseTable {
+  token: string
+  thumbprint: string | null
+  birth_key: string
+  agent_id: string | null
+  forget_at: Timestamp
 }
 
 export interface BudgetTable {

@@ -1,0 +1,194 @@
+import { SallyportError, type Secret } from '@sallyport/core'
+import { type Context, Hono } from 'hono'
+import type { Actor } from './agent-events.ts'
+import type { Spawned } from './agent-requests.ts'
+import type { AgentService } from './agent-service.ts'
+import type { AgentView } from './agent-views.ts'
+import { type ApiCaller, callerOf } from './api-caller.ts'
+import { eventStream } from './event-stream.ts'
+import { LIMITS_DEFAULT, TTL } from './limits.ts'
+import {
+  parseChild,
+  parseMint,
+  parseNarrow,
+  parseReason,
+  parseRedemption,
+  parseRenew,
+  parseRoot,
+  parseTicket,
+} from './parse-agent-requests.ts'
+import { invalid, rootName } from './spawn-rules.ts'
+
+/** What the routes need of their surroundings. */
+export interface AgentRouteOptions {
+  readonly agents: AgentService
+  readonly ownerToken: Secret<string>
+  /** The operating system's user name of the local owner. */
+  readonly owner: string
+  /** `postgres://…` without user and password, for a connection. */
+  readonly address: () => { readonly host: string; readonly port: number }
+  readonly databaseOf: (connection: string) => Promise<string>
+}
+
+const keyCharactersMax = 128
+
+/** Agents over HTTP: the owner reaches all of them, an agent itself and those below. Errors are the caller's to answer. */
+export function agentRoutes(options: AgentRouteOptions): Hono {
+  const app = new Hono()
+  const { agents } = options
+  const caller = (context: Context): ApiCaller => callerOf(context, options)
+  app.get('/v1/agents', (context) => context.json(caller(context).visible()))
+  app.post('/v1/agents', async (context) => {
+    caller(context).mustBeOwner()
+    return created(context, await createRoot(options, context))
+  })
+  app.post('/v1/tickets/redeem', async (context) => {
+    const { ticket, ...redemption } = parseRedemption(await bodyOf(context))
+    return created(context, await agents.redeemTicket(ticket, redemption))
+  })
+  app.get('/v1/events', (context) => eventStream(context, agents, caller(context)))
+  app.get('/v1/agents/:id', (context) => context.json(target(context, caller(context))))
+  app.get('/v1/agents/:id/tree', (context) =>
+    context.json(agents.tree(target(context, caller(context)).id)),
+  )
+  app.get('/v1/agents/:id/budget', (context) =>
+    context.json(agents.budgetOf(target(context, caller(context)).id)),
+  )
+  addBirths(app, options, caller)
+  addChanges(app, agents, caller)
+  return app
+}
+
+function addBirths(
+  app: Hono,
+  options: AgentRouteOptions,
+  caller: (context: Context) => ApiCaller,
+): void {
+  const { agents } = options
+  app.post('/v1/agents/:id/children', async (context) => {
+    const { id, by } = acting(context, caller(context))
+    const request = parseChild(await bodyOf(context), keyOf(context))
+    return created(context, await agents.spawn(id, request, by))
+  })
+  app.post('/v1/agents/:id/tickets', async (context) => {
+    const { id, by } = acting(context, caller(context))
+    const issued = await agents.createTicket(id, parseTicket(await bodyOf(context)), by)
+    const { expiresAtMs, ...rest } = issued
+    return context.json({ ...rest, expiresAt: new Date(expiresAtMs).toISOString() }, 201)
+  })
+  app.post('/v1/agents/:id/credentials', async (context) => {
+    const { id } = acting(context, caller(context))
+    const request = parseMint(await bodyOf(context))
+    const minted = await agents.mintCredential(id, request)
+    const database = await options.databaseOf(request.connection)
+    const url = urlOf(options.address(), minted, database)
+    const expiresAt = new Date(minted.expiresAtMs).toISOString()
+    return context.json(
+      { id: minted.id, user: minted.user, secret: minted.secret, expiresAt, url },
+      201,
+    )
+  })
+}
+
+function addChanges(
+  app: Hono,
+  agents: AgentService,
+  caller: (context: Context) => ApiCaller,
+): void {
+  app.post('/v1/agents/:id/narrow', async (context) => {
+    const { id, by } = acting(context, caller(context))
+    return context.json(await agents.narrow(id, parseNarrow(await bodyOf(context)), by))
+  })
+  app.post('/v1/agents/:id/renew', async (context) => {
+    const { id, by } = acting(context, caller(context))
+    return context.json(await agents.renew(id, parseRenew(await bodyOf(context)), by))
+  })
+  app.post('/v1/agents/:id/beat', async (context) => {
+    const who = caller(context)
+    return context.json(await agents.beat(target(context, who).id))
+  })
+  // Whoever is frozen may still give up, and take away what is below.
+  for (const action of ['end', 'revoke', 'freeze'] as const) {
+    app.post(`/v1/agents/:id/${action}`, async (context) => {
+      const who = caller(context)
+      const { id } = target(context, who)
+      const reason = parseReason(await bodyOf(context)) ?? 'no reason was given'
+      return context.json(await agents[action](id, who.actor, reason))
+    })
+  }
+  app.post('/v1/agents/:id/unfreeze', async (context) => {
+    const who = caller(context)
+    // Only a person who is not in the tree.
+    who.mustBeOwner()
+    const { id } = target(context, who)
+    const reason = parseReason(await bodyOf(context)) ?? 'no reason was given'
+    return context.json(await agents.unfreeze(id, who.actor, reason))
+  })
+}
+
+async function createRoot(options: AgentRouteOptions, context: Context): Promise<Spawned> {
+  const { agents, owner } = options
+  const { name, layers, budget, delegate, ttlMs } = parseRoot(await bodyOf(context))
+  const key = keyOf(context)
+  return agents.createRoot({
+    principal: { id: `user:${owner}`, kind: 'human', name: owner, groups: [] },
+    name: name ?? rootName(owner),
+    born: 'login',
+    owner: `user:${owner}`,
+    // The local owner holds everything that this gateway has.
+    layers: layers.length > 0 ? layers : [everything],
+    budget,
+    delegate: { depth: LIMITS_DEFAULT.depth, ...delegate },
+    ttlMs: ttlMs ?? TTL.humanRootMs,
+    handle: true,
+    ...(key === undefined ? {} : { key: `owner:${key}` }),
+  })
+}
+
+const everything = {
+  permits: [{ connections: ['*'], classes: ['*'], dimensions: {} }],
+}
+
+/** The agent that the address names, if the caller may see it. */
+function target(context: Context, caller: ApiCaller): AgentView {
+  return caller.reach(context.req.param('id') ?? '')
+}
+
+/** As `target`, for a caller that may act. */
+function acting(context: Context, caller: ApiCaller): { readonly id: string; readonly by: Actor } {
+  caller.mustAct()
+  return { id: target(context, caller).id, by: caller.actor }
+}
+
+function created(context: Context, { agent, handle, cut }: Spawned): Response {
+  return context.json({ agent, handle, cut }, 201)
+}
+
+function urlOf(
+  { host, port }: { readonly host: string; readonly port: number },
+  { user, secret }: { readonly user: string; readonly secret: string },
+  database: string,
+): string {
+  const name = encodeURIComponent(database)
+  return `postgresql://${encodeURIComponent(user)}:${secret}@${host}:${port}/${name}?sslmode=require`
+}
+
+/** A create that is sent again with the same key gives the same agent. */
+function keyOf(context: Context): string | undefined {
+  const key = context.req.header('idempotency-key')
+  if (key === undefined || (key.length > 0 && key.length <= keyCharactersMax)) return key
+  throw invalid(`an Idempotency-Key has 1 to ${keyCharactersMax} characters`)
+}
+
+async function bodyOf(context: Context): Promise<unknown> {
+  const text = await context.req.text()
+  if (text === '') return {}
+  const type = context.req.header('content-type')?.split(';')[0]?.trim().toLowerCase()
+  if (type !== 'application/json')
+    throw new SallyportError('SP_CONFIG_INVALID', 'the body must be application/json')
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new SallyportError('SP_CONFIG_INVALID', 'the body is not JSON', { cause })
+  }
+}

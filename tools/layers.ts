@@ -52,7 +52,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
       'yaml',
     ],
   },
-  'gateway/demo': { parts: ['core', 'wire'], libraries: ['node:', '@electric-sql/pglite'] },
+  'gateway/demo': { parts: ['core', 'wire'], libraries: ['node:', '@electric-sql/pglite', 'pg'] },
 }
 
 /** Says what is wrong with an import of `file` (a path from the repository's root), or nothing. */

@@ -34,6 +34,7 @@ export function buildProgram(finish: (code: number) => void): Command {
       'auto',
     )
     .option('--no-demo', 'leave out the demo database')
+    .option('--no-story', 'leave out the agents that show themselves on it at the start')
     .option(
       '--database-url <url>',
       'PostgreSQL for the gateway itself (also SALLYPORT_DATABASE_URL, which ps does not show)',

@@ -1,4 +1,4 @@
-export { startGateway, type GatewayOptions } from './main.ts'
+export { playDemo, startGateway, type GatewayOptions } from './main.ts'
 export type { ControlPlane } from './control-plane/control-plane.ts'
 export type { ControlPlaneEvent, Status } from './control-plane/control-plane-options.ts'
 export type { ConnectionView } from './control-plane/connections.ts'

@@ -1,3 +1,6 @@
+import { userInfo } from 'node:os'
+import { playDemoStory } from './demo/demo-story.ts'
+import { storyTeller } from './demo-teller.ts'
 import { startDemoTarget } from './demo/demo-target.ts'
 import { type ControlPlane, startControlPlane } from './control-plane/control-plane.ts'
 import type { ControlPlaneOptions } from './control-plane/control-plane-options.ts'
@@ -16,4 +19,9 @@ export function startGateway(options: GatewayOptions): Promise<ControlPlane> {
       startDemo: startDemoTarget,
     },
   })
+}
+
+/** Lets a tree of four agents work on the demo database, and tells of it line by line. Takes a second or two. */
+export async function playDemo(gateway: ControlPlane, say: (line: string) => void): Promise<void> {
+  await playDemoStory(storyTeller(gateway, userInfo().username), say)
 }

@@ -10,6 +10,7 @@ export interface UpFlags {
   readonly workers?: string
   readonly durability: string
   readonly demo: boolean
+  readonly story: boolean
   readonly databaseUrl?: string
 }
 
@@ -17,11 +18,20 @@ const workersMax = 64
 
 /** Starts the gateway and serves until a signal ends it. */
 export async function up(context: VerbContext, flags: UpFlags): Promise<number> {
-  const { startGateway } = await import('@sallyport/gateway')
+  const { playDemo, startGateway } = await import('@sallyport/gateway')
   const { output, dataDir } = context
   const stopped = stopSignal(output)
   output.say(`Sallyport · data in ${dataDir} (delete the folder to start over)\n`)
   const gateway = await startGateway(gatewayOptions(dataDir, flags, (event) => tell(output, event)))
+  if (flags.demo && flags.story) {
+    output.say('\nDemo: a tree of four agents works on shop-db (--no-story leaves it out)\n')
+    // The gateway is there to be used also where its demo goes wrong.
+    await playDemo(gateway, (line) => output.say(`${line}\n`)).catch((error: unknown) => {
+      output.say(
+        `  ! the demo stopped: ${error instanceof Error ? error.message : String(error)}\n`,
+      )
+    })
+  }
   await printReady(output, gateway)
   output.say(`\nStopping (${await stopped}) …\n`)
   await gateway.stop()

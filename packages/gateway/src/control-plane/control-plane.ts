@@ -34,6 +34,7 @@ export interface ControlPlane {
   status(): Promise<Status>
   connections(): Promise<ConnectionView[]>
   issueCredential(request: CredentialRequest): Promise<IssuedCredential>
+  readonly agents: AgentService
   stop(graceMs?: number): Promise<void>
 }
 
@@ -204,6 +205,7 @@ async function start(
     status,
     connections: () => connections.list(),
     issueCredential: (request) => operations.issueCredential(request),
+    agents,
     async stop(graceMs = graceMsDefault) {
       await pool.stop(graceMs)
       await sessions.settled()

@@ -24,7 +24,7 @@ export class OAuthError extends Error {
   readonly error: OAuthErrorName
   /** The code of our own catalogue behind it. */
   readonly code: string | undefined
-  readonly status: 400 | 401 | 429 | 500 | 503
+  readonly status: 400 | 403 | 500 | 503
 
   constructor(
     error: OAuthErrorName,
@@ -48,6 +48,7 @@ const names: Readonly<Record<string, OAuthErrorName>> = {
   SP_GRANT_EXCEEDS_PARENT: 'invalid_scope',
   SP_SPAWN_DEPTH: 'unauthorized_client',
   SP_SPAWN_LIMIT: 'unauthorized_client',
+  SP_LOGIN_INSIDE_AGENT: 'access_denied',
   SP_CONFIG_INVALID: 'invalid_request',
 }
 
@@ -64,5 +65,6 @@ export function asOAuthError(error: unknown): OAuthError {
   if (ERRORS[code].retry === 'later' && names[code] === undefined) {
     return new OAuthError('temporarily_unavailable', description, { code, status: 503 })
   }
-  return new OAuthError(names[code] ?? 'invalid_request', description, { code })
+  const status = code === 'SP_LOGIN_INSIDE_AGENT' ? 403 : 400
+  return new OAuthError(names[code] ?? 'invalid_request', description, { code, status })
 }

@@ -8,6 +8,8 @@ import { makeSecret, ShortLived } from './short-lived.ts'
 const letters = 'BCDFGHJKLMNPQRSTVWXZ'
 const codeMs = 10 * 60_000
 const pollSeconds = 5
+/** Two polls may take unequal times to arrive. */
+const jitterMs = 500
 /** Each poll that comes too early makes the next wait longer (RFC 8628, section 3.5). */
 const slowDownSeconds = 5
 const pendingMax = 1000
@@ -96,7 +98,7 @@ export class DeviceLogins {
     if (login === undefined)
       throw new OAuthError('expired_token', 'the code is older than 10 minutes, or was used')
     const now = this.#now()
-    const isEarly = now < login.pollAtMs + login.intervalSeconds * 1000
+    const isEarly = now < login.pollAtMs + login.intervalSeconds * 1000 - jitterMs
     login.pollAtMs = now
     if (isEarly) {
       login.intervalSeconds += slowDownSeconds

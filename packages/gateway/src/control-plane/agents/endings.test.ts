@@ -1,0 +1,263 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Bench, hasCode, layer, onBothStores } from './agents.fixture.ts'
+
+const minuteMs = 60_000
+
+onBothStores('ends', (bench: Bench) => {
+  const state = (id: string): string | undefined => bench.service.get(id)?.state
+
+  test('a revocation reaches everything below, and no other tree', async () => {
+    const root = await bench.root({ delegate: { detach: true } })
+    const other = await bench.root()
+    const a = await bench.child(root.agent.id, 'a', { delegate: {} })
+    const b = await bench.child(a.agent.id, 'b', { detach: true })
+    const c = await bench.child(root.agent.id, 'c')
+    const report = await bench.service.revoke(a.agent.id, 'dana', 'runaway')
+    assert.equal(report.agents, 2)
+    assert.deepEqual(
+      [root, a, b, c, other].map(({ agent }) => state(agent.id)),
+      ['active', 'revoked', 'revoked', 'active', 'active'],
+    )
+    assert.throws(
+      () => bench.service.authenticateHandle(b.handle ?? ''),
+      hasCode('SP_AGENT_REVOKED', /dana › a › b\) was revoked by dana at .*Z: "runaway"/),
+    )
+    await assert.rejects(bench.child(a.agent.id, 'x'), hasCode('SP_AGENT_REVOKED'))
+    await assert.rejects(bench.credential(b.agent.id), hasCode('SP_AGENT_REVOKED'))
+    await bench.restart()
+    assert.deepEqual(
+      [root, a, b, c].map(({ agent }) => state(agent.id)),
+      ['active', 'revoked', 'revoked', 'active'],
+    )
+  })
+
+  test('epochs have no gaps, however many come at once', async () => {
+    const roots = await Promise.all(Array.from({ length: 12 }, () => bench.root()))
+    await Promise.all(roots.map(({ agent }) => bench.service.revoke(agent.id, 'dana', 'x')))
+    const rows = await bench.store.db
+      .selectFrom('revocation')
+      .select('epoch')
+      .orderBy('epoch')
+      .execute()
+    assert.ok(rows.length >= 12)
+    assert.deepEqual(
+      rows.map(({ epoch }) => Number(epoch)),
+      rows.map((_, index) => index + 1),
+    )
+  })
+
+  test('listeners hear every change once, in order, after it is in force', async () => {
+    const versions: number[] = []
+    bench.service.onChange((changes) => {
+      assert.equal(changes.from, changes.version - 1)
+      for (const { id, state: told } of changes.agents) assert.equal(state(id), told)
+      versions.push(changes.version)
+    })
+    const { agent } = await bench.root()
+    await Promise.all([
+      bench.child(agent.id, 'a'),
+      bench.child(agent.id, 'b'),
+      bench.service.freeze(agent.id, 'dana', 'x'),
+    ])
+    await bench.service.revoke(agent.id, 'dana', 'x')
+    assert.deepEqual(
+      versions,
+      versions.map((_, index) => (versions[0] ?? 0) + index),
+    )
+    const since = bench.service.changesSince((versions[0] ?? 0) - 1)
+    assert.ok(since.agents.some(({ id, state: told }) => id === agent.id && told === 'revoked'))
+  })
+
+  test('the report waits for the workers, and says who has not answered', async () => {
+    const { agent } = await bench.root()
+    const closed = [
+      { session: 's_1', agent: agent.id, connection: 'orders', outcome: 'unknown' },
+    ] as never
+    bench.service.closer = async () => ({ acknowledged: 2, workers: 2, closed })
+    const partial = await bench.service.freeze(agent.id, 'dana', 'x')
+    assert.equal(partial.state, 'partial')
+    bench.service.closer = async () => ({ acknowledged: 1, workers: 2, closed: [] })
+    const unknown = await bench.service.revoke(agent.id, 'dana', 'x')
+    assert.deepEqual([unknown.state, unknown.workers], ['unknown', { all: 2, acknowledged: 1 }])
+    const row = await bench.store.db
+      .selectFrom('revocation')
+      .select('report')
+      .where('agent_id', '=', agent.id)
+      .orderBy('epoch', 'desc')
+      .executeTakeFirst()
+    assert.equal((row?.report as { state: string }).state, 'unknown')
+    bench.service.closer = async () => ({ acknowledged: 0, workers: 0, closed: [] })
+  })
+
+  test('a freeze holds the subtree; each thaws when nothing holds it any more', async () => {
+    const root = await bench.root()
+    const a = await bench.child(root.agent.id, 'a')
+    const b = await bench.child(a.agent.id, 'b')
+    await bench.service.freeze(b.agent.id, 'dana', 'look at b')
+    await bench.service.freeze(root.agent.id, 'security', 'look at all')
+    await assert.rejects(
+      bench.child(a.agent.id, 'x'),
+      hasCode('SP_AGENT_FROZEN', /frozen by security: look at all/),
+    )
+    await bench.restart()
+    await bench.service.unfreeze(root.agent.id, 'dana', 'fine')
+    assert.deepEqual(
+      [root, a, b].map(({ agent }) => state(agent.id)),
+      ['active', 'active', 'frozen'],
+    )
+    await bench.service.unfreeze(b.agent.id, 'dana', 'fine')
+    assert.equal(state(b.agent.id), 'active')
+    await bench.service.freeze(a.agent.id, 'dana', 'x')
+    await bench.service.revoke(a.agent.id, 'dana', 'x')
+    await bench.service.unfreeze(a.agent.id, 'dana', 'x')
+    assert.equal(state(a.agent.id), 'revoked')
+    await assert.rejects(bench.service.freeze(a.agent.id, 'dana', 'x'), hasCode('SP_AGENT_REVOKED'))
+  })
+
+  test('children of an agent that ended have a minute; one that was detached goes on', async () => {
+    const root = await bench.root({ delegate: { detach: true } })
+    const parent = await bench.child(root.agent.id, 'parent')
+    const child = await bench.child(parent.agent.id, 'child')
+    const grandchild = await bench.child(child.agent.id, 'grandchild')
+    const detached = await bench.child(parent.agent.id, 'detached', { detach: true })
+    const states = (): (string | undefined)[] =>
+      [parent, child, grandchild, detached].map(({ agent }) => state(agent.id))
+    await bench.service.end(parent.agent.id, 'dana')
+    bench.nowMs += minuteMs - 1
+    await bench.service.sweep()
+    assert.deepEqual(states(), ['ended', 'active', 'active', 'active'])
+    await bench.credential(child.agent.id)
+    bench.nowMs += 1
+    await bench.service.sweep()
+    assert.deepEqual(states(), ['ended', 'ended', 'ended', 'active'])
+    await bench.credential(detached.agent.id)
+    await bench.service.revoke(root.agent.id, 'dana', 'x')
+    assert.equal(state(detached.agent.id), 'revoked')
+  })
+
+  test('only a grant that says so lets a child outlive its parent', async () => {
+    const root = await bench.root()
+    await assert.rejects(
+      bench.child(root.agent.id, 'x', { detach: true }),
+      hasCode('SP_GRANT_EXCEEDS_PARENT', /detach/),
+    )
+  })
+
+  test('time ends an agent and all below it', async () => {
+    const root = await bench.root({ ttlMs: 20 * minuteMs })
+    const child = await bench.child(root.agent.id, 'x')
+    bench.nowMs += 20 * minuteMs
+    assert.throws(
+      () => bench.service.authenticateHandle(child.handle ?? ''),
+      hasCode('SP_AGENT_ENDED'),
+    )
+    await bench.service.sweep()
+    assert.deepEqual(
+      [root, child].map(({ agent }) => state(agent.id)),
+      ['expired', 'expired'],
+    )
+  })
+
+  test('silence freezes one that has beaten, its return thaws it, and long silence ends it', async () => {
+    const root = await bench.root({
+      principal: { id: 'wl', kind: 'workload', name: 'ci', groups: [] },
+      ttlMs: 6 * 60 * minuteMs,
+      born: 'jwt',
+    })
+    const child = await bench.child(root.agent.id, 'x')
+    await bench.service.beat(child.agent.id)
+    const after = async (ms: number): Promise<string | undefined> => {
+      bench.nowMs += ms
+      await bench.service.sweep()
+      return state(child.agent.id)
+    }
+    assert.equal(await after(minuteMs - 1), 'active')
+    assert.equal(await after(1), 'frozen')
+    await bench.service.beat(child.agent.id)
+    assert.equal(state(child.agent.id), 'active')
+    assert.equal(await after(minuteMs), 'frozen')
+    await bench.service.unfreeze(child.agent.id, 'dana', 'a person cannot speak for a heartbeat')
+    assert.equal(state(child.agent.id), 'frozen')
+    assert.equal(await after(4 * minuteMs), 'expired')
+    assert.equal(state(root.agent.id), 'active')
+    await assert.rejects(
+      bench.service.beat(child.agent.id),
+      hasCode('SP_AGENT_ENDED', /no heartbeat/),
+    )
+  })
+
+  test('under a person silence lasts an hour, since laptops sleep', async () => {
+    const root = await bench.root()
+    const child = await bench.child(root.agent.id, 'x', { ttlMs: 4 * 60 * minuteMs })
+    await bench.service.beat(child.agent.id)
+    bench.nowMs += 59 * minuteMs
+    await bench.service.sweep()
+    assert.equal(state(child.agent.id), 'frozen')
+    bench.nowMs += minuteMs
+    await bench.service.sweep()
+    assert.equal(state(child.agent.id), 'expired')
+  })
+
+  test('a child that nobody uses ends after half an hour; a sign of use keeps it', async () => {
+    const root = await bench.root()
+    const idle = await bench.child(root.agent.id, 'idle')
+    const used = await bench.child(root.agent.id, 'used')
+    bench.nowMs += 29 * minuteMs
+    bench.service.touched(used.agent.id)
+    bench.nowMs += minuteMs
+    await bench.service.sweep()
+    assert.deepEqual(
+      [root, idle, used].map(({ agent }) => state(agent.id)),
+      ['active', 'expired', 'active'],
+    )
+  })
+
+  test('an agent narrows and comes nearer to its end, and never the other way', async () => {
+    const root = await bench.root()
+    const { agent } = await bench.child(root.agent.id, 'x')
+    const narrowed = await bench.service.narrow(agent.id, layer('orders:read'))
+    assert.deepEqual(narrowed.grant, ['orders:read'])
+    const sooner = await bench.service.renew(agent.id, minuteMs)
+    assert.equal(Date.parse(sooner.expiresAt), bench.nowMs + minuteMs)
+    await assert.rejects(bench.service.renew(agent.id, 2 * minuteMs), hasCode('SP_CONFIG_INVALID'))
+    for (let count = 1; count < 8; count += 1)
+      await bench.service.narrow(agent.id, layer('orders:read'))
+    await assert.rejects(
+      bench.service.narrow(agent.id, layer('orders:read')),
+      hasCode('SP_CONFIG_INVALID'),
+    )
+  })
+
+  test('long gone agents are forgotten, and their children with them', async () => {
+    const root = await bench.root()
+    const { agent } = await bench.child(root.agent.id, 'x')
+    await bench.service.revoke(root.agent.id, 'dana', 'x')
+    bench.nowMs += 26 * minuteMs
+    const gone: string[] = []
+    bench.service.onChange(({ goneAgents }) => gone.push(...goneAgents))
+    await bench.service.sweep()
+    assert.ok(gone.includes(root.agent.id) && gone.includes(agent.id))
+    assert.equal(bench.service.get(agent.id), undefined)
+  })
+
+  test('the ledger holds every change with the chain of who asked', async () => {
+    const root = await bench.root()
+    const { agent } = await bench.child(root.agent.id, 'x')
+    await bench.service.freeze(agent.id, { name: 'dana', chain: ['dana'] }, 'why')
+    await bench.service.unfreeze(agent.id, 'dana', 'fine')
+    await bench.service.end(agent.id, 'x')
+    const rows = await bench.store.db
+      .selectFrom('agent_event')
+      .select(['kind', 'by_chain', 'path'])
+      .where('agent_id', '=', agent.id)
+      .orderBy('id')
+      .execute()
+    assert.deepEqual(
+      rows.map(({ kind }) => kind),
+      ['born', 'frozen', 'unfrozen', 'ended'],
+    )
+    assert.deepEqual(rows[0]?.by_chain, ['dana'])
+    assert.deepEqual(rows[0]?.path, [root.agent.id, agent.id])
+  })
+})

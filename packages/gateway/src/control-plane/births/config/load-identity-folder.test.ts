@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -192,4 +192,18 @@ test('a broken file leaves the former objects in force and says what is wrong', 
     folder.close()
     await rm(dir, { recursive: true })
   }
+})
+
+test('every object of the documentation is accepted', async () => {
+  process.env['OIDC_SECRET'] = 'x'
+  const page = await readFile(
+    new URL('../../../../../../docs/identity-providers.md', import.meta.url),
+    'utf8',
+  )
+  const blocks = [...page.matchAll(/^```yaml\n(.*?)^```/gmsu)].map((match) => match[1] ?? '')
+  const config = accepted(blocks.join('---\n'))
+  const sizes = [config.providers, config.rules, config.grants, config.profiles].map(
+    ({ size }) => size,
+  )
+  assert.deepEqual(sizes, [1, 3, 1, 1])
 })

@@ -23,12 +23,21 @@ if (major < 24 || (major === 24 && minor < 12)) {
   }
 }
 
+/** The first three, and the one that `--status-fd` names: it has to reach the new process. */
+function passedOn() {
+  const at = process.argv.indexOf('--status-fd')
+  const end = process.argv.indexOf('--')
+  const named = at > 0 && (end < 0 || at < end) ? Number(process.argv[at + 1]) : 0
+  const length = named > 2 && named < 1024 ? named + 1 : 3
+  return Array.from({ length }, (_, fd) => (fd < 3 || fd === named ? 'inherit' : 'ignore'))
+}
+
 /** In the source tree the packages resolve to their TypeScript, which takes a flag that only a new process can get. */
 function runAgain() {
   const child = spawn(
     process.execPath,
     [condition, ...process.execArgv, ...process.argv.slice(1)],
-    { stdio: 'inherit' },
+    { stdio: passedOn() },
   )
   // A terminal sends Ctrl-C to both; passed on, it would reach the child twice, and twice means at once.
   process.on('SIGINT', () => process.stdin.isTTY || child.kill('SIGINT'))

@@ -1,12 +1,13 @@
 import type { Command } from 'commander'
 import { dataDirOf } from './data-dir.ts'
-import { GatewayApi } from './gateway-api.ts'
+import type { GatewayApi } from './gateway-api.ts'
 import { type Output, outputForm } from './output.ts'
 
 /** What every verb gets. */
 export interface VerbContext {
   readonly dataDir: string
   readonly output: Output
+  /** The gateway, as its owner. Refused below an agent: it must not climb to a person's login. */
   readonly api: () => Promise<GatewayApi>
 }
 
@@ -20,7 +21,9 @@ interface CommonFlags {
 export function contextOf(command: Command): VerbContext {
   const flags = command.optsWithGlobals<CommonFlags>()
   const dataDir = dataDirOf(flags.data)
-  return { dataDir, output: outputOf(flags), api: () => GatewayApi.open(dataDir) }
+  const api = async (): Promise<GatewayApi> =>
+    await (await import('./owner-api.ts')).ownerApi(dataDir)
+  return { dataDir, output: outputOf(flags), api }
 }
 
 const columnsDefault = 100

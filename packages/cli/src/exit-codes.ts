@@ -10,6 +10,10 @@ export const EXIT = {
   unreachable: 6,
   integrity: 7,
   findings: 8,
+  /** The agent was revoked, frozen or has ended. */
+  agentGone: 9,
+  /** No parent was found, and the user's own login is not fallen back to. */
+  noParent: 77,
 } as const
 
 const byCode: Partial<Record<ErrorCode, number>> = {
@@ -22,6 +26,23 @@ const byCode: Partial<Record<ErrorCode, number>> = {
   SP_NOT_GRANTED: EXIT.refused,
   SP_POLICY_BLOCKED: EXIT.refused,
   SP_EFFECT_UNKNOWN: EXIT.refused,
+  SP_GRANT_EXCEEDS_PARENT: EXIT.refused,
+  SP_GRANT_UNRESOLVED: EXIT.refused,
+  SP_SPAWN_DEPTH: EXIT.refused,
+  SP_SPAWN_LIMIT: EXIT.refused,
+  SP_BUDGET_SPENT: EXIT.refused,
+  SP_BUDGET_ROWS: EXIT.refused,
+  SP_LEVEL_TOO_LOW: EXIT.refused,
+  SP_CREDENTIAL_SHARED: EXIT.refused,
+  SP_TOKEN_REFUSED: EXIT.notLoggedIn,
+  SP_TOKEN_REPLAYED: EXIT.notLoggedIn,
+  SP_TICKET_SPENT: EXIT.notLoggedIn,
+  SP_NOT_LOGGED_IN: EXIT.notLoggedIn,
+  SP_AGENT_REVOKED: EXIT.agentGone,
+  SP_AGENT_ENDED: EXIT.agentGone,
+  SP_AGENT_FROZEN: EXIT.agentGone,
+  SP_NO_PARENT: EXIT.noParent,
+  SP_LOGIN_INSIDE_AGENT: EXIT.noParent,
   SP_GATEWAY_UNREACHABLE: EXIT.unreachable,
   SP_TARGET_UNREACHABLE: EXIT.unreachable,
   SP_TARGET_LOGIN: EXIT.unreachable,

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { contextOf, type VerbContext } from './context.ts'
+import { addAgentVerbs } from './program-agents.ts'
 import type { AddFlags, SetFlags } from './verbs/connections.ts'
 import type { CredentialFlags } from './verbs/credentials.ts'
 import type { UpFlags } from './verbs/up.ts'
@@ -55,6 +56,7 @@ export function buildProgram(finish: (code: number) => void): Command {
   ).action(async (session: string, _flags: unknown, command: Command) => {
     finish(await (await import('./verbs/sessions.ts')).replay(contextOf(command), session))
   })
+  addAgentVerbs(program, verb, finish)
   verb(program, 'doctor', 'Check this machine and the gateway on it.', 'sallyport doctor')
     .option('--port-postgres <n>', 'port to look at', portPostgresDefault)
     .option('--port-api <n>', 'port to look at', portApiDefault)
@@ -78,7 +80,8 @@ export function buildProgram(finish: (code: number) => void): Command {
   return program
 }
 
-type MakeVerb = (parent: Command, usage: string, about: string, example: string) => Command
+/** Makes a verb with the flags that all of them have. */
+export type MakeVerb = (parent: Command, usage: string, about: string, example: string) => Command
 
 function addConnectionVerbs(
   program: Command,

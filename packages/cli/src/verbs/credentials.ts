@@ -32,9 +32,19 @@ export async function url(
   name: string,
   flags: Omit<CredentialFlags, 'connection'>,
 ): Promise<number> {
-  const made = await issue(context, { ...flags, connection: name })
   const form = context.output.form ?? 'table'
   const output = { ...context.output, form }
+  const inside = await (await import('./spawn.ts')).insideUrl(name)
+  if (inside !== undefined) {
+    if (flags.allow.length > 0)
+      throw new SallyportError(
+        'SP_CONFIG_INVALID',
+        'inside an agent, less is given with "sallyport run --allow"',
+      )
+    await printOne(output, { url: inside }, `${inside}\n`, name)
+    return EXIT.done
+  }
+  const made = await issue(context, { ...flags, connection: name })
   await printOne(output, { url: made.url }, `${made.url}\n`, made.issued.id)
   return EXIT.done
 }

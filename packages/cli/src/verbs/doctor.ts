@@ -5,6 +5,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Status } from '@sallyport/gateway'
+import type { StatusReply } from '../broker/protocol.ts'
 import type { VerbContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { printList } from '../output.ts'
@@ -31,6 +32,7 @@ export async function doctor(
     await dataFolder(context.dataDir),
     await lock(context.dataDir, status),
     ...(status === undefined ? await freePorts(ports) : runningFindings(status)),
+    ...(await brokerFindings()),
     await psql(),
   ]
   const columns = {
@@ -114,6 +116,50 @@ async function freePorts(ports: { api: number; postgres: number }): Promise<Find
     { check: 'workers', state: 'unchecked', text: 'no gateway runs' },
     { check: 'policies', state: 'unchecked', text: 'no gateway runs' },
   ]
+}
+
+async function brokerFindings(): Promise<Finding[]> {
+  const { BrokerClient } = await import('../broker/broker-client.ts')
+  const client = await BrokerClient.find()
+  const status = await client?.ask<StatusReply>({ op: 'status' })
+  client?.close()
+  if (status === undefined) {
+    const text = 'not running; "sallyport login" starts it'
+    return [{ check: 'broker', state: 'unchecked', text }, await peerCheck()]
+  }
+  const { agents, folder, uncheckedBecause, hidden, findings } = status
+  const peers =
+    uncheckedBecause === undefined
+      ? ({ check: 'peers', state: 'ok', text: 'programs are told apart: L3' } as const)
+      : ({ check: 'peers', state: 'warning', text: `${uncheckedBecause}: L2` } as const)
+  return [
+    {
+      check: 'broker',
+      state: 'ok',
+      text: `process ${status.pid}, ${agents.length} agents, ${folder}`,
+    },
+    peers,
+    hidden
+      ? { check: 'memory', state: 'ok', text: "other programs can't read the broker's memory" }
+      : {
+          check: 'memory',
+          state: 'warning',
+          text: "programs of this user can read the broker's memory",
+        },
+    ...findings.map(({ rule, at, text }): Finding => ({
+      check: rule,
+      state: 'warning',
+      text: `${at} ${text}`,
+    })),
+  ]
+}
+
+async function peerCheck(): Promise<Finding> {
+  const { loadSystemCalls } = await import('../broker/system-calls.ts')
+  const calls = await loadSystemCalls()
+  return typeof calls === 'string'
+    ? { check: 'peers', state: 'warning', text: `${calls}: agents are L2 here` }
+    : { check: 'peers', state: 'ok', text: 'this system says which program is at a socket' }
 }
 
 function isFree(port: number): Promise<boolean> {

@@ -1,0 +1,93 @@
+import { spawn } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { SallyportError } from '@sallyport/core'
+import type { Adoption, AgentView } from '../broker/protocol.ts'
+import type { VerbContext } from '../context.ts'
+import { GatewayApi } from '../gateway-api.ts'
+import { printable } from '../output.ts'
+import type { LoginFlags } from './login.ts'
+
+/** What the device authorization endpoint answers (RFC 8628, section 3.2). */
+interface DeviceCode {
+  readonly device_code: string
+  readonly user_code: string
+  readonly verification_uri: string
+  readonly verification_uri_complete?: string
+  readonly expires_in: number
+  readonly interval?: number
+}
+
+const clientId = 'sallyport-cli'
+const intervalDefaultSeconds = 5
+/** RFC 8628, section 3.5. */
+const slowDownSeconds = 5
+
+/** Logs in with a browser, on this machine or another: the gateway asks the identity provider who it is. */
+export async function deviceLogin(
+  context: VerbContext,
+  gateway: string,
+  flags: LoginFlags,
+): Promise<Adoption> {
+  const url = new URL(gateway.includes('://') ? gateway : `https://${gateway}`).origin
+  const started = await post(url, '/oauth/device_authorization', { client_id: clientId })
+  if (!isDeviceCode(started.body)) throw refused(started.body)
+  const code = started.body
+  context.output.say(printable(`Open ${code.verification_uri} and enter  ${code.user_code}`) + '\n')
+  if (flags.browser) openBrowser(code.verification_uri_complete ?? code.verification_uri)
+  const handle = await poll(url, code)
+  const agent = await new GatewayApi(url, handle).json<AgentView>('GET', '/v1/agents/self')
+  return { handle, agent, gateway: { url } }
+}
+
+async function poll(url: string, code: DeviceCode): Promise<string> {
+  const until = Date.now() + code.expires_in * 1000
+  let seconds = code.interval ?? intervalDefaultSeconds
+  while (Date.now() < until) {
+    await sleep(seconds * 1000)
+    const { body } = await post(url, '/oauth/token', {
+      grant_type: 'urn:ietf:params:oauth:grant-type:device_code',
+      device_code: code.device_code,
+      client_id: clientId,
+    })
+    const { access_token: handle, error }: { access_token?: unknown; error?: unknown } = body
+    if (typeof handle === 'string') return handle
+    if (error === 'slow_down') seconds += slowDownSeconds
+    else if (error !== 'authorization_pending') throw refused(body)
+  }
+  throw new SallyportError('SP_NOT_LOGGED_IN', 'nobody entered the code in time')
+}
+
+async function post(
+  url: string,
+  path: string,
+  fields: Readonly<Record<string, string>>,
+): Promise<{ body: object }> {
+  const response = await fetch(url + path, {
+    method: 'POST',
+    body: new URLSearchParams(fields),
+  }).catch((cause: unknown) => {
+    throw new SallyportError('SP_GATEWAY_UNREACHABLE', `nothing answers at ${url}`, { cause })
+  })
+  const body: unknown = await response.json().catch(() => undefined)
+  if (typeof body === 'object' && body !== null) return { body }
+  throw new SallyportError('SP_GATEWAY_UNREACHABLE', `the answer of ${url} is not a gateway's`)
+}
+
+function isDeviceCode(body: object): body is DeviceCode {
+  return 'device_code' in body && 'user_code' in body && 'verification_uri' in body
+}
+
+function refused(body: object): SallyportError {
+  const { error, error_description: words }: { error?: unknown; error_description?: unknown } = body
+  const text = typeof words === 'string' ? words : JSON.stringify(error ?? body)
+  return new SallyportError('SP_NOT_LOGGED_IN', `the gateway refused the login: ${text}`)
+}
+
+/** A machine without a browser is nothing to complain of: the address is printed. */
+function openBrowser(address: string): void {
+  if (!/^https?:/.test(address)) return
+  const opener = process.platform === 'darwin' ? 'open' : 'xdg-open'
+  const child = spawn(opener, [address], { stdio: 'ignore', detached: true })
+  child.on('error', () => undefined)
+  child.unref()
+}

@@ -1,0 +1,67 @@
+import { userInfo } from 'node:os'
+import { BrokerClient } from '../broker/broker-client.ts'
+import type { Adoption, AgentView, HomeReply } from '../broker/protocol.ts'
+import type { VerbContext } from '../context.ts'
+import { EXIT } from '../exit-codes.ts'
+import { GatewayApi } from '../gateway-api.ts'
+import { printOne } from '../output.ts'
+import { refuseInside, whoAmI } from '../owner-api.ts'
+import { agentLine } from './run.ts'
+
+export interface LoginFlags {
+  readonly ttl: string
+  readonly browser: boolean
+}
+
+/** Logs a person in: makes the root of their agents, and its anchor the leader of this terminal's session. */
+export async function login(
+  context: VerbContext,
+  gateway: string | undefined,
+  flags: LoginFlags,
+): Promise<number> {
+  const { client: found, who } = await whoAmI()
+  refuseInside(who)
+  const client = found ?? (await BrokerClient.start())
+  const place = { dataDir: context.dataDir }
+  const attached =
+    gateway === undefined
+      ? await client.ask<HomeReply | null>({ op: 'attach', gateway: place })
+      : null
+  const home =
+    attached ??
+    (await client.ask<HomeReply>({
+      op: 'login',
+      adopt:
+        gateway === undefined
+          ? await ownerRoot(context.dataDir, flags)
+          : await (await import('./device-login.ts')).deviceLogin(context, gateway, flags),
+    }))
+  client.close()
+  const text = `✓ ${agentLine(home)}\n  this terminal is ${home.agent.name} until then; further ones log in again; sallyport logout ends it\n`
+  await printOne(context.output, { agent: home.agent, dir: home.folder }, text, home.agent.id)
+  return EXIT.done
+}
+
+/** A gateway on this machine knows its owner by the token in its data folder. */
+async function ownerRoot(dataDir: string, flags: LoginFlags): Promise<Adoption> {
+  const api = await GatewayApi.open(dataDir)
+  const made = await api.json<{ agent: AgentView; handle: string }>('POST', '/v1/agents', {
+    name: userInfo().username,
+    ttl: flags.ttl,
+  })
+  return { ...made, gateway: { dataDir } }
+}
+
+/** Ends all roots of this user here, and with them every agent below. */
+export async function logout(context: VerbContext): Promise<number> {
+  const { client, who } = await whoAmI()
+  refuseInside(who)
+  const { ended } = (await client?.ask<{ ended: readonly string[] }>({ op: 'logout' })) ?? {
+    ended: [],
+  }
+  client?.close()
+  const text =
+    ended.length === 0 ? 'nobody was logged in\n' : `✓ ended ${ended.join(', ')} and all below\n`
+  await printOne(context.output, { ended }, text, ended.join(','))
+  return EXIT.done
+}

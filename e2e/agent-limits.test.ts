@@ -72,10 +72,10 @@ suite('what an agent may do', { skip: skipReason(), timeout: 180_000 }, () => {
   test('after a result was cut the session goes on, in and out of transactions', async () => {
     const root = await family.root({ allow: ['shop:rw rows<=5'] })
     const client = await family.session(root)
-    await assert.rejects(client.query('select n from item where n > $1', [0]), /rows sent/)
+    await assert.rejects(client.query('select n from item where n > $1', [0]), /row budget reached/)
     assert.equal((await client.query('select n from item limit 2')).rows.length, 2)
     await client.query('begin')
-    await assert.rejects(client.query('select n from item'), /rows sent/)
+    await assert.rejects(client.query('select n from item'), /row budget reached/)
     await client.query('rollback')
     assert.equal((await client.query('select 1')).rows.length, 1)
     await client.end()
@@ -162,7 +162,7 @@ suite('what an agent may do', { skip: skipReason(), timeout: 180_000 }, () => {
     test('a one-shot credential opens one session', async () => {
       const root = await family.root()
       const url = await family.url(root, { maxUses: 1 })
-      assert.equal(await refusedText(url), '')
+      assert.doesNotMatch(await refusedText(url), /FATAL/)
       assert.match(await refusedText(url), /SP_CREDENTIAL_SHARED/)
     })
 

@@ -86,7 +86,9 @@ async function openChain(
       .catch(() => undefined)
     // Nothing of what was asked for is held above.
     if (child === undefined) break
-    clients.push(await family.session(child))
+    const client = await family.session(child).catch(() => undefined)
+    if (client === undefined) break
+    clients.push(client)
     parent = child
   }
   return clients

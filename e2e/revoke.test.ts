@@ -101,7 +101,7 @@ suite('an agent that is taken away', { skip: skipReason(), timeout: 180_000 }, (
       url,
       '-X',
       '-c',
-      '\\copy item from program \'for i in $(seq 1 100); do echo "-7\\tcopy"; sleep 0.1; done\'',
+      '\\copy item from program \'for i in $(seq 1 20); do echo "-7\\tcopy"; sleep 0.1; done\'',
     )
     await until('the copy to begin', async () => (await activeAtTarget('item')) === '1')
     await family.revoke(middle)
@@ -124,7 +124,7 @@ suite('an agent that is taken away', { skip: skipReason(), timeout: 180_000 }, (
       ['/v1/agents/self/children', { name: 'late', allow: ['shop:read'] }],
     ] as const) {
       const { status, answer } = await family.tryAsk('POST', path, body, leaf.handle)
-      assert.ok(status === 401 || status === 403, `${path}: ${status}`)
+      assert.equal(status, 401, path)
       assert.match(JSON.stringify(answer), /SP_AGENT_REVOKED/)
     }
   })
@@ -161,9 +161,10 @@ suite('an agent that is taken away', { skip: skipReason(), timeout: 180_000 }, (
       await client.connect()
       opened.push(client)
     })
+    const settled = Promise.allSettled(storm)
     await sleep(150)
     await family.revoke(root)
-    await Promise.allSettled(storm)
+    await settled
     await sleep(300)
     const alive = await Promise.allSettled(
       opened.map(async (client) => await client.query('select 1')),
@@ -184,8 +185,6 @@ suite('an agent that is taken away', { skip: skipReason(), timeout: 180_000 }, (
       isDone = true
       return result
     })
-    const { err } = await psql(await gateway.url(), '-c', 'select 1')
-    assert.equal(err, '')
     const minting = await family.tryAsk(
       'POST',
       '/v1/agents/self/credentials',

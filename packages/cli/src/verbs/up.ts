@@ -83,6 +83,15 @@ function tell(output: Output, event: ControlPlaneEvent): void {
     case 'policies.refused':
       output.say(`  ✕ policies  the new ones have errors; the old ones stay\n${event.text}\n`)
       return
+    case 'identity.read':
+      if (event.problems === '') output.say('  ✓ identity  read again\n')
+      else
+        output.say(
+          `  ✕ identity  the files have errors; what was in force stays\n${event.problems}\n`,
+        )
+      return
+    case 'birth':
+      return
     case 'worker.lost':
       output.say(`  ! worker ${event.worker} ended (${event.why})\n`)
       return

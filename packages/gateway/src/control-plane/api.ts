@@ -35,8 +35,12 @@ const bodyBytesMax = 256 * 1024
 const widthDefault = 100
 const widthMax = 1000
 
-/** The routes of the API. All but `/healthz` need the owner's token. */
-export function apiRoutes(operations: Operations, ownerToken: Secret<string>): Hono {
+/** The routes of the API. All but `/healthz` and those in `mounted`, which see to it themselves, need the owner's token. */
+export function apiRoutes(
+  operations: Operations,
+  ownerToken: Secret<string>,
+  mounted: readonly Hono[] = [],
+): Hono {
   const app = new Hono()
   app.onError((error, context) => errorAnswer(context, error))
   app.notFound((context) =>
@@ -46,6 +50,13 @@ export function apiRoutes(operations: Operations, ownerToken: Secret<string>): H
     ),
   )
   app.get('/healthz', (context) => context.json({ ok: true }))
+  const tooLarge = (context: Context): Response =>
+    errorAnswer(
+      context,
+      new SallyportError('SP_MESSAGE_TOO_LARGE', `at most ${bodyBytesMax} bytes are taken`),
+    )
+  app.use('/v1/*', bodyLimit({ maxSize: bodyBytesMax, onError: tooLarge }))
+  for (const routes of mounted) app.route('/', routes)
   app.use('/v1/*', async (context, next) => {
     const [scheme, token = ''] = (context.req.header('authorization') ?? '').split(' ')
     if (scheme?.toLowerCase() !== 'bearer' || !sameText(token, ownerToken.expose())) {
@@ -53,12 +64,6 @@ export function apiRoutes(operations: Operations, ownerToken: Secret<string>): H
     }
     await next()
   })
-  const tooLarge = (context: Context): Response =>
-    errorAnswer(
-      context,
-      new SallyportError('SP_MESSAGE_TOO_LARGE', `at most ${bodyBytesMax} bytes are taken`),
-    )
-  app.use('/v1/*', bodyLimit({ maxSize: bodyBytesMax, onError: tooLarge }))
   app.get('/v1/status', async (context) => context.json(await operations.status()))
   addConnectionRoutes(app, operations)
   app.post('/v1/credentials', async (context) =>
@@ -150,6 +155,25 @@ const statuses: Readonly<Record<string, ContentfulStatusCode>> = {
   SP_NOT_SUPPORTED: 501,
   SP_STATE_STALE: 503,
   SP_TARGET_UNREACHABLE: 502,
+  SP_CREDENTIAL_EXPIRED: 401,
+  SP_CREDENTIAL_SHARED: 401,
+  SP_AGENT_REVOKED: 401,
+  SP_AGENT_ENDED: 401,
+  SP_AGENT_FROZEN: 503,
+  SP_NOT_GRANTED: 403,
+  SP_LEVEL_TOO_LOW: 403,
+  SP_GRANT_EXCEEDS_PARENT: 403,
+  SP_GRANT_UNRESOLVED: 403,
+  SP_SPAWN_DEPTH: 403,
+  SP_SPAWN_LIMIT: 403,
+  SP_LOGIN_INSIDE_AGENT: 403,
+  SP_BUDGET_SPENT: 429,
+  SP_TOKEN_REFUSED: 400,
+  SP_TOKEN_REPLAYED: 400,
+  SP_TICKET_SPENT: 400,
+  SP_LIMIT: 429,
+  SP_RECORD_UNAVAILABLE: 503,
+  SP_SHUTTING_DOWN: 503,
 }
 
 function errorAnswer(context: Context, error: Error): Response {

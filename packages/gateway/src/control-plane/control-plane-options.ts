@@ -1,3 +1,4 @@
+import type { BirthEvent } from './births/ports.ts'
 import type { JournalConfig } from '../boundary/messages.ts'
 
 /** A running demo database. */
@@ -22,6 +23,8 @@ export interface ControlPlaneOptions {
   /** A PostgreSQL database for the control plane; an embedded one where absent. */
   readonly databaseUrl?: string
   readonly demo: boolean
+  /** Where browsers and workloads reach the API, without a slash at the end; `http://host:port` where absent. */
+  readonly publicUrl?: string
   /** Accepts callers without TLS too: for measurements, and for callers on the same machine. */
   readonly plainText?: boolean
   /** Things that operators should read as they happen. */
@@ -45,6 +48,9 @@ export type ControlPlaneEvent =
     }
   | { readonly kind: 'policies.loaded'; readonly version: number; readonly rules: number }
   | { readonly kind: 'policies.refused'; readonly text: string }
+  /** The files of the folder `identity` were read again; `problems` is empty where they are in force. */
+  | { readonly kind: 'identity.read'; readonly problems: string }
+  | { readonly kind: 'birth'; readonly event: BirthEvent }
   | { readonly kind: 'worker.lost'; readonly worker: number; readonly why: string }
   | { readonly kind: 'fault'; readonly message: string }
 

@@ -1,6 +1,8 @@
+import { join } from 'node:path'
 import { SallyportError } from '@sallyport/core'
 import type { ConnectionView, Connections } from './connections.ts'
 import type { DemoDatabase } from './control-plane-options.ts'
+import type { Parts } from './parts.ts'
 import type { Store } from './ports/store.ts'
 import { readSetting, writeSetting } from './settings.ts'
 
@@ -63,4 +65,22 @@ function addressOf({
   database,
 }: Omit<DemoDatabase, 'close' | 'password'>): string {
   return `${user}@${host}:${port}/${database}`
+}
+
+/** Starts the demo and gives the name of its connection; without one, what the last start left is removed. */
+export async function addDemo(
+  { options, store, connections, agents }: Parts,
+  undo: AsyncDisposableStack,
+): Promise<string | undefined> {
+  const connection = new DemoConnection(store, connections)
+  if (!options.demo) {
+    await connection.removeLast()
+    const names = (await connections.list()).map(({ name }) => name)
+    if (!names.includes(demoConnection)) agents.connectionRemoved(demoConnection)
+    return undefined
+  }
+  const demo = await options.parts.startDemo({ dataDir: join(options.dataDir, 'demo'), port: 0 })
+  undo.defer(async () => await demo.close())
+  await connection.add(demo)
+  return demoConnection
 }

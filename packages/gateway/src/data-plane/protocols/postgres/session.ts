@@ -282,7 +282,8 @@ export class PostgresSession implements SessionState {
       const cancelled = this.#options.cancelTarget().catch(() => undefined)
       const deadlineMs = Date.now() + cancelledMsMax
       const late = setTimeout(() => this.#wake(), cancelledMsMax)
-      while (!this.isClosed && !this.fifo.isEmpty && Date.now() < deadlineMs) await this.progress()
+      const isOver = (): boolean => this.isClosed || this.fifo.isEmpty || this.wasCancelled
+      while (!isOver() && Date.now() < deadlineMs) await this.progress()
       clearTimeout(late)
       void cancelled
     }

@@ -463,7 +463,8 @@ export class TargetReader {
 
   /** Sends the bytes from `start` to `end`, and records them as part of the answer. */
   #emit(bytes: Buffer, start: number, end: number, answer: Answer | undefined): void {
-    if (this.#cut !== undefined) return
+    // Of an agent that was taken away the caller reads why, and nothing else.
+    if (this.#cut !== undefined || this.#state.isTaken) return
     this.#state.toCaller.add(bytes, start, end)
     if (answer === undefined) return
     answer.bytes += end - start

@@ -1,0 +1,51 @@
+import { SallyportError } from '@sallyport/core'
+import { seedPolicies } from './default-policies.ts'
+import type { Parts } from './parts.ts'
+import { printProblems } from './policies/config-problem.ts'
+import { loadPolicyFolder, type LoadedPolicies } from './policies/load-policy-folder.ts'
+import { watchPolicyFolder } from './policies/watch-policy-folder.ts'
+
+/** The policies in force, which follow their folder. */
+export interface PolicyFollower {
+  readonly dir: string
+  /** What is wrong with the files that were read last; empty where they are in force. */
+  readonly problems: string
+  /** Takes the policies of changed files from now on, and gives them to `publish`. */
+  follow(publish: () => Promise<void>): Promise<void>
+}
+
+/** Reads the policies for the first time; a gateway does not start on broken ones. */
+export async function loadPolicies(
+  { options, snapshots, fault }: Parts,
+  undo: AsyncDisposableStack,
+): Promise<PolicyFollower> {
+  const dir = await seedPolicies(options.dataDir)
+  await snapshots.usePolicies(accepted(await loadPolicyFolder(dir)))
+  let problems = ''
+  return {
+    dir,
+    get problems() {
+      return problems
+    },
+    async follow(publish) {
+      const use = async (loaded: LoadedPolicies): Promise<void> => {
+        problems = loaded.kind === 'ok' ? '' : printProblems(loaded.problems)
+        if (loaded.kind === 'refused') {
+          return options.onEvent({ kind: 'policies.refused', text: problems })
+        }
+        await snapshots.usePolicies(loaded.policies)
+        await publish()
+        const { policyVersion: version, ruleCount: rules } = snapshots
+        options.onEvent({ kind: 'policies.loaded', version, rules })
+      }
+      const watch = await watchPolicyFolder(dir, (loaded) => void use(loaded).catch(fault))
+      undo.defer(() => watch.close())
+    },
+  }
+}
+
+function accepted(loaded: LoadedPolicies): Extract<LoadedPolicies, { kind: 'ok' }>['policies'] {
+  if (loaded.kind === 'ok') return loaded.policies
+  const text = printProblems(loaded.problems)
+  throw new SallyportError('SP_CONFIG_INVALID', text, { detail: text })
+}

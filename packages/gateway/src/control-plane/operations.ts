@@ -1,0 +1,43 @@
+import type { Operations } from './api.ts'
+import type { Parts } from './parts.ts'
+import { recordedSession } from './recorded-session.ts'
+import type { WorkerPool } from './worker-pool.ts'
+
+/** What the API can do. `publish` gives workers what changed before the answer goes out. */
+export function operationsOf(
+  { connections, credentials, agents, sessions, keys, journalDir }: Parts,
+  pool: WorkerPool,
+  publish: () => Promise<void>,
+  status: () => Promise<unknown>,
+): Operations {
+  return {
+    status,
+    listConnections: async () => await connections.list(),
+    getConnection: async (name) => await connections.get(name),
+    async putConnection(connection) {
+      const view = await connections.put(connection)
+      await publish()
+      return view
+    },
+    async setConnection(name, change) {
+      const view = await connections.set(name, change)
+      await publish()
+      return view
+    },
+    async removeConnection(name) {
+      await connections.remove(name)
+      agents.connectionRemoved(name)
+      await publish()
+    },
+    testConnection: async (name) => await pool.probe(await connections.config(name)),
+    issueCredential: async (request) => await credentials.issue(request),
+    async listSessions() {
+      await sessions.settled()
+      return await sessions.list()
+    },
+    async readSession(prefix, form) {
+      const id = await sessions.whole(prefix)
+      return recordedSession(journalDir, keys.recording.expose(), id, form)
+    },
+  }
+}

@@ -1,0 +1,81 @@
+import { mkdir } from 'node:fs/promises'
+import { userInfo } from 'node:os'
+import { join } from 'node:path'
+import { takeDataLock } from './adapters/data-lock.ts'
+import { openPgliteStore } from './adapters/pglite-store.ts'
+import { openPostgresStore } from './adapters/postgres-store.ts'
+import { AgentService } from './agents/agent-service.ts'
+import { Connections } from './connections.ts'
+import type { ControlPlaneOptions } from './control-plane-options.ts'
+import { Credentials } from './credentials.ts'
+import { type DataKeys, loadDataKeys } from './keys/data-keys.ts'
+import type { Store } from './ports/store.ts'
+import { SessionIndex } from './session-index.ts'
+import { Snapshots } from './snapshots.ts'
+
+/** What stands on the store, and is there before anything listens. */
+export interface Parts {
+  readonly options: ControlPlaneOptions
+  /** The operating system's user name of the local owner. */
+  readonly owner: string
+  readonly journalDir: string
+  readonly store: Store
+  readonly keys: DataKeys
+  readonly connections: Connections
+  readonly agents: AgentService
+  readonly credentials: Credentials
+  readonly sessions: SessionIndex
+  readonly snapshots: Snapshots
+  /** Something failed that nobody waits for. */
+  readonly fault: (error: unknown) => void
+}
+
+/** Opens the store, which may take seconds, and all that stands on it. */
+export async function openParts(
+  options: ControlPlaneOptions,
+  undo: AsyncDisposableStack,
+): Promise<Parts> {
+  const fault = (error: unknown): void => {
+    const message = error instanceof Error ? error.message : String(error)
+    options.onEvent({ kind: 'fault', message })
+  }
+  await mkdir(options.dataDir, { recursive: true, mode: 0o700 })
+  const store = await openStore(options, undo)
+  const keys = await loadDataKeys(options.dataDir)
+  const journalDir = join(options.dataDir, 'journal')
+  await mkdir(journalDir, { recursive: true, mode: 0o700 })
+  const owner = userInfo().username
+  const connections = new Connections(store, keys.kek)
+  const agents = await AgentService.open(store, { onFault: fault })
+  agents.start()
+  undo.defer(() => agents.stop())
+  const sessions = new SessionIndex(store)
+  await sessions.closeLost('the gateway ended')
+  return {
+    options,
+    owner,
+    journalDir,
+    store,
+    keys,
+    connections,
+    agents,
+    credentials: new Credentials(store, agents, owner),
+    sessions,
+    snapshots: new Snapshots(store, connections, keys.mask),
+    fault,
+  }
+}
+
+async function openStore(options: ControlPlaneOptions, undo: AsyncDisposableStack): Promise<Store> {
+  if (options.databaseUrl === undefined) {
+    const embedded = await openPgliteStore(options.dataDir)
+    undo.defer(() => embedded.close())
+    return embedded
+  }
+  // The journal and the keys are in the folder whatever the database, so it is held in both cases.
+  const lock = await takeDataLock(options.dataDir)
+  undo.defer(() => lock.release())
+  const onServer = await openPostgresStore(options.databaseUrl)
+  undo.defer(() => onServer.close())
+  return onServer
+}

@@ -1,0 +1,73 @@
+import { availableParallelism, hostname } from 'node:os'
+import type { WorkerConfig } from '../boundary/messages.ts'
+import type { Parts } from './parts.ts'
+import { WorkerPool } from './worker-pool.ts'
+
+const workersMax = 8
+/** A worker that heard nothing for five heartbeats no longer knows what was revoked. */
+const staleAfterMs = 5000
+const mebibyte = 1024 * 1024
+
+/** Starts the data plane: its workers hear of agents from here on, and tell of their sessions. */
+export async function startWorkers(parts: Parts, undo: AsyncDisposableStack): Promise<WorkerPool> {
+  const { options, agents, sessions, snapshots, fault } = parts
+  const count = options.workers ?? Math.min(availableParallelism(), workersMax)
+  const pool = new WorkerPool({
+    count,
+    entry: options.parts.workerEntry,
+    snapshot: await snapshots.build(),
+    agents,
+    onFault: fault,
+    config: (worker, port) => ({
+      ...workerConfig(parts, worker, port),
+      // An earlier start may have had more workers; one of this start recovers what those left.
+      ...(worker === 0 ? { recoversFrom: count } : {}),
+    }),
+    onOpened: (session) => void sessions.opened(session).catch(fault),
+    onClosed: (session) => {
+      agents.sessionClosed(session.id)
+      void sessions.closed(session).catch(fault)
+    },
+    onLost: (worker, why) => {
+      options.onEvent({ kind: 'worker.lost', worker, why })
+      void sessions.closeLost('the worker ended', worker).catch(fault)
+    },
+  })
+  agents.onChange((changes) => pool.publishAgents(changes))
+  await pool.start()
+  undo.defer(() => pool.stop(0))
+  agents.closer = async (version) => await pool.closing(version)
+  return pool
+}
+
+function workerConfig(
+  { options, keys, journalDir }: Parts,
+  worker: number,
+  port: number | undefined,
+): WorkerConfig {
+  return {
+    worker,
+    node: hostname(),
+    listen: { host: options.host, port: port ?? options.ports.postgres },
+    tls: keys.tls,
+    tlsRequired: options.plainText !== true,
+    journal: {
+      dir: journalDir,
+      durability: options.durability,
+      minFreeBytes: 256 * mebibyte,
+      maxBytes: 8192 * mebibyte,
+      recordingKey: keys.recording.expose().toString('base64'),
+    },
+    limits: {
+      messageBytesMax: 64 * mebibyte,
+      // PostgreSQL's own limit for a startup packet.
+      startupBytesMax: 10_000,
+      loginMsMax: 60_000,
+      preparedStatementsMax: 10_000,
+      portalsMax: 1000,
+      sessionsMax: 1000,
+    },
+    staleAfterMs,
+    logLevel: 'warn',
+  }
+}

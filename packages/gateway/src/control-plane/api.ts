@@ -7,6 +7,7 @@ import { getRequestListener } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import { SpawnRateError } from './agents/spawn-rules.ts'
 import type { ProbeResult } from '../boundary/messages.ts'
 import { type ConnectionSettings, parseSettingsChange } from './connection-settings.ts'
 import type { ConnectionView, NewConnection } from './connections.ts'
@@ -176,12 +177,20 @@ const statuses: Readonly<Record<string, ContentfulStatusCode>> = {
   SP_SHUTTING_DOWN: 503,
 }
 
+/** For a caller that may try again, in seconds. */
+const retryAfterFrozen = '60'
+
 function errorAnswer(context: Context, error: Error): Response {
   // The text of an unforeseen error may hold anything, so it stays in this process.
   const known = error instanceof SallyportError
   const code = known ? error.code : 'SP_INTERNAL'
   const message = known && code !== 'SP_INTERNAL' ? error.message : ERRORS.SP_INTERNAL.say
   const body = { error: { code, message, retry: ERRORS[code].retry, fix: ERRORS[code].say } }
+  if (error instanceof SpawnRateError) {
+    context.header('retry-after', String(Math.ceil(error.retryAfterMs / 1000)))
+    return context.json(body, 429)
+  }
+  if (code === 'SP_AGENT_FROZEN') context.header('retry-after', retryAfterFrozen)
   return context.json(body, statuses[code] ?? 500)
 }
 

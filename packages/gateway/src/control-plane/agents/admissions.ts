@@ -99,19 +99,18 @@ export class Admissions {
     const isBudgeted = isCapped(agent, 'sessions')
     if (credential.maxUses === undefined && !isBudgeted) return undefined
     try {
-      await this.#context.store.durable(async (tx) => {
-        if (isBudgeted) {
-          const taken = await takeBudget(tx, agent, [['sessions', 1]])
-          if (amountOf(taken, 'sessions') < 1) throw new SessionsSpent()
-          remember(agent, taken)
-        }
+      const taken = await this.#context.store.durable(async (tx) => {
+        const counters = isBudgeted ? await takeBudget(tx, agent, [['sessions', 1]]) : []
+        if (isBudgeted && amountOf(counters, 'sessions') < 1) throw new SessionsSpent()
         // The table refuses more uses than the credential has.
         await tx
           .updateTable('credential')
           .set((column) => ({ uses: column('uses', '+', 1), pin }))
           .where('id', '=', id)
           .execute()
+        return counters
       })
+      remember(agent, taken)
       return undefined
     } catch (error) {
       if (!(error instanceof SessionsSpent)) throw error

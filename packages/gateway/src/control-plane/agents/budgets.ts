@@ -16,7 +16,6 @@ export const LEASE_CHUNK: Partial<Record<BudgetKind, number>> = {
 interface Counter {
   readonly agent_id: string
   readonly kind: BudgetKind
-  readonly used: string
   readonly amount: string
 }
 
@@ -65,7 +64,8 @@ export class Budgets {
       if (returned > 0 && isCapped(agent, kind)) back.push([kind, returned])
     }
     if (back.length === 0) return
-    remember(agent, await this.#context.store.durable((tx) => returnBudget(tx, agent, back)))
+    const given = await this.#context.store.durable((tx) => returnBudget(tx, agent, back))
+    remember(agent, given, -1)
   }
 
   workerLost(worker: number): void {
@@ -121,7 +121,7 @@ export async function takeBudget(
         from locked join asked using (kind) group by kind)
     update budget b set used = b.used + g.amount
       from granted g where b.kind = g.kind and b.agent_id = any(${path}::text[])
-      returning b.agent_id, b.kind, b.used, g.amount`.execute(tx)
+      returning b.agent_id, b.kind, g.amount`.execute(tx)
   return rows
 }
 
@@ -140,7 +140,7 @@ async function returnBudget(
         order by agent_id, kind for update)
     update budget b set used = greatest(0, b.used - g.amount)
       from locked l join given g using (kind) where b.agent_id = l.agent_id and b.kind = l.kind
-      returning b.agent_id, b.kind, b.used, g.amount`.execute(tx)
+      returning b.agent_id, b.kind, g.amount`.execute(tx)
   return rows
 }
 
@@ -155,10 +155,11 @@ function columns(
   }
 }
 
-export function remember(agent: AgentNode, counters: readonly Counter[]): void {
-  for (const { agent_id: id, kind, used } of counters) {
+/** Adds what was taken to memory. Answers may arrive in another order than the store made them in; sums don't mind. */
+export function remember(agent: AgentNode, counters: readonly Counter[], sign: 1 | -1 = 1): void {
+  for (const { agent_id: id, kind, amount } of counters) {
     const counter = agent.path.find((each) => each.id === id)?.budgets.get(kind)
-    if (counter !== undefined) counter.used = Number(used)
+    if (counter !== undefined) counter.used += sign * Number(amount)
   }
 }
 

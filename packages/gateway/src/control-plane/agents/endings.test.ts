@@ -86,7 +86,7 @@ onBothStores('ends', (bench: Bench) => {
       .where('agent_id', '=', agent.id)
       .orderBy('epoch', 'desc')
       .executeTakeFirst()
-    assert.equal((row?.report as { state: string }).state, 'unknown')
+    assert.match(JSON.stringify(row?.report), /"state":"unknown"/)
     bench.service.closer = async () => ({ acknowledged: 0, workers: 0, closed: [] })
   })
 

@@ -85,7 +85,7 @@ onBothStores('what the tables refuse', (bench: Bench) => {
         assert.ok(error instanceof Error && 'code' in error, String(error))
         assert.ok(
           ['23514', '23505', '23503'].includes(String(error.code)),
-          `${error.code} ${error.message}`,
+          `${String(error.code)} ${error.message}`,
         )
         return true
       })

@@ -198,3 +198,26 @@ test('conditions on the client, caps and limits of all grants of a person hold t
   assert.deepEqual(delegate, { depth: 1, detach: false })
   assert.deepEqual(tightest([{}, { ttlMs: 5 }]), { ttlMs: 5 })
 })
+
+test('a window that closes narrows living roots in the same minute', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: Date.parse('2026-11-20T12:59:10Z') })
+  await using bench = new Bench(
+    grant(
+      'a',
+      '{to: ["group:dev"], on: [{connections: [a]}], allow: [read], window: {before: "2026-11-20T13:00Z"}}',
+    ),
+  )
+  bench.nowMs = Date.parse('2026-11-20T12:59:10Z')
+  const held = await bench.root(dana)
+  assert.deepEqual(names(held()), ['a:read'])
+  const changed = Promise.withResolvers<void>()
+  const set = bench.agents.setEntitlement.bind(bench.agents)
+  bench.agents.setEntitlement = async (root, layers) => {
+    await set(root, layers)
+    changed.resolve()
+  }
+  bench.nowMs = Date.parse('2026-11-20T13:00Z')
+  t.mock.timers.tick(50_000)
+  await changed.promise
+  assert.deepEqual(names(held()), [])
+})

@@ -1,4 +1,4 @@
-import type { Principal } from '@sallyport/core'
+import type { Principal, Secret } from '@sallyport/core'
 import type { IdentityConfig, OidcProvider } from '../config/identity-config.ts'
 import { type Entitlements, smallerBudget, tightest } from '../entitlements.ts'
 import type { GrantAsk } from '../oauth/grant-request.ts'
@@ -11,7 +11,7 @@ import type { Rechecks } from './rechecks.ts'
 export interface LoggedIn {
   readonly provider: string
   readonly principal: Principal
-  readonly refreshToken?: string
+  readonly refreshToken?: Secret<string>
 }
 
 export interface HumanOptions {

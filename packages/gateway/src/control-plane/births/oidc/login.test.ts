@@ -9,7 +9,7 @@ import { FakeAgents } from '../fake-agents.fixture.ts'
 import { LocalProvider } from '../local-provider.fixture.ts'
 import type { BirthEvent } from '../ports.ts'
 import { consentId, TestBrowser, type Visited } from '../test-browser.fixture.ts'
-import { MemoryTokenUses } from '../workload/memory-token-uses.ts'
+import { MemoryTokenUses } from '../memory-token-uses.fixture.ts'
 
 const gatewayUrl = 'http://127.0.0.1:8700'
 const callback = `${gatewayUrl}/login/callback`

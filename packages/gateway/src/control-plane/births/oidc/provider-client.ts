@@ -1,3 +1,4 @@
+import { Secret } from '@sallyport/core'
 import * as oidc from 'openid-client'
 import type { OidcProvider } from '../config/identity-config.ts'
 import { LoginRefused, type IdentityClaims } from './identity.ts'
@@ -17,7 +18,7 @@ export interface LoginChecks {
 /** Who logged in, and what renews it. */
 export interface ProviderAnswer {
   readonly claims: IdentityClaims
-  readonly refreshToken?: string
+  readonly refreshToken?: Secret<string>
 }
 
 /** Talks to the OpenID providers of the configuration. */
@@ -65,11 +66,11 @@ export class ProviderClient {
   /** Looks again: the provider refuses where the person has left. */
   async renew(
     provider: OidcProvider,
-    refreshToken: string,
+    refreshToken: Secret<string>,
     subject: string,
   ): Promise<ProviderAnswer> {
     const config = await this.#configOf(provider)
-    const tokens = await oidc.refreshTokenGrant(config, refreshToken)
+    const tokens = await oidc.refreshTokenGrant(config, refreshToken.expose())
     const answer = await this.#answerOf(provider, config, tokens, subject)
     return { refreshToken, ...answer }
   }
@@ -96,7 +97,7 @@ export class ProviderClient {
     const { refresh_token: refreshToken } = tokens
     return {
       claims: { ...more, ...claims, sub },
-      ...(refreshToken === undefined ? {} : { refreshToken }),
+      ...(refreshToken === undefined ? {} : { refreshToken: new Secret(refreshToken) }),
     }
   }
 

@@ -1,4 +1,4 @@
-import type { AgentId } from '@sallyport/core'
+import type { AgentId, Secret } from '@sallyport/core'
 import type { IdentityConfig } from '../config/identity-config.ts'
 import type { Entitlements } from '../entitlements.ts'
 import type { BirthAgents } from '../ports.ts'
@@ -21,7 +21,7 @@ interface Watched {
   readonly person: Omit<LoggedIn, 'refreshToken'>
   readonly subject: string
   /** In memory only: after a restart a login is not renewed and lives to its end. */
-  refreshToken: string
+  refreshToken: Secret<string>
 }
 
 /** Asks the provider of every person who is logged in, again and again, whether it still knows the person, and in which groups. */
@@ -36,7 +36,7 @@ export class Rechecks {
     this.#timer.unref()
   }
 
-  watch(root: AgentId, { provider, principal }: LoggedIn, refreshToken: string): void {
+  watch(root: AgentId, { provider, principal }: LoggedIn, refreshToken: Secret<string>): void {
     const subject = principal.id.slice(principal.id.indexOf('|') + 1)
     this.#watched.set(root, { person: { provider, principal }, subject, refreshToken })
   }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import {
   SallyportError,
   type DelegateLimits,
@@ -10,29 +9,17 @@ import { type Entitlements, smallerBudget, tightest, workloadId } from '../entit
 import { OAuthError } from '../oauth/oauth-error.ts'
 import type { GrantAsk } from '../oauth/grant-request.ts'
 import type { BirthAgents, BirthEvent, Born, TokenUse, TokenUses } from '../ports.ts'
-import { agentName, fillName, keyOf } from './claims.ts'
+import { agentName } from './claims.ts'
 import type { IssuerKeys } from './issuer-keys.ts'
+import { digest, type Job, jobOf, recordOf } from './token-job.ts'
 import { leewaySeconds, TokenRefused, verifyToken, type AcceptedToken } from './verify-token.ts'
 
 /** Tokens that live shorter only prove how a job began; longer ones are meant to last as long as the job. */
 const startTokenMs = 15 * 60_000
-/** What a token says of a job, for the record. */
-const declaredClaims = [
-  'repository',
-  'ref',
-  'sha',
-  'actor',
-  'workflow',
-  'run_id',
-  'run_attempt',
-  'event_name',
-  'environment',
-  'project_path',
-  'pipeline_id',
-  'job_id',
-  'user_login',
-] as const
-const declaredCharactersMax = 200
+/** An issuer that nobody knows may have any name. */
+const issuerCharactersMax = 200
+/** As long as a run may last. */
+const revokedMs = 6 * 3_600_000
 /** Jobs of one run; the hard limit of live children. */
 const jobsMax = 256
 
@@ -101,7 +88,7 @@ export class WorkloadBirths {
         const rule = error.rule === undefined ? {} : { rule: error.rule }
         onEvent({
           kind: 'token.refused',
-          issuer: error.issuer.slice(0, declaredCharactersMax),
+          issuer: error.issuer.slice(0, issuerCharactersMax),
           ...rule,
           why: error.message,
         })
@@ -173,7 +160,7 @@ export class WorkloadBirths {
   }
 
   async #make(token: AcceptedToken, job: Job, ask: GrantAsk, birthKey: string): Promise<Born> {
-    const { agents, entitlements } = this.#options
+    const { agents, entitlements, uses } = this.#options
     const { rule } = token
     const profile = this.#profileOf(token)
     const principal: Principal = {
@@ -206,6 +193,7 @@ export class WorkloadBirths {
         key: birthKey,
       })
     }
+    for (const key of job.keys) await this.#refuseRevoked(key)
     const { agent } = await agents.createRoot({
       ...root,
       name: job.rootName,
@@ -217,7 +205,7 @@ export class WorkloadBirths {
       key: job.rootKey,
     })
     const restMs = Date.parse(agent.expiresAt) - this.#now()
-    return agents.spawn(agent.id, {
+    const born = await agents.spawn(agent.id, {
       ...asked,
       ttlMs: Math.min(asked.ttlMs, restMs),
       name: job.childName,
@@ -227,6 +215,20 @@ export class WorkloadBirths {
       key: birthKey,
       ...(profile?.purpose === undefined ? {} : { purpose: profile.purpose }),
     })
+    await uses.bind(job.rootKey, agent.id)
+    if (job.childKey !== undefined) await uses.bind(job.childKey, born.agent.id)
+    return born
+  }
+
+  /** Whoever stops a run or a job means it: its platform hands out more tokens, which must not begin it anew. */
+  async #refuseRevoked(key: string): Promise<void> {
+    const { agents, uses } = this.#options
+    const forgetAtMs = this.#now() + revokedMs
+    const earlier = await uses.take(key, { birthKey: key, forgetAtMs })
+    const agent = earlier?.agent === undefined ? undefined : agents.get(earlier.agent)
+    if (agent?.state !== 'revoked') return
+    const detail = `agent ${agent.id} (${agent.chain.join(' › ')}) was revoked`
+    throw new SallyportError('SP_AGENT_REVOKED', detail, { detail })
   }
 
   #profileOf({ rule }: AcceptedToken): AgentProfile | undefined {
@@ -250,56 +252,18 @@ export class WorkloadBirths {
     throw new OAuthError('invalid_grant', 'the token is at its end', { code: 'SP_TOKEN_REFUSED' })
   }
 
-  #jobOf({ rule, claims, id }: AcceptedToken): Job {
-    if (rule.root === undefined) return { rootName: rule.name, childName: rule.name }
-    const root = keyOf(rule.root, claims)
-    const child = rule.child === undefined ? [id] : keyOf(rule.child, claims)
-    if (root === undefined || child === undefined) {
-      throw this.#refused(rule.name, rule.issuer, 'a claim of root.key or child.key is absent')
-    }
-    const rootKey = digest(['root', rule.name, ...root])
-    return {
-      rootKey,
-      rootName: fillName(rule.root.name, claims),
-      childName: rule.child === undefined ? agentName('job') : fillName(rule.child.name, claims),
-      ...(rule.child === undefined ? {} : { childKey: digest(['child', rootKey, ...child]) }),
-    }
+  #jobOf(token: AcceptedToken): Job {
+    const job = jobOf(token)
+    if (job !== undefined) return job
+    const { name, issuer } = token.rule
+    const why = 'a claim of root.key or child.key is absent'
+    this.#options.onEvent({ kind: 'token.refused', issuer, rule: name, why })
+    throw new TokenRefused(why, issuer, name)
   }
-
-  #refused(rule: string, issuer: string, why: string): TokenRefused {
-    this.#options.onEvent({ kind: 'token.refused', issuer, rule, why })
-    return new TokenRefused(why, issuer, rule)
-  }
-}
-
-/** Where in a tree the agent of a token stands. */
-interface Job {
-  readonly rootKey?: string
-  readonly rootName: string
-  readonly childKey?: string
-  readonly childName: string
-}
-
-function digest(parts: readonly string[]): string {
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
 }
 
 /** Jobs are children of a root without a handle: one level more, and as many as the hard limit allows. */
 function forJobs(held: DelegateLimits, ttlMs: number): DelegateLimits {
   const { depth } = held
   return { ...held, children: jobsMax, ttlMs, ...(depth === undefined ? {} : { depth: depth + 1 }) }
-}
-
-/** What the record keeps of a token. */
-function recordOf(token: AcceptedToken): Record<string, string> {
-  return { rule: token.rule.name, issuer: token.rule.issuer, ...declaredOf(token) }
-}
-
-function declaredOf({ claims }: AcceptedToken): Record<string, string> {
-  const found: Record<string, string> = {}
-  for (const claim of declaredClaims) {
-    const value = claims[claim]
-    if (typeof value === 'string') found[claim] = value.slice(0, declaredCharactersMax)
-  }
-  return found
 }

@@ -9,7 +9,7 @@ import { type BirthsPart, openBirths } from '../births.ts'
 import { FakeAgents } from '../fake-agents.fixture.ts'
 import { LocalIssuer } from '../local-issuer.fixture.ts'
 import type { BirthEvent, ChildBirth } from '../ports.ts'
-import { MemoryTokenUses } from './memory-token-uses.ts'
+import { MemoryTokenUses } from '../memory-token-uses.fixture.ts'
 
 const gatewayUrl = 'https://gw.example.com'
 let issuer: LocalIssuer
@@ -354,6 +354,20 @@ test('the token of an agent that was revoked brings it not back', async () => {
   await agents.revoke(idOf(first))
   assert.equal((await show(token, await mine())).body['code'], 'SP_TOKEN_REPLAYED')
   assert.equal(agents.all.size, 2)
+})
+
+test('a run or a job that somebody stopped is not begun anew by further tokens of its platform', async () => {
+  const first = await show(await issuer.token({ ...job, jti: 'x1' }))
+  await agents.revoke(idOf(first))
+  const again = await show(await issuer.token({ ...job, jti: 'x2' }))
+  assert.equal(again.body['code'], 'SP_AGENT_REVOKED')
+  assert.equal(again.body['error'], 'invalid_grant')
+  const sibling = await show(await issuer.token({ ...job, check_run_id: '32' }))
+  assert.equal(sibling.status, 200)
+  const [root] = agents.all.keys()
+  if (root !== undefined) await agents.revoke(root)
+  const third = await show(await issuer.token({ ...job, check_run_id: '33' }))
+  assert.equal(third.body['code'], 'SP_AGENT_REVOKED')
 })
 
 test('a token whose birth failed may be shown again', async () => {

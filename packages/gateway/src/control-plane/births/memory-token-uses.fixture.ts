@@ -1,5 +1,5 @@
 import type { AgentId } from '@sallyport/core'
-import type { TokenUse, TokenUses } from '../ports.ts'
+import type { TokenUse, TokenUses } from './ports.ts'
 
 /** Uses of tokens in memory: forgotten with the process. */
 export class MemoryTokenUses implements TokenUses {

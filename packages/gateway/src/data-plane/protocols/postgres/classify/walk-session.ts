@@ -17,6 +17,13 @@ const transactions = new Map<string, readonly [verb: string, kind: StatementKind
   ['TRANS_STMT_ROLLBACK_PREPARED', ['rollback_prepared', 'other']],
 ])
 
+const transactionKinds: ReadonlySet<StatementKind> = new Set([
+  'begin',
+  'commit',
+  'rollback',
+  'savepoint',
+])
+
 /** Statements whose effect is on the session itself. Returns false for all others. */
 export function walkSession(
   walker: QueryWalker,
@@ -29,7 +36,8 @@ export function walkSession(
     draft.verb = verb
     draft.kind = kind
     if (name !== '') draft.name = name
-    walker.touch('read', undefined, 'named')
+    // To begin and end a transaction is to read and change nothing: every grant that opens a session can do it.
+    if (!transactionKinds.has(kind)) walker.touch('read', undefined, 'named')
     return true
   }
   switch (tag) {

@@ -71,13 +71,14 @@ const first: Migration = {
   },
 }
 
+/** In the order of their names. */
+export const migrations = { '0001_first': first, '0002_agents': agentTables }
+
 /** Brings the tables to the newest version; a failed step leaves the version before it. */
 export async function migrate(db: Kysely<Tables>): Promise<void> {
   const migrator = new Migrator({
     db,
-    provider: {
-      getMigrations: async () => ({ '0001_first': first, '0002_agents': agentTables }),
-    },
+    provider: { getMigrations: async () => migrations },
   })
   const { error } = await migrator.migrateToLatest()
   if (error !== undefined)

@@ -57,6 +57,16 @@ export class StoredTokenUses {
     )
   }
 
+  /** Whether somebody revoked an agent, however long ago. */
+  async wasRevoked(agent: AgentId): Promise<boolean> {
+    const row = await this.#store.db
+      .selectFrom('agent')
+      .select('state')
+      .where('id', '=', agent)
+      .executeTakeFirst()
+    return row?.state === 'revoked'
+  }
+
   /** Gives a token back that made nothing. */
   async release(token: string): Promise<void> {
     await this.#store.durable((tx) =>

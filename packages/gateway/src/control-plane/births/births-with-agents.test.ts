@@ -147,5 +147,11 @@ suite('births, with the agents of the store', () => {
     const refused = await exchange(born['access_token'], { name: 'late' })
     assert.equal(refused['error'], 'invalid_grant')
     assert.equal(refused['code'], 'SP_AGENT_REVOKED')
+    // The run stays stopped when memory has forgotten its agents, as a restart makes it.
+    births.close()
+    await bench.restart()
+    births = await open()
+    const more = await show(await issuer.token({ ...job, run_id: '70', check_run_id: '71' }))
+    assert.equal(more['code'], 'SP_AGENT_REVOKED')
   })
 })

@@ -131,12 +131,9 @@ function isGoverned({ id }: Principal): boolean {
   return id.startsWith('oidc:') || id.startsWith('trust:')
 }
 
-/** A person whose provider was removed, and a rule that is gone, have no names left. */
+/** A person whose provider was removed has no names left. A rule that is gone is named by no grant: the files would be refused. */
 function namesOf(principal: Principal, config: IdentityConfig): ReadonlySet<string> {
-  if (principal.kind === 'workload') {
-    const rule = principal.id.slice('trust:'.length)
-    return new Set(config.rules.has(rule) ? [`trust:${rule}`] : [])
-  }
+  if (principal.kind === 'workload') return new Set([principal.id])
   const isKnown = [...config.providers.values()].some(({ issuer }) =>
     principal.id.startsWith(`oidc:${issuer}|`),
   )

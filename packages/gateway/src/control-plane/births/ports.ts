@@ -87,6 +87,8 @@ export interface TokenUses {
   take(token: string, use: TokenUse): Promise<TokenUse | undefined>
   /** Names the agent that the token made. */
   bind(token: string, agent: AgentId): Promise<void>
+  /** Whether somebody revoked an agent, also one that memory has let go. */
+  wasRevoked(agent: AgentId): Promise<boolean>
   /** Gives a token back that made nothing. */
   release(token: string): Promise<void>
 }

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
+import { listenApi } from '../../api.ts'
 import { type BirthsPart, openBirths } from '../births.ts'
 import { FakeAgents } from '../fake-agents.fixture.ts'
 import { LocalProvider } from '../local-provider.fixture.ts'
@@ -84,7 +85,7 @@ spec: {to: ["user:dana@example.com"], on: [{connections: [orders-db]}], allow: [
     gatewayUrl: () => gatewayUrl,
     agents,
     connections: async () => [],
-    uses: new MemoryTokenUses(),
+    uses: new MemoryTokenUses(agents),
     onEvent: (event) => events.push(event),
     onConfig: () => {},
     onFault: (error) => faults.push(error),
@@ -396,4 +397,22 @@ test('metadata name logins where there is a provider', async () => {
   ).json()) as Record<string, unknown>
   assert.equal(document['authorization_endpoint'], `${gatewayUrl}/oauth/authorize`)
   assert.deepEqual(document['code_challenge_methods_supported'], ['S256'])
+})
+
+test('the page of a device shows from where the device is connected', async () => {
+  const listener = await listenApi(births.routes, '127.0.0.1', 0)
+  try {
+    const url = `http://127.0.0.1:${listener.port}/oauth/device_authorization`
+    const headers = { 'x-forwarded-for': '10.9.8.7' }
+    const answer = await fetch(url, {
+      method: 'POST',
+      headers,
+      body: new URLSearchParams({ host: 'a' }),
+    })
+    const { user_code: code } = (await answer.json()) as { user_code: string }
+    const page = await browser.visit(`${gatewayUrl}/device`, sites(), { user_code: code })
+    assert.match(page.text, /connected from 127\.0\.0\.1/u)
+  } finally {
+    await listener.close()
+  }
 })

@@ -222,12 +222,11 @@ export class WorkloadBirths {
 
   /** Whoever stops a run or a job means it: its platform hands out more tokens, which must not begin it anew. */
   async #refuseRevoked(key: string): Promise<void> {
-    const { agents, uses } = this.#options
+    const { uses } = this.#options
     const forgetAtMs = this.#now() + revokedMs
-    const earlier = await uses.take(key, { birthKey: key, forgetAtMs })
-    const agent = earlier?.agent === undefined ? undefined : agents.get(earlier.agent)
-    if (agent?.state !== 'revoked') return
-    const detail = `agent ${agent.id} (${agent.chain.join(' › ')}) was revoked`
+    const agent = (await uses.take(key, { birthKey: key, forgetAtMs }))?.agent
+    if (agent === undefined || !(await uses.wasRevoked(agent))) return
+    const detail = `agent ${agent} was revoked`
     throw new SallyportError('SP_AGENT_REVOKED', detail, { detail })
   }
 

@@ -37,6 +37,7 @@ class Bench implements AsyncDisposable {
   config: IdentityConfig
   nowMs = Date.parse('2026-11-20T12:00Z')
   readonly entitlements: Entitlements
+  readonly faults: unknown[] = []
 
   constructor(...objects: readonly string[]) {
     this.config = configOf(provider, ...objects)
@@ -45,12 +46,15 @@ class Bench implements AsyncDisposable {
       connections: async () => this.connections,
       agents: this.agents,
       now: () => this.nowMs,
-      onFault: (error) => assert.fail(String(error)),
+      onFault: (error) => this.faults.push(error),
     })
   }
 
-  async root(principal: Principal): Promise<() => readonly GrantLayer[]> {
-    const { layers } = await this.entitlements.of(principal)
+  async root(
+    principal: Principal,
+    granted?: readonly GrantLayer[],
+  ): Promise<() => readonly GrantLayer[]> {
+    const layers = granted ?? (await this.entitlements.of(principal)).layers
     const { agent } = await this.agents.createRoot({
       principal,
       name: 'r',
@@ -68,6 +72,7 @@ class Bench implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.entitlements.close()
+    assert.deepEqual(this.faults, [])
   }
 }
 
@@ -219,5 +224,45 @@ test('a window that closes narrows living roots in the same minute', async (t) =
   bench.nowMs = Date.parse('2026-11-20T13:00Z')
   t.mock.timers.tick(50_000)
   await changed.promise
+  assert.deepEqual(names(held()), [])
+})
+
+test('a root that cannot be changed does not keep others from being narrowed, and is tried again', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 0 })
+  await using bench = new Bench(
+    grant('a', '{to: ["group:dev"], on: [{connections: [a]}], allow: [read]}'),
+  )
+  const first = await bench.root(dana)
+  const second = await bench.root({ ...dana, id: `${dana.id}2` })
+  bench.config = configOf(provider)
+  const set = bench.agents.setEntitlement.bind(bench.agents)
+  bench.agents.setEntitlement = async (root, layers) => {
+    bench.agents.setEntitlement = set
+    return Promise.reject(new Error(`the store is away for ${root} ${layers.length}`))
+  }
+  await bench.entitlements.refresh()
+  assert.deepEqual([names(first()), names(second())], [['a:read'], []])
+  assert.equal(bench.faults.splice(0).length, 1)
+  const changed = Promise.withResolvers<void>()
+  bench.agents.setEntitlement = async (root, layers) => {
+    await set(root, layers)
+    changed.resolve()
+  }
+  t.mock.timers.tick(60_000)
+  await changed.promise
+  assert.deepEqual(names(first()), [])
+})
+
+test('what changes while a root is born reaches it', async () => {
+  await using bench = new Bench(
+    grant('a', '{to: ["group:dev"], on: [{connections: [a]}], allow: [read]}'),
+  )
+  const granted = await bench.entitlements.of(dana)
+  bench.config = configOf(provider)
+  await bench.entitlements.refresh()
+  const held = await bench.root(dana, granted.layers)
+  assert.deepEqual(names(held()), ['a:read'])
+  const [root] = bench.agents.all.keys()
+  if (root !== undefined) await bench.entitlements.settle(root, dana, granted)
   assert.deepEqual(names(held()), [])
 })

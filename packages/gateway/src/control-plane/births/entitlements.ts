@@ -42,7 +42,9 @@ export class Entitlements {
   readonly #options: EntitlementOptions
   readonly #now: () => number
   /** What was set last, so that only changes are written. */
-  readonly #set = new Map<AgentId, string>()
+  readonly #known = new Map<AgentId, string>()
+  /** A change has not reached every root yet. */
+  #isBehind = false
   #running: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
 
@@ -55,6 +57,14 @@ export class Entitlements {
   /** What a principal may hold at this moment. */
   async of(principal: Principal): Promise<Entitlement> {
     return this.#of(principal, await this.#options.connections())
+  }
+
+  /** After a birth: what was looked up before it may have changed meanwhile, when the root was not there to be changed. */
+  async settle(root: AgentId, principal: Principal, born: Entitlement): Promise<void> {
+    const { layers } = await this.of(principal)
+    if (JSON.stringify(layers) === JSON.stringify(born.layers)) return
+    await this.#options.agents.setEntitlement(root, layers)
+    this.#known.delete(root)
   }
 
   /** The provider says which groups a person is in now; the roots of the person follow. */
@@ -75,18 +85,30 @@ export class Entitlements {
   }
 
   async #refresh(): Promise<void> {
+    this.#isBehind = true
     const connections = await this.#options.connections()
     const live = new Set<AgentId>()
+    let failures = 0
     for (const { id, principal } of this.#options.agents.liveRoots()) {
       if (!isGoverned(principal)) continue
       live.add(id)
-      const { layers } = this.#of(principal, connections)
-      const text = JSON.stringify(layers)
-      if (this.#set.get(id) === text) continue
-      await this.#options.agents.setEntitlement(id, layers)
-      this.#set.set(id, text)
+      try {
+        await this.#set(id, this.#of(principal, connections).layers)
+      } catch (error) {
+        // One root that can't be changed must not keep what others have lost.
+        failures += 1
+        this.#options.onFault(error)
+      }
     }
-    for (const id of this.#set.keys()) if (!live.has(id)) this.#set.delete(id)
+    for (const id of this.#known.keys()) if (!live.has(id)) this.#known.delete(id)
+    this.#isBehind = failures > 0
+  }
+
+  async #set(root: AgentId, layers: readonly GrantLayer[]): Promise<void> {
+    const text = JSON.stringify(layers)
+    if (this.#known.get(root) === text) return
+    await this.#options.agents.setEntitlement(root, layers)
+    this.#known.set(root, text)
   }
 
   #of(principal: Principal, connections: NamedConnections): Entitlement {
@@ -110,7 +132,7 @@ export class Entitlements {
       const hasWindow = [...this.#options.config().grants.values()].some(
         (grant) => grant.window !== undefined,
       )
-      if (hasWindow) this.refresh().catch(this.#options.onFault)
+      if (hasWindow || this.#isBehind) this.refresh().catch(this.#options.onFault)
     }, rest)
     this.#timer.unref()
   }

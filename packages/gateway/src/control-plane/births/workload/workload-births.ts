@@ -26,7 +26,7 @@ const jobsMax = 256
 export interface WorkloadOptions {
   readonly config: () => IdentityConfig
   readonly agents: BirthAgents
-  readonly entitlements: Pick<Entitlements, 'of'>
+  readonly entitlements: Pick<Entitlements, 'of' | 'settle'>
   readonly keys: IssuerKeys
   readonly uses: TokenUses
   readonly gatewayUrl: () => string
@@ -169,7 +169,8 @@ export class WorkloadBirths {
       name: rule.name,
       groups: [],
     }
-    const { layers: entitlement, budget, delegate } = await entitlements.of(principal)
+    const granted = await entitlements.of(principal)
+    const { layers: entitlement, budget, delegate } = granted
     const held = tightest([delegate, profile?.delegate ?? {}])
     const asked = {
       budget: ask.budget,
@@ -183,7 +184,7 @@ export class WorkloadBirths {
       const layers = [...ceiling, ...ask.layers]
       const name = agentName(rule.name)
       const caps = smallerBudget(budget, ask.budget)
-      return agents.createRoot({
+      const born = await agents.createRoot({
         ...root,
         ...asked,
         budget: caps,
@@ -192,6 +193,8 @@ export class WorkloadBirths {
         declared: recordOf(token),
         key: birthKey,
       })
+      await entitlements.settle(born.agent.id, principal, granted)
+      return born
     }
     for (const key of job.keys) await this.#refuseRevoked(key)
     const { agent } = await agents.createRoot({
@@ -204,6 +207,7 @@ export class WorkloadBirths {
       handle: false,
       key: job.rootKey,
     })
+    await entitlements.settle(agent.id, principal, granted)
     const restMs = Date.parse(agent.expiresAt) - this.#now()
     const born = await agents.spawn(agent.id, {
       ...asked,

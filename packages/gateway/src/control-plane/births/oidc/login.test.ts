@@ -293,6 +293,11 @@ test('who loses a group at the provider loses it in all living trees', async () 
 test('who leaves takes the whole tree along', async () => {
   await redeem(codeOf(await press(await start(), 'allow')))
   provider.gone.add('u-dana')
+  const revoke = agents.revoke.bind(agents)
+  agents.revoke = async () => Promise.reject(new Error('the store is away'))
+  await births.rechecks.run()
+  assert.equal(faults.length, 1)
+  agents.revoke = revoke
   await births.rechecks.run()
   assert.equal([...agents.all.values()][0]?.view.state, 'revoked')
 })

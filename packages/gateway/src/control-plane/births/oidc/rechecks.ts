@@ -46,7 +46,8 @@ export class Rechecks {
     for (const [root, watched] of this.#watched) {
       const state = this.#options.agents.get(root)?.state
       if (state !== 'active' && state !== 'frozen') this.#watched.delete(root)
-      else await this.#look(root, watched)
+      // Who could not be looked at is looked at again, and does not keep others from it.
+      else await this.#look(root, watched).catch(this.#options.onFault)
     }
   }
 
@@ -72,7 +73,7 @@ export class Rechecks {
   }
 
   async #end(root: AgentId, { person }: Watched, why: string): Promise<void> {
-    this.#watched.delete(root)
     await this.#options.agents.revoke(root, person.provider, why)
+    this.#watched.delete(root)
   }
 }

@@ -1,10 +1,11 @@
 import type { CredentialId, SessionId } from '@sallyport/core'
 import type { Store } from '../ports/store.ts'
-import type { AgentEvents } from './agent-events.ts'
+import { AgentEvents } from './agent-events.ts'
 import type { AgentNode, CredentialNode } from './agent-node.ts'
-import type { AgentTree } from './agent-tree.ts'
-import type { ChangeLog } from './change-log.ts'
-import type { Serial } from './serial.ts'
+import { AgentTree } from './agent-tree.ts'
+import { ChangeLog } from './change-log.ts'
+import { SPAWNS_PER_SECOND } from './limits.ts'
+import { Serial } from './serial.ts'
 
 /** A session that was admitted and has not closed. */
 export interface LiveSession {
@@ -26,4 +27,32 @@ export interface AgentContext {
   readonly serial: Serial
   readonly now: () => number
   readonly spawnsPerSecond: number
+}
+
+export interface ContextOptions {
+  /** Told of what fails where nobody waits for it. */
+  readonly onFault: (error: unknown) => void
+  readonly now?: () => number
+  readonly spawnsPerSecond?: number
+}
+
+/** An empty memory beside a store. */
+export function newContext(store: Store, options: ContextOptions): AgentContext {
+  const tree = new AgentTree()
+  const credentials: AgentContext['credentials'] = new Map()
+  return {
+    store,
+    tree,
+    handles: new Map(),
+    credentials,
+    sessions: new Map(),
+    log: new ChangeLog(
+      () => tree.all(),
+      () => credentials.values(),
+    ),
+    events: new AgentEvents(),
+    serial: new Serial(),
+    now: options.now ?? Date.now,
+    spawnsPerSecond: options.spawnsPerSecond ?? SPAWNS_PER_SECOND,
+  }
 }

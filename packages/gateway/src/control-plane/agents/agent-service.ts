@@ -1,4 +1,3 @@
-import { timingSafeEqual } from 'node:crypto'
 import type { AgentId, GrantLayer, Principal, SessionId } from '@sallyport/core'
 import type {
   Admission,
@@ -7,12 +6,11 @@ import type {
   Lease,
   LeaseRequest,
 } from '../../boundary/agents.ts'
-import { credentialDigest, secretIdOf } from '../credential-text.ts'
 import type { Store } from '../ports/store.ts'
 import { Admissions } from './admissions.ts'
-import type { AgentContext } from './agent-context.ts'
+import { type AgentContext, type ContextOptions, newContext } from './agent-context.ts'
 import { AgentCredentials } from './agent-credentials.ts'
-import { type Actor, actorOf, type AgentEvent, AgentEvents, gatewayActor } from './agent-events.ts'
+import { type Actor, actorOf, type AgentEvent, gatewayActor } from './agent-events.ts'
 import { type AgentNode, isLive } from './agent-node.ts'
 import type {
   Closer,
@@ -25,7 +23,6 @@ import type {
   SpawnRequest,
   TicketRequest,
 } from './agent-requests.ts'
-import { AgentTree } from './agent-tree.ts'
 import {
   type AgentTreeView,
   type AgentView,
@@ -37,21 +34,13 @@ import {
 import { type AgentRefusal, authorize, refusalOf } from './authorize-agent.ts'
 import { Births } from './births.ts'
 import { Budgets } from './budgets.ts'
-import { ChangeLog } from './change-log.ts'
 import { ChangesOfAgents } from './changes-of-agents.ts'
 import { Endings } from './endings.ts'
 import { Findings } from './findings.ts'
-import { SPAWNS_PER_SECOND } from './limits.ts'
+import { nodeOfHandle } from './handles.ts'
 import { loadAgents } from './load-agents.ts'
-import { Serial } from './serial.ts'
 import { Sweep } from './sweep.ts'
 import { type Redemption, Tickets } from './tickets.ts'
-
-export interface AgentServiceOptions {
-  readonly onFault: (error: unknown) => void
-  readonly now?: () => number
-  readonly spawnsPerSecond?: number
-}
 
 const sweepEveryMs = 1000
 
@@ -76,30 +65,14 @@ export class AgentService {
   #timer: NodeJS.Timeout | undefined
 
   /** Reads all living agents from the store. */
-  static async open(store: Store, options: AgentServiceOptions): Promise<AgentService> {
+  static async open(store: Store, options: ContextOptions): Promise<AgentService> {
     const service = new AgentService(store, options)
     await loadAgents(service.#context)
     return service
   }
 
-  private constructor(store: Store, options: AgentServiceOptions) {
-    const tree = new AgentTree()
-    const credentials: AgentContext['credentials'] = new Map()
-    const context: AgentContext = {
-      store,
-      tree,
-      handles: new Map(),
-      credentials,
-      sessions: new Map(),
-      log: new ChangeLog(
-        () => tree.all(),
-        () => credentials.values(),
-      ),
-      events: new AgentEvents(),
-      serial: new Serial(),
-      now: options.now ?? Date.now,
-      spawnsPerSecond: options.spawnsPerSecond ?? SPAWNS_PER_SECOND,
-    }
+  private constructor(store: Store, options: ContextOptions) {
+    const context = newContext(store, options)
     this.#context = context
     this.#onFault = options.onFault
     this.#births = new Births(context)
@@ -191,13 +164,13 @@ export class AgentService {
 
   /** The agent whose handle this is, whatever its state; undefined for a handle that is none. */
   agentOfHandle(text: string): AgentView | undefined {
-    const node = this.#nodeOfHandle(text)
+    const node = nodeOfHandle(this.#context.handles, text)
     return node && viewOf(node)
   }
 
   /** The agent whose handle this is. Throws why it may not act; undefined for a handle that is none. */
   authenticateHandle(text: string): AgentView | undefined {
-    const node = this.#nodeOfHandle(text)
+    const node = nodeOfHandle(this.#context.handles, text)
     if (node === undefined) return undefined
     node.touchedAtMs = this.#context.now()
     return viewOf(authorize(node, this.#context.now()))
@@ -320,13 +293,6 @@ export class AgentService {
 
   #node(id: string): AgentNode {
     return this.#context.tree.get(id)
-  }
-
-  #nodeOfHandle(text: string): AgentNode | undefined {
-    const known = this.#context.handles.get(secretIdOf('spa', text) ?? '')
-    if (known === undefined) return undefined
-    const isSame = timingSafeEqual(Buffer.from(known.digest), Buffer.from(credentialDigest(text)))
-    return isSame ? known.agent : undefined
   }
 }
 

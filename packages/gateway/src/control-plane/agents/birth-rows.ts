@@ -1,0 +1,81 @@
+import type { Principal } from '@sallyport/core'
+import type { Transaction } from 'kysely'
+import { credentialDigest, makeSecretText } from '../credential-text.ts'
+import type { Tables } from '../ports/store.ts'
+import type { AgentNode } from './agent-node.ts'
+
+/** A handle that was just made. */
+export interface NewHandle {
+  readonly id: string
+  readonly text: string
+  readonly digest: string
+}
+
+export function newHandle(): NewHandle {
+  const { id, text } = makeSecretText('spa')
+  return { id, text, digest: credentialDigest(text) }
+}
+
+export async function insertAgent(tx: Transaction<Tables>, node: AgentNode): Promise<void> {
+  await tx
+    .insertInto('agent')
+    .values({
+      id: node.id,
+      root_id: (node.path[0] ?? node).id,
+      parent_id: node.parent?.id ?? null,
+      path: node.path.map((each) => each.id),
+      depth: node.path.length - 1,
+      name: node.name,
+      principal: node.principal.current.id,
+      owner: node.owner,
+      born: node.born,
+      state: node.state,
+      layers: JSON.stringify(node.layers),
+      entitlement: JSON.stringify(node.entitlement),
+      limits: JSON.stringify(node.limits),
+      purpose: node.purpose ?? null,
+      declared: JSON.stringify(node.declared),
+      birth_key: node.birthKey ?? null,
+      freezes: '[]',
+      on_parent_end: node.detached ? 'detach' : 'end',
+      created_at: new Date(node.createdAtMs),
+      expires_at: new Date(node.expiresAtMs),
+    })
+    .execute()
+  if (node.budgets.size === 0) return
+  const rows = [...node.budgets].map(([kind, { cap }]) => ({
+    agent_id: node.id,
+    kind,
+    cap,
+    used: 0,
+  }))
+  await tx.insertInto('budget').values(rows).execute()
+}
+
+export async function insertHandle(
+  tx: Transaction<Tables>,
+  node: AgentNode,
+  handle: NewHandle,
+): Promise<void> {
+  await tx
+    .insertInto('agent_handle')
+    .values({
+      id: handle.id,
+      agent_id: node.id,
+      secret_sha256: handle.digest,
+      created_at: new Date(),
+    })
+    .execute()
+}
+
+export async function upsertPrincipal(
+  tx: Transaction<Tables>,
+  { id, kind, name, groups }: Principal,
+): Promise<void> {
+  const changes = { name, groups: JSON.stringify(groups) }
+  await tx
+    .insertInto('principal')
+    .values({ id, kind, ...changes })
+    .onConflict((conflict) => conflict.column('id').doUpdateSet(changes))
+    .execute()
+}

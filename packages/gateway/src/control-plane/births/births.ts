@@ -16,7 +16,7 @@ import { WorkloadBirths } from './workload/workload-births.ts'
 
 export interface BirthsOptions {
   readonly dataDir: string
-  /** The public URL, without a slash at its end: audience of tokens, and where browsers come back to. */
+  /** The public URL: audience of tokens, and where browsers come back to. */
   readonly gatewayUrl: () => string
   readonly agents: BirthAgents
   readonly connections: ListConnections
@@ -41,7 +41,9 @@ export interface BirthsPart {
 
 /** Reads the folder `identity` of the data folder and makes all that stands on it. */
 export async function openBirths(options: BirthsOptions): Promise<BirthsPart> {
-  const { agents, gatewayUrl, onEvent, onFault } = options
+  const { agents, onEvent, onFault } = options
+  // An audience with a slash at its end is another audience.
+  const gatewayUrl = (): string => options.gatewayUrl().replace(/\/+$/u, '')
   const now = options.now ?? Date.now
   const folder = await IdentityFolder.open(join(options.dataDir, 'identity'), (changed) => {
     options.onConfig(changed.problems)

@@ -97,7 +97,7 @@ after(async () => {
 function openFresh(): Promise<BirthsPart> {
   return openBirths({
     dataDir: dir,
-    gatewayUrl: () => gatewayUrl,
+    gatewayUrl: () => `${gatewayUrl}/`,
     agents,
     connections: async () => [
       { name: 'orders-db', labels: { env: 'prod' } },
@@ -378,7 +378,7 @@ test('a token whose birth failed may be shown again', async () => {
   const faults: unknown[] = []
   births = await openBirths({
     dataDir: dir,
-    gatewayUrl: () => gatewayUrl,
+    gatewayUrl: () => `${gatewayUrl}/`,
     agents,
     connections: async () => [],
     uses: new MemoryTokenUses(agents),

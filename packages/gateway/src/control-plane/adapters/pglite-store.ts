@@ -7,6 +7,7 @@ import pg from 'pg'
 import type { Store, Tables } from '../ports/store.ts'
 import { takeDataLock } from './data-lock.ts'
 import { migrate } from './migrations.ts'
+import { SharedSync } from './shared-sync.ts'
 import { FolderSync } from './sync-folder.ts'
 
 /** Opens the embedded database in `<dataDir>/store`, for this process alone. */
@@ -29,13 +30,7 @@ async function openLocked(dir: string, release: () => void): Promise<Store> {
   await migrate(db)
   const sync = new FolderSync(dir)
   await sync.sync()
-  // One sync at a time, so that none overtakes the commit of another.
-  let last: Promise<unknown> = Promise.resolve()
-  const synced = async (): Promise<void> => {
-    const next = last.catch(() => undefined).then(() => sync.sync())
-    last = next
-    await next
-  }
+  const synced = new SharedSync(() => sync.sync())
   const { rows } = await sql<{ v: string }>`select current_setting('server_version') as v`.execute(
     db,
   )
@@ -45,11 +40,18 @@ async function openLocked(dir: string, release: () => void): Promise<Store> {
     db,
     async durable(change) {
       const result = await db.transaction().execute(change)
-      await synced()
+      await synced.next()
       return result
     },
+    async commit(change) {
+      const value = await db.transaction().execute(change)
+      const onDisk = synced.next()
+      // Whoever waits for it is told of a failure.
+      onDisk.catch(() => undefined)
+      return { value, onDisk }
+    },
     async close() {
-      await last.catch(() => undefined)
+      await synced.next().catch(() => undefined)
       await db.destroy()
       await lite.close()
       await sync.sync()

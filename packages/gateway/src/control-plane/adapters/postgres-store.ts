@@ -29,6 +29,10 @@ export async function openPostgresStore(databaseUrl: string): Promise<Store> {
       db,
       // A server syncs its own log before it answers a commit.
       durable: async (change) => db.transaction().execute(change),
+      commit: async (change) => ({
+        value: await db.transaction().execute(change),
+        onDisk: Promise.resolve(),
+      }),
       close: async () => db.destroy(),
     }
   } catch (cause) {

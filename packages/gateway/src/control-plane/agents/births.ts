@@ -7,7 +7,7 @@ import {
   makeId,
 } from '@sallyport/core'
 import type { Transaction } from 'kysely'
-import type { Tables } from '../ports/store.ts'
+import type { Committed, Tables } from '../ports/store.ts'
 import type { AgentContext } from './agent-context.ts'
 import { type Actor, actorOf, type AgentEvent } from './agent-events.ts'
 import { type AgentNode, chainOf, isLive } from './agent-node.ts'
@@ -41,7 +41,7 @@ export class Births {
   }
 
   createRoot(request: RootRequest, by: Actor): Promise<Spawned> {
-    return this.#context.serial.run(async () => {
+    return this.#inTurn(async () => {
       const known = this.#rootOfKey(request.key)
       if (known !== undefined) return this.#again(known, request.handle)
       const nowMs = this.#context.now()
@@ -79,7 +79,7 @@ export class Births {
     by: Actor = actorOf(parent),
     also?: AlsoInBirth,
   ): Promise<Spawned> {
-    return this.#context.serial.run(async () => {
+    return this.#inTurn(async () => {
       const nowMs = this.#context.now()
       authorize(parent, nowMs)
       parent.touchedAtMs = nowMs
@@ -135,6 +135,13 @@ export class Births {
     })
   }
 
+  /** One birth commits after the other, but they reach the disk together. */
+  async #inTurn(birth: () => Promise<Committed<Spawned>>): Promise<Spawned> {
+    const { value, onDisk } = await this.#context.serial.run(birth)
+    await onDisk
+    return value
+  }
+
   async #bear(
     node: AgentNode,
     withHandle: boolean,
@@ -142,7 +149,7 @@ export class Births {
     by: Actor,
     also?: AlsoInBirth,
     before?: AlsoInBirth,
-  ): Promise<Spawned> {
+  ): Promise<Committed<Spawned>> {
     const { store, events, tree, log, handles } = this.#context
     const handle = withHandle ? newHandle() : undefined
     const event: AgentEvent = {
@@ -152,7 +159,7 @@ export class Births {
       atMs: node.createdAtMs,
       detail: { born: node.born, chain: chainOf(node), cut },
     }
-    await store.durable(async (tx) => {
+    const { onDisk } = await store.commit(async (tx) => {
       await before?.(tx, node)
       await insertAgent(tx, node)
       if (handle !== undefined) await insertHandle(tx, node, handle)
@@ -163,21 +170,22 @@ export class Births {
     if (handle !== undefined) handles.set(handle.id, { agent: node, digest: handle.digest })
     log.commit({ agents: [node] })
     events.tell([event])
-    return { agent: viewOf(node), ...(handle === undefined ? {} : { handle: handle.text }), cut }
+    const shown = handle === undefined ? {} : { handle: handle.text }
+    return { value: { agent: viewOf(node), ...shown, cut }, onDisk }
   }
 
   /** The answer of the first birth may have been lost, so its handle is replaced and not kept beside the new one. */
-  async #again(node: AgentNode, withHandle: boolean): Promise<Spawned> {
-    if (!withHandle) return { agent: viewOf(node), cut: [] }
+  async #again(node: AgentNode, withHandle: boolean): Promise<Committed<Spawned>> {
+    if (!withHandle) return { value: { agent: viewOf(node), cut: [] }, onDisk: Promise.resolve() }
     const { store, handles } = this.#context
     const handle = newHandle()
-    await store.durable(async (tx) => {
+    const { onDisk } = await store.commit(async (tx) => {
       await tx.deleteFrom('agent_handle').where('agent_id', '=', node.id).execute()
       await insertHandle(tx, node, handle)
     })
     for (const [id, { agent }] of handles) if (agent === node) handles.delete(id)
     handles.set(handle.id, { agent: node, digest: handle.digest })
-    return { agent: viewOf(node), handle: handle.text, cut: [] }
+    return { value: { agent: viewOf(node), handle: handle.text, cut: [] }, onDisk }
   }
 
   #rootOfKey(key: string | undefined): AgentNode | undefined {

@@ -211,6 +211,13 @@ export interface SessionTable {
   level: Generated<number | null>
 }
 
+/** A change that others can see. Nobody outside may be told of it before it is on disk. */
+export interface Committed<T> {
+  readonly value: T
+  /** Resolves once the change would survive a power failure. */
+  readonly onDisk: Promise<void>
+}
+
 /** The control plane's database. The same code runs on the embedded one and on a PostgreSQL server. */
 export interface Store {
   readonly kind: 'embedded' | 'server'
@@ -219,5 +226,7 @@ export interface Store {
   readonly db: Kysely<Tables>
   /** Runs `change` in one transaction, and resolves once its commit would survive a power failure. */
   durable<T>(change: (tx: Transaction<Tables>) => Promise<T>): Promise<T>
+  /** As `durable`, but resolves at the commit, so that changes that wait for each other need not wait for the disk. */
+  commit<T>(change: (tx: Transaction<Tables>) => Promise<T>): Promise<Committed<T>>
   close(): Promise<void>
 }

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { parseArgs } from 'node:util'
 import { Client } from 'pg'
 import { AgentFamily, type TestAgent } from '../e2e/agent-family.ts'
@@ -29,7 +28,7 @@ for (const workers of options.workers.split(',').map(Number)) {
     const { top, clients } = await grow(family)
     const start = performance.now()
     const closed = clients.map(async (client) => {
-      await once(client, 'end')
+      await new Promise<void>((resolve) => client.once('end', () => resolve()))
       all.push(performance.now() - start)
     })
     const report = await family.revoke(top)

@@ -29,9 +29,19 @@ async function measure(name: string, store: Store, live: number): Promise<void> 
   await store.db
     .insertInto('connection')
     .values({
-      ...{ name: 'orders', type: 'postgres', labels: '{}', host: 'db', port: 5432 },
-      ...{ login_user: 'app', database: 'orders', tls_mode: 'off', tls_ca: null },
-      ...{ notices: 'auto', responses: 'masked', trusted_functions: '[]', created_at: new Date() },
+      name: 'orders',
+      type: 'postgres',
+      labels: '{}',
+      host: 'db',
+      port: 5432,
+      login_user: 'app',
+      database: 'orders',
+      tls_mode: 'off',
+      tls_ca: null,
+      notices: 'auto',
+      responses: 'masked',
+      trusted_functions: '[]',
+      created_at: new Date(),
     })
     .execute()
   const service = await AgentService.open(store, {
@@ -73,7 +83,10 @@ async function measure(name: string, store: Store, live: number): Promise<void> 
   )
   await report('check a handle', births * 100, async () => service.authenticateHandle(root.handle))
   const capped = await service.spawn(root.id, {
-    ...{ name: 'capped', layers: [], born: 'mint', handle: false },
+    name: 'capped',
+    layers: [],
+    born: 'mint',
+    handle: false,
     budget: { commands: 10_000_000 },
   })
   await report('lease of commands', births, async () =>
@@ -110,7 +123,11 @@ async function measure(name: string, store: Store, live: number): Promise<void> 
 
 async function newRoot(service: AgentService): Promise<Root> {
   const { agent, handle = '' } = await service.createRoot({
-    ...{ name: 'dana', born: 'login', owner: 'user:dana', handle: true, ttlMs: 8 * 3600_000 },
+    name: 'dana',
+    born: 'login',
+    owner: 'user:dana',
+    handle: true,
+    ttlMs: 8 * 3600_000,
     principal: { id: 'user:dana', kind: 'human', name: 'dana', groups: [] },
     layers: [everything],
     budget: {},

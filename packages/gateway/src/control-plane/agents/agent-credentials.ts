@@ -6,7 +6,10 @@ import {
   SCRAM_SALT_BYTES,
   scramVerifier,
 } from '@sallyport/core'
+import { type Insertable, sql, type Transaction } from 'kysely'
+import type { ScramVerifier } from '../../boundary/snapshot.ts'
 import { credentialDigest, makeCredentialText } from '../credential-text.ts'
+import type { Tables } from '../ports/store.ts'
 import type { AgentContext } from './agent-context.ts'
 import type { AgentNode, CredentialNode } from './agent-node.ts'
 import type { MintedCredential, MintRequest } from './agent-requests.ts'
@@ -51,35 +54,19 @@ export class AgentCredentials {
     const scram = await scramVerifier(text, randomBytes(SCRAM_SALT_BYTES), SCRAM_ITERATIONS)
     const nowMs = now()
     const expiresAtMs = Math.min(nowMs + ask.ttlMs, agent.expiresAtMs)
-    const known = await store.durable(async (tx) => {
-      const connection = await tx
-        .selectFrom('connection')
-        .select('name')
-        .where('name', '=', ask.connection)
-        .executeTakeFirst()
-      if (connection === undefined) return false
-      await tx
-        .insertInto('credential')
-        .values({
-          id,
-          connection: ask.connection,
-          agent_id: agent.id,
-          protocol: 'postgres',
-          level: ask.level,
-          secret_sha256: credentialDigest(text),
-          max_uses: ask.maxUses ?? null,
-          uses: 0,
-          pin: null,
-          created_at: new Date(nowMs),
-          expires_at: new Date(expiresAtMs),
-        })
-        .execute()
-      await tx
-        .insertInto('credential_verifier')
-        .values({ credential_id: id, kind: 'scram256', data: JSON.stringify(scram) })
-        .execute()
-      return true
-    })
+    const row = {
+      id,
+      agent_id: agent.id,
+      protocol: 'postgres' as const,
+      level: ask.level,
+      secret_sha256: credentialDigest(text),
+      max_uses: ask.maxUses ?? null,
+      uses: 0,
+      pin: null,
+      created_at: new Date(nowMs),
+      expires_at: new Date(expiresAtMs),
+    }
+    const known = await store.durable((tx) => insertCredential(tx, ask.connection, row, scram))
     if (!known) throw notGranted(agent, ask.connection)
     const node: CredentialNode = {
       id,
@@ -112,6 +99,25 @@ export class AgentCredentials {
     }
     this.#context.log.commit({ goneCredentials: gone.map(({ id }) => id) })
   }
+}
+
+/** In one statement; says whether there is such a connection. */
+async function insertCredential(
+  tx: Transaction<Tables>,
+  connection: string,
+  row: Omit<Insertable<Tables['credential']>, 'connection'>,
+  scram: ScramVerifier,
+): Promise<boolean> {
+  const columns = Object.keys(row) as (keyof typeof row)[]
+  const { rows } = await sql`
+    with made as (
+      insert into credential (connection, ${sql.join(columns.map((name) => sql.ref(name)))})
+        select name, ${sql.join(columns.map((name) => sql.val(row[name])))}
+        from connection where name = ${connection} returning id)
+    insert into credential_verifier (credential_id, kind, data)
+      select id, 'scram256', ${JSON.stringify(scram)}::jsonb from made
+      returning credential_id`.execute(tx)
+  return rows.length === 1
 }
 
 function notGranted(agent: AgentNode, connection: string): SallyportError {

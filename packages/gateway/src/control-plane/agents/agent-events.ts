@@ -57,7 +57,8 @@ export class AgentEvents {
   }
 }
 
-function eventRow(event: AgentEvent): Insertable<AgentEventTable> {
+/** An event as the ledger keeps it. */
+export function eventRow(event: AgentEvent): Insertable<AgentEventTable> {
   return {
     at: new Date(event.atMs),
     kind: event.kind,

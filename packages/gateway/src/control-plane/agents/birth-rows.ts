@@ -1,7 +1,8 @@
 import type { Principal } from '@sallyport/core'
-import type { Transaction } from 'kysely'
+import type { Insertable, Transaction } from 'kysely'
 import { credentialDigest, makeSecretText } from '../credential-text.ts'
-import type { Tables } from '../ports/store.ts'
+import type { AgentTable, Tables } from '../ports/store.ts'
+import { type AgentEvent, eventRow } from './agent-events.ts'
 import type { AgentNode } from './agent-node.ts'
 
 /** A handle that was just made. */
@@ -16,32 +17,19 @@ export function newHandle(): NewHandle {
   return { id, text, digest: credentialDigest(text) }
 }
 
-export async function insertAgent(tx: Transaction<Tables>, node: AgentNode): Promise<void> {
-  await tx
-    .insertInto('agent')
-    .values({
-      id: node.id,
-      root_id: (node.path[0] ?? node).id,
-      parent_id: node.parent?.id ?? null,
-      path: node.path.map((each) => each.id),
-      depth: node.path.length - 1,
-      name: node.name,
-      principal: node.principal.current.id,
-      owner: node.owner,
-      born: node.born,
-      state: node.state,
-      layers: JSON.stringify(node.layers),
-      entitlement: JSON.stringify(node.entitlement),
-      limits: JSON.stringify(node.limits),
-      purpose: node.purpose ?? null,
-      declared: JSON.stringify(node.declared),
-      birth_key: node.birthKey ?? null,
-      freezes: '[]',
-      on_parent_end: node.detached ? 'detach' : 'end',
-      created_at: new Date(node.createdAtMs),
-      expires_at: new Date(node.expiresAtMs),
-    })
-    .execute()
+/** Writes an agent, its handle and its entry in the ledger in one statement, and its budgets. */
+export async function insertBirth(
+  tx: Transaction<Tables>,
+  node: AgentNode,
+  handle: NewHandle | undefined,
+  born: AgentEvent,
+): Promise<void> {
+  const agent = tx.with('born', (db) => db.insertInto('agent').values(agentRow(node)))
+  const all =
+    handle === undefined
+      ? agent
+      : agent.with('held', (db) => db.insertInto('agent_handle').values(handleRow(node, handle)))
+  await all.insertInto('agent_event').values(eventRow(born)).execute()
   if (node.budgets.size === 0) return
   const rows = [...node.budgets].map(([kind, { cap }]) => ({
     agent_id: node.id,
@@ -52,20 +40,46 @@ export async function insertAgent(tx: Transaction<Tables>, node: AgentNode): Pro
   await tx.insertInto('budget').values(rows).execute()
 }
 
+function agentRow(node: AgentNode): Insertable<AgentTable> {
+  return {
+    id: node.id,
+    root_id: (node.path[0] ?? node).id,
+    parent_id: node.parent?.id ?? null,
+    path: node.path.map((each) => each.id),
+    depth: node.path.length - 1,
+    name: node.name,
+    principal: node.principal.current.id,
+    owner: node.owner,
+    born: node.born,
+    state: node.state,
+    layers: JSON.stringify(node.layers),
+    entitlement: JSON.stringify(node.entitlement),
+    limits: JSON.stringify(node.limits),
+    purpose: node.purpose ?? null,
+    declared: JSON.stringify(node.declared),
+    birth_key: node.birthKey ?? null,
+    freezes: '[]',
+    on_parent_end: node.detached ? 'detach' : 'end',
+    created_at: new Date(node.createdAtMs),
+    expires_at: new Date(node.expiresAtMs),
+  }
+}
+
 export async function insertHandle(
   tx: Transaction<Tables>,
   node: AgentNode,
   handle: NewHandle,
 ): Promise<void> {
-  await tx
-    .insertInto('agent_handle')
-    .values({
-      id: handle.id,
-      agent_id: node.id,
-      secret_sha256: handle.digest,
-      created_at: new Date(),
-    })
-    .execute()
+  await tx.insertInto('agent_handle').values(handleRow(node, handle)).execute()
+}
+
+function handleRow(node: AgentNode, handle: NewHandle): Insertable<Tables['agent_handle']> {
+  return {
+    id: handle.id,
+    agent_id: node.id,
+    secret_sha256: handle.digest,
+    created_at: new Date(),
+  }
 }
 
 export async function upsertPrincipal(

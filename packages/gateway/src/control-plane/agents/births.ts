@@ -14,7 +14,7 @@ import { type AgentNode, chainOf, isLive } from './agent-node.ts'
 import type { RootRequest, Spawned, SpawnRequest } from './agent-requests.ts'
 import { viewOf } from './agent-views.ts'
 import { authorize } from './authorize-agent.ts'
-import { insertAgent, insertHandle, newHandle, upsertPrincipal } from './birth-rows.ts'
+import { insertBirth, insertHandle, newHandle, upsertPrincipal } from './birth-rows.ts'
 import { fitLayers } from './grant-asks.ts'
 import { LAYERS_MAX, PURPOSE_CHARACTERS_MAX, TTL } from './limits.ts'
 import {
@@ -161,9 +161,7 @@ export class Births {
     }
     const { onDisk } = await store.commit(async (tx) => {
       await before?.(tx, node)
-      await insertAgent(tx, node)
-      if (handle !== undefined) await insertHandle(tx, node, handle)
-      await events.write(tx, [event])
+      await insertBirth(tx, node, handle, event)
       await also?.(tx, node)
     })
     tree.add(node)

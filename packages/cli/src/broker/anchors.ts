@@ -47,7 +47,8 @@ export class Anchors {
   /** An agent below `parent` ended with processes left: orphans that are not older than it may be its own. */
   distrustOrphans(parent: string, since: number, name: string): void {
     for (const anchor of this.#anchors.values()) {
-      if (anchor.agent !== parent) continue
+      // Only wrappers adopt; the leader of a terminal's session does not.
+      if (anchor.agent !== parent || anchor.kind !== 'run') continue
       if (anchor.leftover === undefined || since < anchor.leftover.since) {
         anchor.leftover = { since, name }
       }

@@ -63,6 +63,7 @@ export class BrokerClient {
 
   /** The answer is what the broker of the same version documents for the request. */
   async ask<T>(request: Ask): Promise<T> {
+    if (this.#socket.closed) throw gone()
     const { promise, resolve, reject } = Promise.withResolvers<unknown>()
     this.#waiting.push({ resolve, reject })
     this.#socket.ref()

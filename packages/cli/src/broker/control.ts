@@ -62,7 +62,9 @@ export function serveControl(broker: Broker, socket: Socket): void {
 class ControlSession {
   readonly #broker: Broker
   readonly #say: (reply: BrokerReply) => void
-  #running: { readonly agent: HeldAgent; readonly wrapper: ProcessFacts } | undefined
+  #running:
+    | { readonly agent: HeldAgent; readonly wrapper: ProcessFacts; readonly above: Above }
+    | undefined
   #leftEmpty = false
 
   constructor(broker: Broker, say: (reply: BrokerReply) => void) {
@@ -150,7 +152,7 @@ class ControlSession {
     const { adoption, cut } =
       parent === undefined ? { adoption: mustBe(adopt), cut: [] } : await spawnChild(parent, ask)
     const agent = await this.#broker.adopt(adoption, parent, anchor)
-    this.#running = { agent, wrapper: caller.process }
+    this.#running = { agent, wrapper: caller.process, above: caller.above }
     this.#broker.onState(agent, (code, message) => this.#say({ event: 'state', code, message }))
     return this.#broker.homeOf(agent, cut)
   }
@@ -175,11 +177,11 @@ class ControlSession {
   /** The connection is closed: for a wrapper, that is the end of its agent. */
   async lost(): Promise<void> {
     if (this.#running === undefined) return
-    const { agent, wrapper } = this.#running
+    const { agent, wrapper, above } = this.#running
     this.#running = undefined
     this.#broker.anchors.end(wrapper, agent.chain)
-    for (let above = agent.parent; above !== undefined && !this.#leftEmpty; above = above.parent) {
-      this.#broker.anchors.distrustOrphans(above.id, wrapper.startTime, agent.chain)
+    if (!this.#leftEmpty && above.kind === 'agent') {
+      this.#broker.anchors.distrustOrphans(above.agent, wrapper.startTime, agent.chain)
     }
     await this.#broker.end(agent)
   }

@@ -10,6 +10,8 @@ export interface ProcessFacts {
   /** Clock ticks since boot. */
   readonly startTime: number
   readonly name: string
+  /** Has ended, and waits for its parent to ask how. */
+  readonly ended: boolean
 }
 
 /** What tells a process from a later one of the same number. */
@@ -41,7 +43,8 @@ export function parseStat(text: string): ProcessFacts | undefined {
   const [pid = Number.NaN, parent = Number.NaN, session = Number.NaN, startTime = Number.NaN] =
     numbers
   if (numbers.some((each) => !Number.isSafeInteger(each))) return undefined
-  return { pid, parent, session, startTime, name: text.slice(open + 1, close) }
+  const ended = fields[0] === 'Z' || fields[0] === 'X'
+  return { pid, parent, session, startTime, name: text.slice(open + 1, close), ended }
 }
 
 /** The facts of a live process. */
@@ -85,7 +88,8 @@ function walk(
 }
 
 export function isAlive(key: ProcessKey): boolean {
-  return readProcess(key.pid)?.startTime === key.startTime
+  const facts = readProcess(key.pid)
+  return facts?.startTime === key.startTime && !facts.ended
 }
 
 /** The children of a process, of all its threads. */

@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { constants } from 'node:os'
-import { SallyportError } from '@sallyport/core'
 import type { BrokerClient } from '../broker/broker-client.ts'
 import { childrenOf } from '../broker/processes.ts'
 import { loadSystemCalls, type SystemCalls } from '../broker/system-calls.ts'
@@ -89,13 +88,4 @@ function reap(calls: SystemCalls, own: number | undefined): void {
 
 function ignore(): void {
   // The broker may be gone; the command runs on, and the verb has said so.
-}
-
-/** A command is needed, after `--` so that its own flags stay its own. */
-export function commandOf(words: readonly string[]): readonly string[] {
-  if (words.length > 0) return words
-  throw new SallyportError(
-    'SP_CONFIG_INVALID',
-    'say what to run, after --: sallyport run --name scout -- psql',
-  )
 }

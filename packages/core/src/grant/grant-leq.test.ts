@@ -100,7 +100,7 @@ for (const [child, parent, expected] of [
   ['db:read', 'db:read table=*', false],
   ['db:read table=x', 'db:read', true],
   ['db:read rows<=5', 'db:read rows<=6', true],
-  ['db:read', 'db:read rows<=6', false],
+  ['db:read rows<=7', 'db:read rows<=6', false],
   ['db:read table=.*', 'db:read table=a', false],
 ] as const) {
   test(`grantLeq says ${expected} of ${child} below ${parent}`, () => {
@@ -164,6 +164,13 @@ test('what is missing and what is held is said in the words of permits', () => {
     held: ['orders-db:ro schema=public rows<=500'],
   })
   assert.deepEqual(missingFrom(layer('secret:read'), parents).held, [])
+})
+
+test('rows that are not named are those of the parents, and more of them by number are missing', () => {
+  const parents = [layer('db:rw rows<=10')]
+  assert.equal(grantLeq(layer('db:read'), parents), false)
+  assert.deepEqual(missingFrom(layer('db:read table=a'), parents).missing, [])
+  assert.deepEqual(missingFrom(layer('db:read rows<=11'), parents).missing, ['db:read rows<=11'])
 })
 
 test('a cut keeps the part that is held', () => {

@@ -34,7 +34,7 @@ export function grantLeq(child: GrantLayer, parents: readonly GrantLayer[]): boo
   })
 }
 
-/** What the permits of the child name beyond those of the parents. Windows and clients of the parents hold for the child whether it repeats them or not, so they are never missing. */
+/** What the permits of the child name beyond those of the parents. Windows, clients and row limits of the parents hold for the child whether it repeats them or not, so they are missing only where it asks for more rows by number. */
 export function missingFrom(child: GrantLayer, parents: readonly GrantLayer[]): Missing {
   const lacking = child.permits.flatMap((permit) => lackingOf(permit, parents))
   if (lacking.length === 0) return { missing: [], held: [] }
@@ -60,7 +60,9 @@ export function cutTo(child: GrantLayer, parents: readonly GrantLayer[]): CutLay
 function lackingOf(permit: Permission, parents: readonly GrantLayer[]): readonly Permission[] {
   return permit.connections.flatMap((connection) => {
     const classes = effectsOfBits(effectBits(permit.classes)).filter((effect) => {
-      const piece = { ...permit, connections: [connection], classes: [effect] }
+      // Without a number of its own it has the rows of its parents.
+      const rowsMax = permit.rowsMax ?? 1
+      const piece = { ...permit, connections: [connection], classes: [effect], rowsMax }
       return !parents.every((parent) => isHeld(piece, parent.permits))
     })
     return classes.length === 0 ? [] : [{ ...permit, connections: [connection], classes }]

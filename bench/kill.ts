@@ -50,11 +50,12 @@ async function grow(family: AgentFamily): Promise<{ top: TestAgent; clients: Cli
   const agents: TestAgent[] = []
   const branches: TestAgent[] = []
   const perBranch = 30
-  while (agents.length < size - 1) {
+  // With the root and the top of the subtree it is as many as a tree may have.
+  while (agents.length < size - 2) {
     const branch = await retried(async () => await family.child(top, `branch-${branches.length}`))
     branches.push(branch)
     agents.push(branch)
-    for (let n = 0; n < perBranch && agents.length < size - 1; n += 1) {
+    for (let n = 0; n < perBranch && agents.length < size - 2; n += 1) {
       agents.push(await retried(async () => await family.child(branch, `leaf-${n}`)))
     }
   }
@@ -72,7 +73,7 @@ async function retried<T>(make: () => Promise<T>): Promise<T> {
     try {
       return await make()
     } catch (error) {
-      if (!String(error).includes('SP_SPAWN_LIMIT')) throw error
+      if (!String(error).includes(': 429 ')) throw error
       await new Promise((resolve) => setTimeout(resolve, 200))
     }
   }

@@ -3,7 +3,7 @@ import { contextOf } from './context.ts'
 import type { MakeVerb } from './program.ts'
 import type { LoginFlags } from './verbs/login.ts'
 import type { ChildFlags, RunFlags } from './verbs/run.ts'
-import type { TicketFlags } from './verbs/spawn.ts'
+import type { JoinFlags, TicketFlags } from './verbs/spawn.ts'
 
 type Finish = (code: number) => void
 
@@ -34,6 +34,7 @@ function addLogins(program: Command, verb: MakeVerb, finish: Finish): void {
     'sallyport login',
   )
     .option('--ttl <duration>', 'how long it lasts', '8h')
+    .option('--oidc', 'through the identity provider of the gateway of the data folder')
     .option('--no-browser', "print the address and don't open it")
     .action(async (gateway: string | undefined, flags: LoginFlags, command: Command) => {
       finish(await (await import('./verbs/login.ts')).login(contextOf(command), gateway, flags))
@@ -109,12 +110,16 @@ function addBirths(program: Command, verb: MakeVerb, finish: Finish): void {
     verb(
       program,
       'join <command...>',
-      'Run a program as the child that a ticket on standard input is for.',
+      'Run a program as the agent that a ticket on standard input, or a token of the platform, is for.',
       'sallyport join -- ./scout <<<"$TICKET"',
     )
       .option('--gateway <url>', 'where the gateway is (default: the data folder says it)')
+      .option(
+        '--id-token-env <variable>',
+        'take the token of this job from a variable, not a ticket',
+      )
       .option('--name <name>', 'what it is called', ''),
-  ).action(async (words: string[], flags: RunFlags, command: Command) => {
+  ).action(async (words: string[], flags: JoinFlags, command: Command) => {
     const given = { ...flags, allow: [], budget: [] }
     finish(await (await import('./verbs/spawn.ts')).join(contextOf(command), words, given))
   })

@@ -14,6 +14,14 @@ export interface GatewayAddress {
 
 const portPostgresDefault = 15_432
 
+/** The place that a person names: `gw.example.com`, an address, or nothing for the gateway of the data folder. */
+export function placeOf(gateway: string | undefined, dataDir: string): GatewayPlace {
+  if (gateway === undefined) return { dataDir }
+  const url = URL.parse(gateway.includes('://') ? gateway : `https://${gateway}`)
+  if (url !== null) return { url: url.origin }
+  throw new SallyportError('SP_CONFIG_INVALID', `"${gateway}" is not the address of a gateway`)
+}
+
 /** A gateway on this machine says in its data folder where it is; read anew each time, since a restart may move it. */
 export async function addressOf(place: GatewayPlace): Promise<GatewayAddress> {
   if ('url' in place) {

@@ -1,10 +1,13 @@
 import { spawn } from 'node:child_process'
+import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SallyportError } from '@sallyport/core'
-import type { Adoption, AgentView } from '../broker/protocol.ts'
+import { addressOf } from '../broker/gateway-address.ts'
+import type { Adoption, AgentView, GatewayPlace } from '../broker/protocol.ts'
 import type { VerbContext } from '../context.ts'
 import { GatewayApi } from '../gateway-api.ts'
 import { printable } from '../output.ts'
+import { post, refusedBy } from '../oauth.ts'
 import type { LoginFlags } from './login.ts'
 
 /** What the device authorization endpoint answers (RFC 8628, section 3.2). */
@@ -25,18 +28,22 @@ const slowDownSeconds = 5
 /** Logs in with a browser, on this machine or another: the gateway asks the identity provider who it is. */
 export async function deviceLogin(
   context: VerbContext,
-  gateway: string,
+  gateway: GatewayPlace,
   flags: LoginFlags,
 ): Promise<Adoption> {
-  const url = new URL(gateway.includes('://') ? gateway : `https://${gateway}`).origin
-  const started = await post(url, '/oauth/device_authorization', { client_id: clientId })
-  if (!isDeviceCode(started.body)) throw refused(started.body)
+  const url = (await addressOf(gateway)).api
+  const started = await post(url, '/oauth/device_authorization', {
+    client_id: clientId,
+    host: hostname(),
+    ttl: flags.ttl,
+  })
+  if (!isDeviceCode(started.body)) throw refusedBy('SP_NOT_LOGGED_IN', started.body)
   const code = started.body
   context.output.say(printable(`Open ${code.verification_uri} and enter  ${code.user_code}`) + '\n')
   if (flags.browser) openBrowser(code.verification_uri_complete ?? code.verification_uri)
   const handle = await poll(url, code)
   const agent = await new GatewayApi(url, handle).json<AgentView>('GET', '/v1/agents/self')
-  return { handle, agent, gateway: { url } }
+  return { handle, agent, gateway }
 }
 
 async function poll(url: string, code: DeviceCode): Promise<string> {
@@ -52,35 +59,13 @@ async function poll(url: string, code: DeviceCode): Promise<string> {
     const { access_token: handle, error }: { access_token?: unknown; error?: unknown } = body
     if (typeof handle === 'string') return handle
     if (error === 'slow_down') seconds += slowDownSeconds
-    else if (error !== 'authorization_pending') throw refused(body)
+    else if (error !== 'authorization_pending') throw refusedBy('SP_NOT_LOGGED_IN', body)
   }
   throw new SallyportError('SP_NOT_LOGGED_IN', 'nobody entered the code in time')
 }
 
-async function post(
-  url: string,
-  path: string,
-  fields: Readonly<Record<string, string>>,
-): Promise<{ body: object }> {
-  const response = await fetch(url + path, {
-    method: 'POST',
-    body: new URLSearchParams(fields),
-  }).catch((cause: unknown) => {
-    throw new SallyportError('SP_GATEWAY_UNREACHABLE', `nothing answers at ${url}`, { cause })
-  })
-  const body: unknown = await response.json().catch(() => undefined)
-  if (typeof body === 'object' && body !== null) return { body }
-  throw new SallyportError('SP_GATEWAY_UNREACHABLE', `the answer of ${url} is not a gateway's`)
-}
-
 function isDeviceCode(body: object): body is DeviceCode {
   return 'device_code' in body && 'user_code' in body && 'verification_uri' in body
-}
-
-function refused(body: object): SallyportError {
-  const { error, error_description: words }: { error?: unknown; error_description?: unknown } = body
-  const text = typeof words === 'string' ? words : JSON.stringify(error ?? body)
-  return new SallyportError('SP_NOT_LOGGED_IN', `the gateway refused the login: ${text}`)
 }
 
 /** A machine without a browser is nothing to complain of: the address is printed. */

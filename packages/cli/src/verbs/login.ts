@@ -1,4 +1,5 @@
 import { userInfo } from 'node:os'
+import { placeOf } from '../broker/gateway-address.ts'
 import { BrokerClient } from '../broker/broker-client.ts'
 import type { Adoption, AgentView, HomeReply } from '../broker/protocol.ts'
 import type { VerbContext } from '../context.ts'
@@ -11,6 +12,7 @@ import { agentLine } from './run.ts'
 export interface LoginFlags {
   readonly ttl: string
   readonly browser: boolean
+  readonly oidc?: boolean
 }
 
 /** Logs a person in: makes the root of their agents, and its anchor the leader of this terminal's session. */
@@ -22,19 +24,18 @@ export async function login(
   const { client: found, who } = await whoAmI()
   refuseInside(who)
   const client = found ?? (await BrokerClient.start())
-  const place = { dataDir: context.dataDir }
-  const attached =
-    gateway === undefined
-      ? await client.ask<HomeReply | null>({ op: 'attach', gateway: place })
-      : null
+  const place = placeOf(gateway, context.dataDir)
+  const asOwner = 'dataDir' in place && flags.oidc !== true
+  const attached = asOwner
+    ? await client.ask<HomeReply | null>({ op: 'attach', gateway: place })
+    : null
   const home =
     attached ??
     (await client.ask<HomeReply>({
       op: 'login',
-      adopt:
-        gateway === undefined
-          ? await ownerRoot(context.dataDir, flags)
-          : await (await import('./device-login.ts')).deviceLogin(context, gateway, flags),
+      adopt: asOwner
+        ? await ownerRoot(context.dataDir, flags)
+        : await (await import('./device-login.ts')).deviceLogin(context, place, flags),
     }))
   client.close()
   const text = `✓ ${agentLine(home)}\n  this terminal is ${home.agent.name} until then; further ones log in again; sallyport logout ends it\n`

@@ -56,7 +56,7 @@ export async function run(
     client.onLost = () => {
       ended = 'SP_NO_PARENT'
       context.output.say(
-        `sallyport: the broker is gone, and with it the handle of ${home.agent.name}. Open sessions go on; new ones need a new login: sallyport login, then start this program again.\n`,
+        `sallyport: the broker is gone, and with it the handle of ${home.agent.name}. Its sessions are closed; new ones need a new login: sallyport login, then start this program again.\n`,
       )
     }
     const done = await superviseCommand(command, env.env, client)

@@ -6,7 +6,9 @@ import type { VerbContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { GatewayApi } from '../gateway-api.ts'
 import { printable, printOne } from '../output.ts'
-import { addressOf } from '../broker/gateway-address.ts'
+import { SallyportError } from '@sallyport/core'
+import { post, refusedBy } from '../oauth.ts'
+import { addressOf, placeOf } from '../broker/gateway-address.ts'
 import { requireBroker, whoAmI } from '../owner-api.ts'
 import { agentLine, bearerVariables, type ChildFlags, childAsk, run, type RunFlags } from './run.ts'
 import { pathOf } from './agents.ts'
@@ -82,23 +84,49 @@ export async function ticket(context: VerbContext, flags: TicketFlags): Promise<
   })
 }
 
-/** Becomes the child that a ticket, read from standard input, is for, and runs a program as it. */
+export interface JoinFlags extends RunFlags {
+  readonly gateway?: string
+  readonly idTokenEnv?: string
+}
+
+/** Becomes the agent that a ticket on standard input, or a token of the platform, is for, and runs a program as it. */
 export async function join(
   context: VerbContext,
   command: readonly string[],
-  flags: RunFlags & { readonly gateway?: string },
+  flags: JoinFlags,
 ): Promise<number> {
-  const text = (await textOf(process.stdin)).trim()
-  const gateway =
-    flags.gateway === undefined ? { dataDir: context.dataDir } : { url: flags.gateway }
-  const api = new GatewayApi((await addressOf(gateway)).api, '')
-  const body = { ticket: text, ...(flags.name === '' ? {} : { name: flags.name }) }
-  const made = await api.json<{ agent: AgentView; handle: string }>(
-    'POST',
-    '/v1/tickets/redeem',
-    body,
-  )
+  const gateway = placeOf(flags.gateway, context.dataDir)
+  const { api: url } = await addressOf(gateway)
+  const made =
+    flags.idTokenEnv === undefined
+      ? await redeem(url, (await textOf(process.stdin)).trim(), flags.name)
+      : await bearByToken(url, flags.idTokenEnv)
   const adoption: Adoption = { ...made, gateway }
   context.output.say(`sallyport: joined as ${printable(made.agent.chain.join(' › '))}\n`)
   return await run(context, command, flags, adoption)
+}
+
+type Born = Omit<Adoption, 'gateway'>
+
+async function redeem(url: string, ticketText: string, name: string): Promise<Born> {
+  const body = { ticket: ticketText, ...(name === '' ? {} : { name }) }
+  return await new GatewayApi(url, '').json<Born>('POST', '/v1/tickets/redeem', body)
+}
+
+/** A token that a CI system or a cluster made for this job; a trust rule of the gateway says what it is worth. */
+async function bearByToken(url: string, variable: string): Promise<Born> {
+  const assertion = process.env[variable]
+  if (assertion === undefined || assertion === '') {
+    throw new SallyportError('SP_CONFIG_INVALID', `the variable ${variable} holds no token`)
+  }
+  // Its work is done here; the program has no use for it.
+  Reflect.deleteProperty(process.env, variable)
+  const { body } = await post(url, '/oauth/token', {
+    grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
+    assertion: assertion.trim(),
+  })
+  const { access_token: handle }: { access_token?: unknown } = body
+  if (typeof handle !== 'string') throw refusedBy('SP_TOKEN_REFUSED', body)
+  const agent = await new GatewayApi(url, handle).json<AgentView>('GET', '/v1/agents/self')
+  return { handle, agent }
 }

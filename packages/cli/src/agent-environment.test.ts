@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { agentEnvironment, socketUrl } from './agent-environment.ts'
-import { namesConnection } from './broker/held-agent.ts'
 import type { HomeReply } from './broker/protocol.ts'
 import { refusalMessage } from './broker/refusal-message.ts'
 import { runFolderOf, socketPath } from './broker/run-folder.ts'
@@ -88,14 +87,6 @@ test('a path that the system would cut is refused, at its 108th byte', () => {
 test('the folder is under XDG_RUNTIME_DIR, else at home', () => {
   assert.equal(runFolderOf({ XDG_RUNTIME_DIR: '/run/user/7' }), '/run/user/7/sallyport')
   assert.match(runFolderOf({ XDG_RUNTIME_DIR: '' }), /\/\.sallyport\/run$/)
-})
-
-test('sockets are made for connections that a permit names', () => {
-  const names = (grant: readonly string[], name: string): boolean => namesConnection(grant, name)
-  assert.ok(names(['orders-db,stage-*:read schema=a'], 'stage-1'))
-  assert.ok(names(['*:*'], 'any'))
-  assert.ok(names(['orders-db/main:read'], 'orders-db'))
-  assert.ok(!names(['orders-db:read'], 'orders'))
 })
 
 test('a refusal is one whole FATAL message with its code', () => {

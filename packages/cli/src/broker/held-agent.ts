@@ -1,6 +1,6 @@
 import { chmodSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
-import { join, matchesGlob } from 'node:path'
+import { join } from 'node:path'
 import { once } from 'node:events'
 import { Secret } from '@sallyport/core'
 import { GatewayApi } from '../gateway-api.ts'
@@ -85,29 +85,12 @@ export class HeldAgent {
     this.#servers.set(name, server)
   }
 
-  /** Whether its own grant and those of all above it name the connection. */
-  names(connection: string): boolean {
-    const above = this.parent?.names(connection) ?? true
-    return above && namesConnection(this.view.grant, connection)
-  }
-
   async #granted(): Promise<{ name: string; database: string }[]> {
-    const all = await this.#allConnections()
-    return all.filter(({ name }) => this.names(name))
-  }
-
-  async #allConnections(): Promise<{ name: string; database: string }[]> {
-    try {
-      const api =
-        'dataDir' in this.gateway ? await GatewayApi.open(this.gateway.dataDir) : await this.api()
-      return await api.json<{ name: string; database: string }[]>('GET', '/v1/connections')
-    } catch {
-      // Without the list, the names that the grant spells out are all there is to go by.
-      return this.view.grant
-        .flatMap(connectionsOf)
-        .filter((name) => !name.includes('*'))
-        .map((name) => ({ name, database: name }))
-    }
+    const api = await this.api()
+    return await api.json<{ name: string; database: string }[]>(
+      'GET',
+      '/v1/agents/self/connections',
+    )
   }
 
   /** Takes the sockets away. */
@@ -116,18 +99,6 @@ export class HeldAgent {
     this.#servers.clear()
     rmSync(this.folder, { recursive: true, force: true })
   }
-}
-
-/** Whether any permit is for the connection. An empty grant limits nothing here; the gateway judges each command anyway. */
-export function namesConnection(grant: readonly string[], connection: string): boolean {
-  return (
-    grant.length === 0 || grant.flatMap(connectionsOf).some((glob) => matchesGlob(connection, glob))
-  )
-}
-
-/** The connections of a permit such as `orders-db,stage-*:read schema=public`. */
-function connectionsOf(permit: string): string[] {
-  return (/^[^/:"]*/.exec(permit)?.[0] ?? '').split(',').filter((name) => name !== '')
 }
 
 function servicesOf(connections: readonly LocalConnection[], user: string): string {

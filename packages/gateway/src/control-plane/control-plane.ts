@@ -104,7 +104,7 @@ async function serveApi(
       ownerToken: keys.ownerToken,
       owner,
       address: () => ({ host: options.host, port: pool.port }),
-      databaseOf: async (name) => (await connections.config(name)).database,
+      connections: async () => await connections.list(),
     }),
     births.routes,
   ]

@@ -26,7 +26,10 @@ onBothStores('routes of agents', (bench: Bench) => {
       ownerToken,
       owner: 'dana',
       address: () => ({ host: '127.0.0.1', port: 15_432 }),
-      databaseOf: async () => 'orders',
+      connections: async () => [
+        { name: 'orders', database: 'orders' },
+        { name: 'other', database: 'other' },
+      ],
     })
     const response = await apiRoutes({} as never, ownerToken, [agents]).request(path, {
       method,
@@ -80,6 +83,8 @@ onBothStores('routes of agents', (bench: Bench) => {
     })
     assert.equal(minted.status, 201)
     const { user, secret, url, expiresAt } = minted.body as unknown as Record<string, string>
+    const opened = await call('GET', '/v1/agents/self/connections', child.handle)
+    assert.deepEqual(opened.body, [{ name: 'orders', database: 'orders' }])
     assert.equal(url, `postgresql://${user}:${secret}@127.0.0.1:15432/orders?sslmode=require`)
     assert.equal(Date.parse(expiresAt ?? ''), bench.nowMs + 15 * 60_000)
     const tree = await call('GET', `/v1/agents/${root.id.slice(0, 8)}/tree`, root.handle)
@@ -261,7 +266,7 @@ onBothStores('routes of agents', (bench: Bench) => {
       ownerToken: new Secret('owner'),
       owner: 'dana',
       address: () => ({ host: '', port: 1 }),
-      databaseOf: async () => '',
+      connections: async () => [],
     })
     const response = await agents.request('/v1/events', {
       headers: { authorization: `Bearer ${root.handle}` },

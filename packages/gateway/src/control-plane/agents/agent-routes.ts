@@ -27,7 +27,13 @@ export interface AgentRouteOptions {
   readonly owner: string
   /** `postgres://…` without user and password, for a connection. */
   readonly address: () => { readonly host: string; readonly port: number }
-  readonly databaseOf: (connection: string) => Promise<string>
+  readonly connections: () => Promise<readonly GrantableConnection[]>
+}
+
+/** What an agent may know of a connection. */
+interface GrantableConnection {
+  readonly name: string
+  readonly database: string
 }
 
 const keyCharactersMax = 128
@@ -54,6 +60,12 @@ export function agentRoutes(options: AgentRouteOptions): Hono {
   app.get('/v1/agents/:id/budget', (context) =>
     context.json(agents.budgetOf(target(context, caller(context)).id)),
   )
+  app.get('/v1/agents/:id/connections', async (context) => {
+    const { id } = target(context, caller(context))
+    const all = await options.connections()
+    const granted = all.filter(({ name }) => agents.opens(id, name))
+    return context.json(granted.map(({ name, database }) => ({ name, database })))
+  })
   addBirths(app, options, caller)
   addChanges(app, agents, caller)
   return app
@@ -80,8 +92,8 @@ function addBirths(
     const { id } = acting(context, caller(context))
     const request = parseMint(await bodyOf(context))
     const minted = await agents.mintCredential(id, request)
-    const database = await options.databaseOf(request.connection)
-    const url = urlOf(options.address(), minted, database)
+    const found = (await options.connections()).find(({ name }) => name === request.connection)
+    const url = urlOf(options.address(), minted, found?.database ?? '')
     const expiresAt = new Date(minted.expiresAtMs).toISOString()
     return context.json(
       { id: minted.id, user: minted.user, secret: minted.secret, expiresAt, url },

@@ -1,4 +1,10 @@
-import type { AgentId, GrantLayer, Principal, SessionId } from '@sallyport/core'
+import {
+  opensConnection,
+  type AgentId,
+  type GrantLayer,
+  type Principal,
+  type SessionId,
+} from '@sallyport/core'
 import type {
   Admission,
   AdmissionRequest,
@@ -36,6 +42,7 @@ import { Births } from './births.ts'
 import { Budgets } from './budgets.ts'
 import { ChangesOfAgents } from './changes-of-agents.ts'
 import { Endings } from './endings.ts'
+import { grantChain } from './grant-asks.ts'
 import { Findings } from './findings.ts'
 import { nodeOfHandle } from './handles.ts'
 import { loadAgents } from './load-agents.ts'
@@ -182,6 +189,11 @@ export class AgentService {
     const node = this.#node(id)
     const refusal = refusalOf(node, this.#context.now())
     return refusal === undefined ? { ok: true, agent: viewOf(node) } : { ok: false, ...refusal }
+  }
+
+  /** Whether the grants of an agent and of all above it name a connection. */
+  opens(agent: string, connection: string): boolean {
+    return opensConnection(grantChain(this.#node(agent), 0), connection)
   }
 
   async narrow(agent: string, layer: GrantLayer, by?: Actor): Promise<AgentView> {

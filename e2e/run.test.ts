@@ -17,11 +17,27 @@ import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { skipReason, until } from '@sallyport/testkit'
 import { loadSystemCalls } from '../packages/cli/src/broker/system-calls.ts'
+import { LocalIssuer } from '../packages/gateway/src/control-plane/births/local-issuer.fixture.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
 
 const bin = fileURLToPath(new URL('../packages/cli/bin/sallyport.mjs', import.meta.url))
 const calls = await loadSystemCalls()
 const skip = typeof calls === 'string' ? calls : skipReason()
+/** One tree a job: the root holds it together, the job is its child. */
+const trustRule = (issuer: string): string => `apiVersion: sallyport.dev/v1
+kind: TrustRule
+metadata: {name: ci}
+spec:
+  issuer: ${issuer}
+  match: {project_id: "551122"}
+  root: {key: [job], name: "job-{job}"}
+  owner: group:release
+---
+apiVersion: sallyport.dev/v1
+kind: Grant
+metadata: {name: ci}
+spec: {to: ["trust:ci"], on: [{connections: ["shop"]}], allow: [rw], delegate: {depth: 2, children: 4}}
+`
 const terminalMs = 60_000
 const secretForm = /sp[act]_[0-9a-hjkmnp-tv-z]{13}_/
 
@@ -255,6 +271,27 @@ describe('programs that "sallyport run" starts', { skip }, () => {
     )
     assert.equal(alive.out, '8\n3\n', alive.err)
     assert.match(chains(alive)[0] ?? '', / › boss › scout \(L3\)$/)
+  })
+
+  test('join with the token that the platform made for their job', async () => {
+    const issuer = await LocalIssuer.open()
+    try {
+      mkdirSync(join(gw.dataDir, 'identity'), { recursive: true })
+      writeFileSync(join(gw.dataDir, 'identity', 'ci.yaml'), trustRule(issuer.url))
+      await until('the rule is in force', () =>
+        gw.events.some((event) => event.kind === 'identity.read' && event.problems === ''),
+      )
+      const aud = `http://127.0.0.1:${gw.gateway.ports.api}`
+      const claims = { aud, sub: 'x', jti: 'j1', job: '77', project_id: '551122' }
+      const token = await issuer.token(claims)
+      const ran = await bare(
+        `export JOB_TOKEN=${token}; sallyport join --id-token-env JOB_TOKEN -- sh -c 'psql -Atc "select 10"; env | grep -c JOB_TOKEN; sallyport run --name step -- psql -Atc "select 11"'; sallyport join --id-token-env NONE -- true; echo $?`,
+      )
+      assert.equal(ran.out, '10\n0\n11\n2\n', ran.err)
+      assert.deepEqual(chains(ran), ['job-77 › job (L3)', 'job-77 › job › step (L3)'])
+    } finally {
+      await issuer.close()
+    }
   })
 
   test('hear of it when the broker dies, and become nobody', async () => {

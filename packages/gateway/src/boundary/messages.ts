@@ -122,6 +122,10 @@ export interface SessionOpened {
   readonly database: string
   readonly credential: string
   readonly agent: AgentId
+  /** Ids, root first, the agent last. */
+  readonly path: readonly AgentId[]
+  /** Attribution level, 0 to 4. */
+  readonly level: number
   /** Names, root first. */
   readonly chain: readonly string[]
   readonly application: string

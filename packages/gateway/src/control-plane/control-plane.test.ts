@@ -25,7 +25,7 @@ process.on('message', (m) => {
   }, 20)
   if (m.kind === 'start') {
     process.send({ kind: 'ready', worker: m.config.worker, port: m.config.listen.port || 40001 })
-    process.send({ kind: 'session.opened', session: { id: 's_' + process.pid, worker: 0, connection: 'c', database: 'd', credential: 'x', chain: ['dana'], application: '', source: '', openedAtMs: Date.now() } })
+    process.send({ kind: 'session.opened', session: { id: 's_' + process.pid, worker: 0, connection: 'c', database: 'd', credential: 'x', agent: 'a', path: ['a'], level: 0, chain: ['dana'], application: '', source: '', openedAtMs: Date.now() } })
   }
   if (m.kind === 'snapshot' || m.kind === 'start') process.send({ kind: 'loaded', worker: 0, snapshotVersion: m.snapshot.version })
   if (m.kind === 'probe') process.send({ kind: 'probed', id: m.id, result: { reach: 'ok', tls: 'off', login: 'ok', serverVersion: m.connection.login.password, ...(known.length === 0 ? {} : { known }) } })

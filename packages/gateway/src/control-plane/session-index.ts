@@ -1,5 +1,5 @@
 import { SallyportError } from '@sallyport/core'
-import { sql, type Selectable } from 'kysely'
+import { sql, type Insertable, type Selectable } from 'kysely'
 import type { SessionClosed, SessionOpened } from '../boundary/messages.ts'
 import type { SessionTable, Store } from './ports/store.ts'
 
@@ -20,53 +20,29 @@ export interface SessionView {
 }
 
 const listMax = 200
+/** A statement takes at most 65,535 parameters. */
+const rowsPerInsert = 1000
 
 /** The index of sessions, from what workers report. The journal, not this, is the truth for what was recorded; so it need not be synced. */
 export class SessionIndex {
   readonly #store: Store
   /** One after the other: a session's end must not be written before its beginning. */
   #last: Promise<unknown> = Promise.resolve()
+  readonly #opened: SessionOpened[] = []
+  readonly #closed: SessionClosed[] = []
 
   constructor(store: Store) {
     this.#store = store
   }
 
   opened(session: SessionOpened): Promise<void> {
-    return this.#next(async () => {
-      await this.#store.db
-        .insertInto('session')
-        .values({
-          id: session.id,
-          worker: session.worker,
-          connection: session.connection,
-          database: session.database,
-          credential: session.credential,
-          chain: JSON.stringify(session.chain),
-          application: session.application,
-          source: session.source,
-          opened_at: new Date(session.openedAtMs),
-          closed_at: null,
-          reason: null,
-        })
-        .onConflict((conflict) => conflict.doNothing())
-        .execute()
-    })
+    this.#opened.push(session)
+    return this.#next(async () => await this.#write())
   }
 
   closed(session: SessionClosed): Promise<void> {
-    return this.#next(async () => {
-      await this.#store.db
-        .updateTable('session')
-        .set({
-          closed_at: new Date(session.closedAtMs),
-          reason: session.reason,
-          commands: session.commands,
-          blocked: session.blocked,
-          masked_values: session.maskedValues,
-        })
-        .where('id', '=', session.id)
-        .execute()
-    })
+    this.#closed.push(session)
+    return this.#next(async () => await this.#write())
   }
 
   /** Closes rows that a killed process left open: of one worker, or of all at the start. */
@@ -109,10 +85,53 @@ export class SessionIndex {
     return this.#last
   }
 
+  /** Writes all that was reported so far: hundreds of sessions may end at once, and a statement each would hold up everything else. */
+  async #write(): Promise<void> {
+    const opened = this.#opened.splice(0)
+    const closed = this.#closed.splice(0)
+    for (let at = 0; at < opened.length; at += rowsPerInsert) {
+      const rows = opened.slice(at, at + rowsPerInsert).map(rowOf)
+      await this.#store.db
+        .insertInto('session')
+        .values(rows)
+        .onConflict((conflict) => conflict.doNothing())
+        .execute()
+    }
+    if (closed.length === 0) return
+    const ends = closed.map(({ closedAtMs, ...rest }) => ({
+      ...rest,
+      closedAt: new Date(closedAtMs).toISOString(),
+    }))
+    await sql`update session set closed_at = e."closedAt", reason = e.reason, commands = e.commands,
+        blocked = e.blocked, masked_values = e."maskedValues"
+      from jsonb_to_recordset(${JSON.stringify(ends)}::jsonb) as e (id text, "closedAt" timestamptz,
+        reason text, commands integer, blocked integer, "maskedValues" integer)
+      where session.id = e.id`.execute(this.#store.db)
+  }
+
   #next(work: () => Promise<void>): Promise<void> {
     const next = this.#last.catch(() => undefined).then(work)
     this.#last = next.catch(() => undefined)
     return next
+  }
+}
+
+function rowOf(session: SessionOpened): Insertable<SessionTable> {
+  return {
+    id: session.id,
+    worker: session.worker,
+    connection: session.connection,
+    database: session.database,
+    credential: session.credential,
+    chain: JSON.stringify(session.chain),
+    agent_id: session.agent,
+    path: [...session.path],
+    level: session.level,
+    application: session.application,
+    source: session.source,
+    opened_at: new Date(session.openedAtMs),
+    closed_at: null,
+    reason: null,
   }
 }
 

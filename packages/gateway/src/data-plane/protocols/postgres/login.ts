@@ -209,6 +209,8 @@ async function serve(
       database,
       credential: credential.id,
       agent: agent.id,
+      path: agent.path,
+      level: chain.level,
       chain: chain.agents.map((each) => each.name),
       application: settings.application,
       source,

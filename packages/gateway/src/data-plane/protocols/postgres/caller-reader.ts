@@ -367,6 +367,7 @@ export class CallerReader {
       oid: more.oid,
       endsUnnamed: more.endsUnnamed === true,
       classified: undefined,
+      generation: 0,
       awaits: [],
       isRefused: false,
     }
@@ -440,7 +441,8 @@ export class CallerReader {
   #announceSqlNames(unit: Unit): void {
     const last = unit.awaits.at(-1)
     if (unit.isRefused || unit.classified === undefined || last === undefined) return
-    last.changes = sqlNameChanges(unit.classified, this.#batch, this.#state.names)
+    const { text, classified, generation } = unit
+    last.changes = sqlNameChanges({ text, classified, generation }, this.#batch, this.#state.names)
   }
 
   #announceStatement(name: string, statement: Statement): NameChange {

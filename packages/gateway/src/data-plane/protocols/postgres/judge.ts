@@ -25,7 +25,7 @@ import {
   type Classified,
   type StatementInfo,
 } from './classify/classified.ts'
-import type { Names } from './names.ts'
+import type { Names, Statement } from './names.ts'
 
 export interface JudgeDeps {
   readonly classifier: SqlClassifier
@@ -79,9 +79,7 @@ export class Judge {
   classify(unit: Unit): Command {
     const classified = this.#classified(unit)
     unit.classified = classified
-    if (classified.statements.some((statement) => statement.changesSearchPath)) {
-      this.#isPathKnown = false
-    }
+    unit.generation = this.view().generation
     for (const { makesFunctions } of classified.statements) this.#noteFunctions(makesFunctions)
     return {
       id: makeId<CommandId>('c', pooledRandom),
@@ -151,10 +149,17 @@ export class Judge {
 
   #classified(unit: Unit): Classified {
     if (unit.kind === 'function') return this.#functionCall(unit.oid ?? 0)
-    const prepared = unit.statement?.prepared
-    if (prepared !== undefined) return prepared
-    const classified = this.#deps.classifier.classify(unit.text, this.view())
-    return this.#withNames(classified, unit.slot.batch)
+    if (unit.statement?.prepared !== undefined) {
+      return this.#prepared(unit.statement) ?? opaqueClassified(['unknown-statement'], false)
+    }
+    const { classifier } = this.#deps
+    const classified = classifier.classify(unit.text, this.view())
+    if (!classified.statements.some((statement) => statement.changesSearchPath)) {
+      return this.#withNames(classified, unit.slot.batch)
+    }
+    // What was prepared under the older path is read anew where it is executed, by the target and so here.
+    this.#isPathKnown = false
+    return this.#withNames(classifier.classify(unit.text, this.view()), unit.slot.batch)
   }
 
   /** A function call names a function by its oid: it is judged as a SELECT that calls it. */
@@ -198,7 +203,15 @@ export class Judge {
     const { statements, portals } = this.#deps.names
     const found = isExecute ? statements.lookUp(batch, name) : portals.lookUp(batch, name)
     if (found === undefined || found === 'wait') return undefined
-    const statement = 'statement' in found ? found.statement : found
-    return statement.prepared ?? this.#deps.classifier.classify(statement.text, this.view())
+    return this.#prepared('statement' in found ? found.statement : found)
+  }
+
+  /** What a prepared statement does now: a target reads its names anew when they may mean something else. */
+  #prepared({ text, prepared, source }: Statement): Classified | undefined {
+    const { classifier } = this.#deps
+    const view = this.view()
+    if (prepared === undefined) return classifier.classify(text, view)
+    if (source === undefined || source.generation === view.generation) return prepared
+    return classifier.classify(source.text, view).statements[source.statementIndex]?.prepared
   }
 }

@@ -7,6 +7,12 @@ export interface Statement {
   readonly text: string
   /** What EXECUTE of it does where it was prepared in SQL; a Parse is classified by its text. */
   readonly prepared?: Classified
+  /** Where PREPARE stands, and the catalog under which `prepared` holds: a target reads the names anew when they mean something else. */
+  readonly source?: {
+    readonly text: string
+    readonly statementIndex: number
+    readonly generation: number
+  }
 }
 
 /** A portal of the session, by Bind or by DECLARE. */

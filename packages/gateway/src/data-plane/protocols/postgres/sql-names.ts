@@ -3,20 +3,38 @@ import type { NameChange } from './awaited.ts'
 import type { Names, Portal, Statement } from './names.ts'
 
 /** What the statements of a simple query will do to the session's names, each once it is complete. */
-export function sqlNameChanges(classified: Classified, batch: number, names: Names): NameChange[] {
+export function sqlNameChanges(
+  { text, classified, generation }: Named,
+  batch: number,
+  names: Names,
+): NameChange[] {
   const changes: NameChange[] = []
   for (const [statementIndex, statement] of classified.statements.entries()) {
-    for (const apply of changesOf(statement, batch, names)) changes.push({ statementIndex, apply })
+    const source = { text, statementIndex, generation }
+    for (const apply of changesOf(statement, source, batch, names))
+      changes.push({ statementIndex, apply })
   }
   return changes
 }
 
-function changesOf(info: StatementInfo, batch: number, names: Names): (() => void)[] {
+/** A text that may make names, and under which catalog it was read. */
+export interface Named {
+  readonly text: string
+  readonly classified: Classified
+  readonly generation: number
+}
+
+function changesOf(
+  info: StatementInfo,
+  source: NonNullable<Statement['source']>,
+  batch: number,
+  names: Names,
+): (() => void)[] {
   const { statements, portals } = names
   switch (info.kind) {
     case 'prepare': {
       if (info.name === undefined || info.prepared === undefined) return []
-      const statement: Statement = { text: '', prepared: info.prepared }
+      const statement: Statement = { text: '', prepared: info.prepared, source }
       const pending = statements.announce(batch, info.name, statement)
       return [() => statements.confirm(pending)]
     }

@@ -34,6 +34,8 @@ export interface Unit {
   /** A simple query or a Parse of the unnamed statement ends the older one, also where it is refused. */
   readonly endsUnnamed: boolean
   classified: Classified | undefined
+  /** The generation of the catalog under which it was classified. */
+  generation: number
   /** What the target will owe for these messages, in order. */
   readonly awaits: Awaited[]
   /** Set as soon as the verdict is known, before it is stored. */

@@ -24,6 +24,9 @@ const transactionKinds: ReadonlySet<StatementKind> = new Set([
   'savepoint',
 ])
 
+/** The path may name the schema of the role that runs. */
+const pathSettings: ReadonlySet<string> = new Set(['search_path', 'role', 'session_authorization'])
+
 /** Statements whose effect is on the session itself. Returns false for all others. */
 export function walkSession(
   walker: QueryWalker,
@@ -74,6 +77,7 @@ export function walkSession(
       return state(flag(body, 'ismove') ? 'move' : 'fetch', 'fetch', text(body, 'portalname'))
     case 'PrepareStmt':
       draft.inner = draftStatement(at(body, 'query') ?? {})
+      draft.changesSearchPath = draft.inner.changesSearchPath
       return state('prepare', 'prepare', text(body, 'name'))
     case 'DeclareCursorStmt':
       declare(draft, draftStatement(at(body, 'query') ?? {}))
@@ -91,6 +95,7 @@ export function walkSession(
 /** A cursor's query begins when it is declared, so its effects count here. */
 function declare(draft: DraftStatement, inner: DraftStatement): void {
   draft.inner = inner
+  draft.changesSearchPath = inner.changesSearchPath
   draft.touches.push(...inner.touches)
   takeReads(draft, inner)
 }
@@ -104,7 +109,7 @@ function walkSet(walker: QueryWalker, body: Tree): void {
   const values = list(body, 'args').map((argument) => constantText(argument))
   const value = values.length === 1 ? values[0] : values.join(', ')
   draft.setting = { name: kind === 'VAR_RESET_ALL' ? 'all' : name, value: value ?? '' }
-  draft.changesSearchPath = name === 'search_path' || kind === 'VAR_RESET_ALL'
+  draft.changesSearchPath = pathSettings.has(name) || kind === 'VAR_RESET_ALL'
   if (kind === 'VAR_RESET_ALL') return walker.touch('read', undefined, 'named')
   if (kind === 'VAR_SET_MULTI') return walkTransactionSettings(walker, body)
   const effect = settingEffect(name, kind === 'VAR_SET_VALUE' ? value : undefined)

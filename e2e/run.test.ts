@@ -18,6 +18,11 @@ import { fileURLToPath } from 'node:url'
 import { skipReason, until } from '@sallyport/testkit'
 import { loadSystemCalls } from '../packages/cli/src/broker/system-calls.ts'
 import { LocalIssuer } from '../packages/gateway/src/control-plane/births/local-issuer.fixture.ts'
+import { LocalProvider } from '../packages/gateway/src/control-plane/births/local-provider.fixture.ts'
+import {
+  consentId,
+  TestBrowser,
+} from '../packages/gateway/src/control-plane/births/test-browser.fixture.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
 
 const bin = fileURLToPath(new URL('../packages/cli/bin/sallyport.mjs', import.meta.url))
@@ -37,6 +42,20 @@ apiVersion: sallyport.dev/v1
 kind: Grant
 metadata: {name: ci}
 spec: {to: ["trust:ci"], on: [{connections: ["shop"]}], allow: [rw], delegate: {depth: 2, children: 4}}
+`
+const people = (issuer: string): string => `apiVersion: sallyport.dev/v1
+kind: OidcProvider
+metadata: {name: idp}
+spec:
+  issuer: ${issuer}
+  clientId: sallyport
+  clientSecret: {from: "file:secret"}
+  scopes: [openid, email, profile]
+---
+apiVersion: sallyport.dev/v1
+kind: Grant
+metadata: {name: devs}
+spec: {to: ["group:dev"], on: [{connections: ["shop"]}], allow: [rw]}
 `
 const terminalMs = 60_000
 const secretForm = /sp[act]_[0-9a-hjkmnp-tv-z]{13}_/
@@ -291,6 +310,39 @@ describe('programs that "sallyport run" starts', { skip }, () => {
       assert.deepEqual(chains(ran), ['job-77 › job (L3)', 'job-77 › job › step (L3)'])
     } finally {
       await issuer.close()
+    }
+  })
+
+  test('belong to a person who logged in through the identity provider', async () => {
+    const url = `http://127.0.0.1:${gw.gateway.ports.api}`
+    const provider = await LocalProvider.open(`${url}/login/callback`, true)
+    try {
+      provider.account = { email: 'dana@example.com', email_verified: true, groups: ['dev'] }
+      mkdirSync(join(gw.dataDir, 'identity'), { recursive: true })
+      writeFileSync(join(gw.dataDir, 'identity', 'secret'), 'test-secret')
+      writeFileSync(join(gw.dataDir, 'identity', 'people.yaml'), people(provider.url))
+      await until('the provider is in force', async () => {
+        const metadata = await (await fetch(`${url}/.well-known/oauth-authorization-server`)).text()
+        return metadata.includes('device_authorization')
+      })
+      const running = bare(
+        'sallyport login --oidc --no-browser -o name 2>code >/dev/null && sallyport run --name scout -- psql -Atc "select 12"',
+      )
+      const code = await until('a code is shown', () => {
+        const shown = existsSync(join(home, 'code')) ? readFileSync(join(home, 'code'), 'utf8') : ''
+        return /enter {2}(\S+)/.exec(shown)?.[1]
+      })
+      const overNetwork: unknown = { request: async (asked: Request) => await fetch(asked) }
+      const routes = overNetwork as ConstructorParameters<typeof TestBrowser>[1]
+      const browser = new TestBrowser(url, routes)
+      const page = await browser.visit(`${url}/device`, [provider.url], { user_code: code })
+      const form = { id: consentId(page), decision: 'allow' }
+      await browser.visit(`${url}/login/confirm`, [provider.url], form)
+      const ran = await running
+      assert.equal(ran.out, '12\n', ran.err)
+      assert.match(chains(ran)[0] ?? '', /^dana\S* › scout \(L3\)$/)
+    } finally {
+      await provider.close()
     }
   })
 

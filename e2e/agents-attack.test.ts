@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
-
+import { setTimeout as sleep } from 'node:timers/promises'
 import { after, before, suite, test } from 'node:test'
-import { encodeBind, encodeExecute, encodeQuery, encodeSync } from '@sallyport/wire'
+import {
+  encodeBind,
+  encodeCopyData,
+  encodeExecute,
+  encodeFlush,
+  encodeParse,
+  encodeQuery,
+  encodeSync,
+} from '@sallyport/wire'
 import { skipReason, until } from '@sallyport/testkit'
 import { AgentFamily, type TestAgent } from './agent-family.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
@@ -30,6 +38,118 @@ suite('attacks on agents', { skip: skipReason(), timeout: 180_000 }, () => {
     const { username: user, password } = new URL(await family.url(agent))
     return await WireCaller.open({ port: gateway.gateway.ports.postgres, user, password })
   }
+  const marked = async (n: number): Promise<string> =>
+    await gateway.postgres.sql(`select count(*) from mark where n = ${n}`)
+  const active = async (text: string): Promise<boolean> =>
+    (await gateway.postgres.sql(
+      `select count(*) from pg_stat_activity where state = 'active' and query like '%${text}%' and pid <> pg_backend_pid()`,
+    )) !== '0'
+  const running = async (text: string): Promise<void> => {
+    await until(`${text} to run`, async () => await active(text))
+  }
+  const idleAgain = async (text: string): Promise<void> => {
+    await until(`${text} to end`, async () => !(await active(text)))
+  }
+
+  suite('taken away', () => {
+    test('commands that were sent behind the one that is cancelled do not run', async () => {
+      const agent = await family.root()
+      await using caller = await open(agent)
+      const tail = Array.from({ length: 3 }, () =>
+        encodeQuery('insert into mark select 1 from pg_sleep(0.1)'),
+      )
+      caller.send(encodeQuery('select pg_sleep(30) as pipelined_one'), ...tail)
+      await running('pipelined_one')
+      const report = await family.revoke(agent)
+      const atReport = await marked(1)
+      await sleep(600)
+      assert.equal(await marked(1), atReport, JSON.stringify(report))
+      assert.equal(atReport, '0')
+    })
+
+    test('of quick writes behind the one that is cancelled none runs after the report', async () => {
+      const agent = await family.root()
+      await using caller = await open(agent)
+      const tail = Array.from({ length: 400 }, () => encodeQuery('insert into mark values (2)'))
+      caller.send(encodeQuery('select pg_sleep(30) as pipelined_two'), ...tail)
+      await running('pipelined_two')
+      const report = await family.revoke(agent)
+      const atReport = await marked(2)
+      await sleep(600)
+      assert.equal(await marked(2), atReport, JSON.stringify(report))
+    })
+
+    test('bytes that a slow target has not taken yet never reach it', async () => {
+      const agent = await family.root()
+      await using caller = await open(agent)
+      const filler = `/*${'x'.repeat(200_000)}*/`
+      const big = Array.from({ length: 100 }, () =>
+        encodeQuery(`insert into mark select 3 from pg_sleep(0.02) ${filler}`),
+      )
+      caller.send(encodeQuery('select pg_sleep(30) as pipelined_three'), ...big)
+      await running('pipelined_three')
+      await sleep(300)
+      const report = await family.revoke(agent)
+      const atReport = await marked(3)
+      await sleep(1500)
+      assert.equal(await marked(3), atReport, JSON.stringify(report))
+    })
+
+    test('while something above it is frozen', async () => {
+      const root = await family.root()
+      const middle = await family.child(root, 'middle')
+      const leaf = await family.child(middle, 'leaf')
+      await using caller = await open(leaf)
+      caller.send(encodeQuery('select pg_sleep(20) as below_frozen'))
+      await running('below_frozen')
+      await family.freeze(root)
+      const report = await family.revoke(middle)
+      assert.deepEqual(
+        report.sessions.map(({ outcome }) => outcome),
+        ['terminated'],
+      )
+      await idleAgain('below_frozen')
+    })
+
+    test('while it copies in: the report knows how it ended', async () => {
+      const agent = await family.root()
+      await using caller = await open(agent)
+      caller.send(encodeQuery('copy mark from stdin'), encodeCopyData(Buffer.from('4\n')))
+      await caller.until('CopyInResponse')
+      const report = await family.revoke(agent)
+      assert.deepEqual(
+        report.sessions.map(({ outcome }) => outcome),
+        ['terminated'],
+      )
+      assert.equal(await marked(4), '0')
+    })
+
+    test('an unsynced batch is rolled back', async () => {
+      const agent = await family.root()
+      await using caller = await open(agent)
+      const text = 'insert into mark values (5)'
+      caller.send(
+        encodeParse({ statement: '', text, parameterTypes: [] }),
+        encodeBind({
+          portal: '',
+          statement: '',
+          parameterFormats: [],
+          parameters: [],
+          resultFormats: [],
+        }),
+        encodeExecute({ portal: '', rowsMax: 0 }),
+        encodeFlush(),
+      )
+      await caller.until('CommandComplete')
+      const report = await family.revoke(agent)
+      assert.notDeepEqual(
+        report.sessions.map(({ outcome }) => outcome),
+        ['completed-before'],
+      )
+      await sleep(300)
+      assert.equal(await marked(5), '0')
+    })
+  })
 
   suite('scopes', () => {
     const refusedOf = async (allow: string, ...texts: readonly string[]): Promise<string> => {

@@ -108,21 +108,21 @@ export class AgentIndex {
 
   /**
    * Looks at the whole path, root first. That an agent above has ended does not count: those below it have their grace, or
-   * were detached, and end by themselves.
+   * were detached, and end by themselves. Below a frozen agent one that is over is over all the same.
    */
   standing(id: AgentId): Standing {
     const record = this.#agents.get(id)
     if (record === undefined) return unknown
+    let frozen: AgentRecord | undefined
     for (const each of record.path) {
       const agent = this.#agents.get(each)
       if (agent === undefined) return unknown
       if (agent.state === 'ended' && each !== id) continue
-      if (agent.state === 'frozen') return { kind: 'frozen', agent }
-      if (agent.state !== 'active' || agent.expiresAtMs <= this.#now()) {
-        return { kind: 'over', agent }
-      }
+      const isLive = agent.state === 'active' || agent.state === 'frozen'
+      if (!isLive || agent.expiresAtMs <= this.#now()) return { kind: 'over', agent }
+      if (agent.state === 'frozen') frozen ??= agent
     }
-    return active
+    return frozen === undefined ? active : { kind: 'frozen', agent: frozen }
   }
 
   /** The chain of an agent: the same object as long as no agent of its path changes, so that what is derived from it can be kept. */

@@ -47,6 +47,11 @@ export class Fifo {
     return this.#head === this.#items.length
   }
 
+  /** True where replies are owed to more than one batch. */
+  get hasLaterBatch(): boolean {
+    return this.#items.at(-1)?.batch !== this.front?.batch
+  }
+
   get length(): number {
     return this.#items.length - this.#head
   }

@@ -1,10 +1,12 @@
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import type { Logger } from 'pino'
 import { ERRORS, type SessionId } from '@sallyport/core'
 import {
   FrameSplitter,
   LONG_BACKEND_TYPES,
   LONG_FRONTEND_TYPES,
+  encodeCopyFail,
   encodeTerminate,
 } from '@sallyport/wire'
 import type { ClosedByAgent } from '../../../boundary/agents.ts'
@@ -277,16 +279,12 @@ export class PostgresSession implements SessionState {
   async takeAway(): Promise<ClosedByAgent['outcome']> {
     if (this.isClosed) return 'idle'
     this.isTaken = true
+    this.wasCancelled = false
     const isRunning = !this.fifo.isEmpty
-    if (isRunning) {
-      const cancelled = this.#options.cancelTarget().catch(() => undefined)
-      const deadlineMs = Date.now() + cancelledMsMax
-      const late = setTimeout(() => this.#wake(), cancelledMsMax)
-      const isOver = (): boolean => this.isClosed || this.fifo.isEmpty || this.wasCancelled
-      while (!isOver() && Date.now() < deadlineMs) await this.progress()
-      clearTimeout(late)
-      void cancelled
-    }
+    if (this.target.writableLength > 0 || this.fifo.hasLaterBatch) this.#dropTarget()
+    const hasEnded = isRunning ? this.#cancelled() : undefined
+    // Of a target that was dropped nothing more is heard.
+    if (!this.target.destroyed) await hasEnded
     const outcome = this.#outcome(isRunning)
     if (this.isClosed) return outcome
     const refusal = this.#options.agent.refusal(this.#options.now())
@@ -294,6 +292,29 @@ export class PostgresSession implements SessionState {
     this.caller.write(fatalError(refusal?.code ?? 'SP_AGENT_ENDED', refusal?.detail))
     this.end(refusal?.code ?? 'SP_AGENT_ENDED')
     return outcome
+  }
+
+  /** Resolves when the target has ended what it ran, or has said nothing for too long. */
+  async #cancelled(): Promise<void> {
+    // A target that waits for COPY data hears no cancel request.
+    if (this.copyIn !== undefined && !this.target.destroyed) {
+      this.target.write(encodeCopyFail('taken away'))
+    } else void this.#options.cancelTarget().catch(() => undefined)
+    const deadlineMs = Date.now() + cancelledMsMax
+    const late = setTimeout(() => this.#wake(), cancelledMsMax)
+    const isOver = (): boolean => this.isClosed || this.fifo.isEmpty || this.wasCancelled
+    while (!isOver() && Date.now() < deadlineMs) await this.progress()
+    clearTimeout(late)
+  }
+
+  /**
+   * A cancel request ends one command. Those that were sent behind it, or wait in our socket, run next, unless the target
+   * finds that nobody is there: it looks before each command, and a reset is seen at once.
+   */
+  #dropTarget(): void {
+    const isTcp = !(this.target instanceof TLSSocket) && this.target.remotePort !== undefined
+    if (isTcp) this.target.resetAndDestroy()
+    else this.target.destroy()
   }
 
   #outcome(wasRunning: boolean): ClosedByAgent['outcome'] {
@@ -358,7 +379,8 @@ export class PostgresSession implements SessionState {
   }
 
   #targetLost(): void {
-    if (this.isClosed) return
+    // Who was taken away reads that, and not what it does to the target.
+    if (this.isClosed || this.isTaken) return
     this.toCaller.flush()
     if (!this.caller.destroyed && !this.targetSaidFatal) {
       this.caller.write(fatalError('SP_TARGET_CLOSED'))

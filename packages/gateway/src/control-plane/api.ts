@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { ERRORS, SallyportError, type Secret } from '@sallyport/core'
 import { getRequestListener } from '@hono/node-server'
@@ -194,6 +194,26 @@ function errorAnswer(context: Context, error: Error): Response {
   return context.json(body, statuses[code] ?? 500)
 }
 
+function isThisMachine(name: string): boolean {
+  return /^(?:localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/iu.test(name)
+}
+
+/**
+ * Any page in a browser may let a name of its own lead to this machine, and then read what is served here as if it were
+ * its own. What only this machine reaches is served by this machine's names, and by the one that it has in public.
+ */
+function isNameOfHere(header: string | undefined, publicUrl: string | undefined): boolean {
+  const name = header?.replace(/:\d*$/u, '').toLowerCase() ?? ''
+  return isThisMachine(name) || (publicUrl !== undefined && name === new URL(publicUrl).hostname)
+}
+
+function refuseHost(response: ServerResponse): void {
+  const code = 'SP_NOT_FOUND'
+  const message = 'this API is not served by the name in the Host header: use 127.0.0.1'
+  const body = { error: { code, message, retry: ERRORS[code].retry, fix: ERRORS[code].say } }
+  response.writeHead(421, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+}
+
 /** A listening API. */
 export interface ApiListener {
   readonly port: number
@@ -201,9 +221,18 @@ export interface ApiListener {
 }
 
 /** Serves the routes on one address of this machine. */
-export async function listenApi(app: Hono, host: string, port: number): Promise<ApiListener> {
+export async function listenApi(
+  app: Hono,
+  host: string,
+  port: number,
+  publicUrl?: string,
+): Promise<ApiListener> {
   const answer = getRequestListener(app.fetch)
-  const listener = createServer((request, response) => void answer(request, response))
+  const isOpen = !isThisMachine(host)
+  const listener = createServer((request, response) => {
+    if (isOpen || isNameOfHere(request.headers.host, publicUrl)) void answer(request, response)
+    else refuseHost(response)
+  })
   listener.listen(port, host)
   try {
     await once(listener, 'listening')

@@ -110,7 +110,7 @@ async function serveApi(
   ]
   const operations = operationsOf(parts, pool, changed, status)
   const routes = apiRoutes(operations, keys.ownerToken, mounted)
-  const api = await listenApi(routes, options.host, options.ports.api)
+  const api = await listenApi(routes, options.host, options.ports.api, options.publicUrl)
   listening.api = api
   undo.defer(async () => await api.close())
   await announce(options.dataDir, await status(), keys.tls.cert, undo)

@@ -232,8 +232,9 @@ export class AgentService {
     return this.#endings.unfreeze(this.#node(agent), actor(by), reason, ['person', 'finding'])
   }
 
-  get(idOrPrefix: string): AgentView | undefined {
-    const node = this.#context.tree.byPrefix(idOrPrefix)
+  /** Whom `top` does not reach does not count: neither as what is found nor as a second one of the prefix. */
+  get(idOrPrefix: string, top?: AgentId): AgentView | undefined {
+    const node = this.#context.tree.byPrefix(idOrPrefix, top)
     return node && viewOf(node)
   }
 

@@ -55,15 +55,17 @@ export class AgentTree {
     return this.#nodes.get(id as AgentId)
   }
 
-  /** By id or unique prefix, with or without `a_`; undefined where nothing or more than one fits. */
-  byPrefix(text: string): AgentNode | undefined {
+  /** By id or unique prefix, with or without `a_`, of those at or below `top`; undefined where nothing or more than one fits. */
+  byPrefix(text: string, top?: string): AgentNode | undefined {
+    const isReached = (node: AgentNode): boolean =>
+      top === undefined || node.path.some(({ id }) => id === top)
     const exact = this.find(text)
-    if (exact !== undefined) return exact
+    if (exact !== undefined) return isReached(exact) ? exact : undefined
     const prefix = text.startsWith('a_') ? text : `a_${text}`
     if (prefix.length < prefixCharactersMin) return undefined
     let found: AgentNode | undefined
     for (const node of this.#nodes.values()) {
-      if (!node.id.startsWith(prefix)) continue
+      if (!node.id.startsWith(prefix) || !isReached(node)) continue
       if (found !== undefined) return undefined
       found = node
     }

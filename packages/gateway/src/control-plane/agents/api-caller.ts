@@ -14,6 +14,10 @@ export interface ApiCaller {
   reach(id: string): AgentView
   /** Whether an agent of this path is the caller or below it. */
   reaches(path: readonly string[]): boolean
+  /** Whether the token still is what it was: a handle may have been replaced meanwhile. */
+  holds(): boolean
+  /** Whether the agent has ended meanwhile. */
+  isOver(): boolean
   mustBeOwner(): void
   /** Throws why the caller may not act: it is frozen. */
   mustAct(): void
@@ -29,7 +33,7 @@ export function callerOf(
     if (sameText(token, options.ownerToken.expose()))
       return ownerCaller(options.agents, options.owner)
     const self = options.agents.agentOfHandle(token)
-    if (self !== undefined) return agentCaller(options.agents, self)
+    if (self !== undefined) return agentCaller(options.agents, self, token)
   }
   throw new SallyportError('SP_LOGIN_REFUSED', 'the token is missing or wrong')
 }
@@ -40,12 +44,14 @@ function ownerCaller(agents: AgentService, owner: string): ApiCaller {
     visible: () => agents.list(),
     reach: (id) => agents.get(id) ?? missing(id),
     reaches: () => true,
+    holds: () => true,
+    isOver: () => false,
     mustBeOwner: () => undefined,
     mustAct: () => undefined,
   }
 }
 
-function agentCaller(agents: AgentService, self: AgentView): ApiCaller {
+function agentCaller(agents: AgentService, self: AgentView, token: string): ApiCaller {
   const refuse = ({ code, detail }: Refusal): never => {
     throw new SallyportError(code, detail, { detail })
   }
@@ -57,11 +63,13 @@ function agentCaller(agents: AgentService, self: AgentView): ApiCaller {
   return {
     actor: { name: self.name, chain: self.chain },
     visible: () => agents.list().filter(({ path }) => reaches(path)),
-    reach(id) {
-      const found = agents.get(id === 'self' ? self.id : id)
-      return found !== undefined && reaches(found.path) ? found : missing(id)
-    },
+    reach: (id) => agents.get(id === 'self' ? self.id : id, self.id) ?? missing(id),
     reaches,
+    holds: () => agents.agentOfHandle(token)?.id === self.id,
+    isOver() {
+      const now = agents.authorizeAgent(self.id)
+      return !now.ok && now.code !== 'SP_AGENT_FROZEN'
+    },
     mustBeOwner: () => {
       throw new SallyportError('SP_NOT_GRANTED', 'only a person may do this')
     },

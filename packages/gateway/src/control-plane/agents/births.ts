@@ -20,6 +20,7 @@ import { LAYERS_MAX, PURPOSE_CHARACTERS_MAX, TTL } from './limits.ts'
 import {
   ChildAsk,
   checkedName,
+  checkedText,
   checkRoom,
   freeName,
   invalid,
@@ -261,6 +262,7 @@ function checkLayers(layers: readonly unknown[], least: number): void {
 }
 
 function checkedPurpose(purpose: string | undefined): string | undefined {
-  if (purpose === undefined || purpose.length <= PURPOSE_CHARACTERS_MAX) return purpose
-  throw invalid(`a purpose has at most ${PURPOSE_CHARACTERS_MAX} characters`)
+  return purpose === undefined
+    ? undefined
+    : checkedText('a purpose', purpose, PURPOSE_CHARACTERS_MAX)
 }

@@ -9,7 +9,7 @@ import { subtree } from './agent-tree.ts'
 import { authorize } from './authorize-agent.ts'
 import { REASON_CHARACTERS_MAX } from './limits.ts'
 import { nextEpoch, saveReport, writeEnds, writeFreezes } from './revocation-rows.ts'
-import { invalid } from './spawn-rules.ts'
+import { checkedText } from './spawn-rules.ts'
 
 type Mode = RevocationTable['mode']
 
@@ -82,7 +82,10 @@ export class Endings {
       const after = new Map(
         reached.map((each): [AgentNode, readonly Freeze[]] => [
           each,
-          [...each.freezes.filter((other) => !isSame(other, freeze)), freeze],
+          // What somebody said stays, whatever others say after it.
+          each.freezes.some((other) => isSame(other, freeze))
+            ? each.freezes
+            : [...each.freezes, freeze],
         ]),
       )
       return this.#setFreezes(ending, after)
@@ -196,7 +199,7 @@ function* attached(agent: AgentNode): Iterable<AgentNode> {
 }
 
 function isSame(left: Freeze, right: Freeze): boolean {
-  return left.at === right.at && left.kind === right.kind
+  return left.at === right.at && left.kind === right.kind && left.by === right.by
 }
 
 function eventOf(ending: Ending, atMs: number, agents: number): AgentEvent {
@@ -205,6 +208,5 @@ function eventOf(ending: Ending, atMs: number, agents: number): AgentEvent {
 }
 
 function checkedReason(reason: string): string {
-  if (reason.length <= REASON_CHARACTERS_MAX) return reason
-  throw invalid(`a reason has at most ${REASON_CHARACTERS_MAX} characters`)
+  return checkedText('a reason', reason, REASON_CHARACTERS_MAX)
 }

@@ -31,7 +31,10 @@ export function eventStream(context: Context, agents: AgentService, caller: ApiC
       while (open) {
         await wake.promise
         wake = Promise.withResolvers<void>()
+        // Who watches reads of the own end, and of nothing after it.
+        if (!caller.holds()) break
         for (const event of waiting.splice(0)) await stream.writeSSE(messageOf(event))
+        if (caller.isOver()) break
       }
     } finally {
       clearInterval(ping)

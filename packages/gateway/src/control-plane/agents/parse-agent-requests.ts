@@ -4,12 +4,14 @@ import {
   canonicalLayer,
   type DelegateLimits,
   type GrantLayer,
+  layerProblem,
   parseGrantDocument,
   parseTtl,
 } from '@sallyport/core'
 import type { MintRequest, SpawnRequest, TicketRequest } from './agent-requests.ts'
 import { parseAllows } from './grant-asks.ts'
-import { invalid } from './spawn-rules.ts'
+import { PURPOSE_CHARACTERS_MAX } from './limits.ts'
+import { checkedText, invalid } from './spawn-rules.ts'
 import type { Redemption } from './tickets.ts'
 
 type Fields = Readonly<Record<string, unknown>>
@@ -118,7 +120,9 @@ function childOf(fields: Fields): SpawnRequest {
     handle: true,
     cut: flag(fields, 'cut'),
     detach: flag(fields, 'detach'),
-    ...(purpose === undefined ? {} : { purpose }),
+    ...(purpose === undefined
+      ? {}
+      : { purpose: checkedText('purpose', purpose, PURPOSE_CHARACTERS_MAX) }),
     ...(declared === undefined ? {} : { declared }),
   }
 }
@@ -144,8 +148,12 @@ function grantOf(fields: Fields): GrantFields {
   if (allow === undefined) return { layers: [], delegate: {}, ...more }
   if (!Array.isArray(allow) || !allow.every((each) => typeof each === 'string'))
     throw invalid('allow must be a list of texts')
-  const layers = allow.length === 0 ? [] : [canonicalLayer({ permits: parseAllows(allow) })]
-  return { layers, delegate: {}, ...more }
+  if (allow.length === 0) return { layers: [], delegate: {}, ...more }
+  const permits = parseAllows(allow)
+  // Before anything is compared with anything: sorting and comparing take the square of their number.
+  const problem = layerProblem({ permits })
+  if (problem !== undefined) throw invalid(problem)
+  return { layers: [canonicalLayer({ permits })], delegate: {}, ...more }
 }
 
 function budget(fields: Fields): Budget {
@@ -205,11 +213,9 @@ function texts(fields: Fields, name: string): Record<string, string> | undefined
   if (!isFields(value) || Object.keys(value).length > declaredMax)
     throw invalid(`${name} must be an object of at most ${declaredMax} texts`)
   const pairs = Object.entries(value).map(([key, each]): [string, string] => {
-    if (typeof each === 'string' && key.length + each.length <= declaredCharactersMax)
-      return [key, each]
-    throw invalid(
-      `${name}.${key.slice(0, 32)} must be a text of at most ${declaredCharactersMax} characters`,
-    )
+    if (typeof each !== 'string') throw invalid(`${name}.${key.slice(0, 32)} must be a text`)
+    checkedText(`a text of ${name}`, key + each, declaredCharactersMax)
+    return [key, each]
   })
   return Object.fromEntries(pairs)
 }

@@ -194,6 +194,16 @@ function refusal(
   return new SallyportError(code, detail, { detail })
 }
 
+/** What no line of a ledger or a terminal should hold: controls, halves of letters, and marks that turn the reading direction. */
+const unfit = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u{202A}-\u{202E}\u{2066}-\u{2069}]/u
+
+/** A text that a caller wrote and that others will read. */
+export function checkedText(what: string, text: string, charactersMax: number): string {
+  if (text.length > charactersMax) throw invalid(`${what} has at most ${charactersMax} characters`)
+  if (unfit.test(text)) throw invalid(`${what} has characters that cannot be seen`)
+  return text
+}
+
 export function invalid(detail: string): SallyportError {
   return new SallyportError('SP_CONFIG_INVALID', detail, { detail })
 }

@@ -1,4 +1,5 @@
 import {
+  layerProblem,
   parseAllow,
   parseGrantDocument,
   parseTtl,
@@ -33,9 +34,12 @@ export function readGrantAsk(form: URLSearchParams, gatewayUrl: string): GrantAs
   const resources = form.getAll('resource').map((uri) => connectionOf(uri, gatewayUrl))
   if (resources.length > 0) {
     // `*` leaves `unknown` out, and a resource says nothing about what is done there.
-    layers.push({
+    const layer = {
       permits: [{ connections: resources, classes: ['*', 'unknown'], dimensions: {} }],
-    })
+    }
+    const problem = layerProblem(layer)
+    if (problem !== undefined) throw new OAuthError('invalid_target', problem)
+    layers.push(layer)
   }
   const ttl = form.get('ttl')
   const ttlMs = ttl === null ? undefined : parseTtl(ttl)
@@ -52,13 +56,16 @@ function layerOf(
   texts: readonly string[],
   error: 'invalid_scope' | 'invalid_authorization_details',
 ): GrantLayer {
-  return {
+  const layer = {
     permits: texts.map((text) => {
       const parsed = parseAllow(text)
       if (parsed.kind === 'ok') return parsed.permission
       throw new OAuthError(error, parsed.message)
     }),
   }
+  const problem = layerProblem(layer)
+  if (problem !== undefined) throw new OAuthError(error, problem)
+  return layer
 }
 
 interface Details {

@@ -18,6 +18,7 @@ const declaredClaims =
     ' ',
   )
 const declaredCharactersMax = 200
+const unfit = /[\p{Cc}\p{Cs}]/gu
 
 /** Reads where a rule puts the agent of a token; undefined where a claim of a key is absent. */
 export function jobOf({ rule, claims, id }: AcceptedToken): Job | undefined {
@@ -47,7 +48,9 @@ export function recordOf({ rule, claims }: AcceptedToken): Record<string, string
   const found: Record<string, string> = { rule: rule.name, issuer: rule.issuer }
   for (const claim of declaredClaims) {
     const value = claims[claim]
-    if (typeof value === 'string') found[claim] = value.slice(0, declaredCharactersMax)
+    // A cut may leave half of a letter, which the store refuses.
+    if (typeof value === 'string')
+      found[claim] = value.slice(0, declaredCharactersMax).replaceAll(unfit, '?')
   }
   return found
 }

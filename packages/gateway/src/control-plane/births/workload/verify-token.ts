@@ -115,11 +115,13 @@ function unverifiedIssuer(token: string): string {
   if (token.length > tokenCharactersMax) throw new TokenRefused('the token is too large', '')
   try {
     const { alg } = decodeProtectedHeader(token)
-    const { iss } = decodeJwt(token)
+    // Nothing is verified yet: its type may be any.
+    const { iss }: { readonly iss?: unknown } = decodeJwt(token)
+    const issuer = typeof iss === 'string' ? iss : ''
     if (alg === undefined || !tokenAlgorithms.includes(alg)) {
-      throw new TokenRefused(`the algorithm ${String(alg)} is not accepted`, iss ?? '')
+      throw new TokenRefused(`the algorithm ${String(alg)} is not accepted`, issuer)
     }
-    return iss ?? ''
+    return issuer
   } catch (error) {
     if (error instanceof SallyportError) throw error
     throw new TokenRefused('this is not a signed JSON Web Token', '')

@@ -220,8 +220,10 @@ export class PostgresSession implements SessionState {
     this.#endAnswers()
     this.journal.close(reason)
     const { commands, blocked, maskedValues } = this.journal.counts()
-    if (!this.target.destroyed) this.target.end(encodeTerminate())
     if (!this.caller.destroyed) this.caller.end()
+    // Where hundreds of sessions are taken away at once, every caller is told before the targets' processes begin to end.
+    if (this.isTaken) setImmediate(() => this.#leaveTarget())
+    else this.#leaveTarget()
     // A peer that never closes its half must not keep the socket.
     setTimeout(() => {
       this.target.destroy()
@@ -236,6 +238,10 @@ export class PostgresSession implements SessionState {
       blocked,
       maskedValues,
     })
+  }
+
+  #leaveTarget(): void {
+    if (!this.target.destroyed) this.target.end(encodeTerminate())
   }
 
   /** Answers that will not come any more are recorded as that. */

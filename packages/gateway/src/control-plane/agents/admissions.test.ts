@@ -93,6 +93,19 @@ onBothStores('admissions', (bench: Bench) => {
     assert.equal(bench.service.get(agent.id)?.live.sessions, 0)
   })
 
+  test('a client that calls itself something else is noted, and let in', async () => {
+    const { agent } = await bench.root()
+    const credential = await bench.credential(agent.id, { maxUses: 9 })
+    const as = async (application: string): Promise<string> =>
+      codeOf(await bench.admit(agent, credential, undefined, undefined, application))
+    assert.equal(await as('psql'), 'admitted')
+    assert.equal(await as('psql'), 'admitted')
+    assert.deepEqual(await findings(agent.id), [])
+    assert.equal(await as('pgbench'), 'admitted')
+    assert.deepEqual(await findings(agent.id), ['S3'])
+    assert.equal(bench.service.get(agent.id)?.state, 'active')
+  })
+
   test('use after the end is noted', async () => {
     const { agent } = await bench.root()
     const credential = await bench.credential(agent.id)

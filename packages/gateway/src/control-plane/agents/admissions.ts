@@ -56,6 +56,10 @@ export class Admissions {
     sessions.set(request.session, { agent: credential.agent, credential, worker })
     for (const each of credential.agent.path) each.sessions += 1
     credential.sessions += 1
+    credential.application ??= request.application
+    if (credential.application !== request.application) {
+      this.#findings.otherClient(credential, request)
+    }
     if (credential.sessions === overlappingMax + 1) this.#findings.overlap(credential, request)
     return { kind: 'admitted', version: log.version }
   }

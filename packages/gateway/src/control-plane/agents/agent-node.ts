@@ -66,6 +66,8 @@ export interface CredentialNode {
   readonly maxUses: number | undefined
   uses: number
   pin: string | undefined
+  /** What its first client called itself, in this run of the gateway. */
+  application?: string
   /** Sessions open on it now. */
   sessions: number
   version: number

@@ -89,8 +89,9 @@ export class Bench {
     credential: { readonly id: MintedCredential['id'] },
     session = `s_${(sessions += 1)}`,
     source = '10.0.0.1',
+    application = 'psql',
   ): Promise<Admission> {
-    const request = { connection: 'orders', application: 'psql', database: 'orders', source }
+    const request = { connection: 'orders', application, database: 'orders', source }
     const ids = {
       session: session as SessionId,
       agent: agent.id as never,

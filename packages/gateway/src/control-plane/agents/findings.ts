@@ -6,8 +6,8 @@ import { type AgentEvent, gatewayActor } from './agent-events.ts'
 import type { CredentialNode } from './agent-node.ts'
 import type { Endings } from './endings.ts'
 
-/** Which rule a finding breaks: S1 two addresses, S2 too many sessions at once, S4 used after the end. */
-type Rule = 'S1' | 'S2' | 'S4'
+/** Which rule a finding breaks: S1 two addresses, S2 too many sessions at once, S3 another declared client, S4 used after the end. */
+type Rule = 'S1' | 'S2' | 'S3' | 'S4'
 
 /** Keeps signs that a credential is not with one process alone, and freezes where the sign is clear. */
 export class Findings {
@@ -30,6 +30,12 @@ export class Findings {
   overlap(credential: CredentialNode, request: AdmissionRequest): void {
     const before = { sessions: credential.sessions - 1 }
     this.#keep('S2', credential, before, evidenceOf(request), 'observe')
+  }
+
+  /** What a client says of itself is a hint: it is kept, and stops nobody. */
+  otherClient(credential: CredentialNode, request: AdmissionRequest): void {
+    const before = { application: credential.application }
+    this.#keep('S3', credential, before, evidenceOf(request), 'observe')
   }
 
   usedAfterEnd(credential: CredentialNode, request: AdmissionRequest): void {

@@ -12,6 +12,7 @@ import {
   type Permission,
   type Principal,
 } from '@sallyport/core'
+import { LIMITS_DEFAULT } from '../agents/limits.ts'
 import type { Grant, IdentityConfig } from './config/identity-config.ts'
 import { permissionOf } from './config/read-grant.ts'
 import type { BirthAgents, ListConnections } from './ports.ts'
@@ -206,6 +207,16 @@ export function smallerBudget(one: Budget, other: Budget): Budget {
   const kinds = [...new Set([...Object.keys(one), ...Object.keys(other)])] as BudgetKind[]
   return Object.fromEntries(
     kinds.map((kind) => [kind, Math.min(one[kind] ?? Infinity, other[kind] ?? Infinity)]),
+  )
+}
+
+/** What is held, less what was asked to be left out. Asking for a limit that nobody stated gives no more than the gateway's default. */
+export function askedOf(held: DelegateLimits, ask: DelegateLimits): DelegateLimits {
+  const { depth, children, agents } = LIMITS_DEFAULT
+  const most: DelegateLimits = { depth, children, agents, detach: false, ...held }
+  const asked = tightest([most, ask])
+  return Object.fromEntries(
+    Object.entries(asked).filter(([name]) => Object.hasOwn(held, name) || Object.hasOwn(ask, name)),
   )
 }
 

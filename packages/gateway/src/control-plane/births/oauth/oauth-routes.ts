@@ -5,7 +5,7 @@ import type { DeviceLogins } from '../oidc/device-logins.ts'
 import type { HumanBirths } from '../oidc/human-births.ts'
 import type { LoginFlow } from '../oidc/login-flow.ts'
 import type { Born } from '../ports.ts'
-import type { DpopProofs } from '../workload/dpop.ts'
+import type { CheckedProof, DpopProofs } from '../workload/dpop.ts'
 import type { WorkloadBirths } from '../workload/workload-births.ts'
 import { readGrantAsk } from './grant-request.ts'
 import { grantTypes, serverMetadata } from './metadata.ts'
@@ -69,13 +69,13 @@ async function token(context: Context, options: OAuthOptions): Promise<Born> {
   const form = await readForm(context)
   const type = form.get('grant_type')
   if (type === grantTypes.jwt) {
-    const thumbprint = await proofOf(context, options)
+    const proof = await proofOf(context, options)
     const profile = form.get('profile')
     return options.workloads.bear({
       assertion: form.get('assertion') ?? '',
       ask: readGrantAsk(form, options.gatewayUrl()),
       ...(profile === null ? {} : { profile }),
-      ...(thumbprint === undefined ? {} : { thumbprint }),
+      ...(proof === undefined ? {} : { proof }),
     })
   }
   if (type === grantTypes.exchange) return exchangeToken(form, options)
@@ -97,10 +97,10 @@ async function token(context: Context, options: OAuthOptions): Promise<Born> {
 async function proofOf(
   context: Context,
   { proofs, gatewayUrl }: OAuthOptions,
-): Promise<string | undefined> {
+): Promise<CheckedProof | undefined> {
   const proof = context.req.header('dpop')
   if (proof === undefined) return undefined
-  return proofs.thumbprint(proof, 'POST', `${gatewayUrl()}/oauth/token`)
+  return proofs.check(proof, 'POST', `${gatewayUrl()}/oauth/token`)
 }
 
 function answerToken(context: Context, { agent, handle }: Born, { now }: OAuthOptions): Response {

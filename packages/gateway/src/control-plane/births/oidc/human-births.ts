@@ -1,6 +1,6 @@
 import type { Principal, Secret } from '@sallyport/core'
 import type { IdentityConfig, OidcProvider } from '../config/identity-config.ts'
-import { type Entitlements, smallerBudget, tightest } from '../entitlements.ts'
+import { askedOf, type Entitlements, smallerBudget } from '../entitlements.ts'
 import type { GrantAsk } from '../oauth/grant-request.ts'
 import { OAuthError } from '../oauth/oauth-error.ts'
 import type { BirthAgents, BirthEvent, Born } from '../ports.ts'
@@ -45,7 +45,7 @@ export class HumanBirths {
       layers: ask.layers,
       entitlement: held.layers,
       budget: smallerBudget(held.budget, ask.budget),
-      delegate: tightest([held.delegate, ask.delegate]),
+      delegate: askedOf(held.delegate, ask.delegate),
       ttlMs: ttlOf(provider, ask),
       handle: true,
     })

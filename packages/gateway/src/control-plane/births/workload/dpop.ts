@@ -5,8 +5,18 @@ import { leewaySeconds, tokenAlgorithms } from './verify-token.ts'
 /** A proof is made for one request; a minute allows for slow networks and clocks. */
 const ageSecondsMax = 60
 const proofCharactersMax = 8192
+/** Ids are kept until their proof is too old. */
+const idCharactersMax = 256
 /** Enough for the proofs of one window at a rate that no deployment reaches. */
 const seenMax = 50_000
+
+/** A proof that is right. */
+export interface CheckedProof {
+  /** SHA-256 of the key that signed it. */
+  readonly thumbprint: string
+  /** Throws where the proof was used already. Anybody can sign proofs, so only those that came with something good are remembered. */
+  use(): void
+}
 
 /** Checks proofs of possession (RFC 9449, section 4.3); each is taken once. */
 export class DpopProofs {
@@ -17,8 +27,8 @@ export class DpopProofs {
     this.#now = now
   }
 
-  /** The SHA-256 thumbprint of the key that signed the proof for this method and address. */
-  async thumbprint(proof: string, method: string, url: string): Promise<string> {
+  /** For this method and address. */
+  async check(proof: string, method: string, url: string): Promise<CheckedProof> {
     if (proof.length > proofCharactersMax) throw refused('the proof is too large')
     try {
       const { payload, protectedHeader } = await jwtVerify(proof, EmbeddedJWK, {
@@ -35,8 +45,10 @@ export class DpopProofs {
       // EmbeddedJWK takes public keys only, so the head has one here.
       if (jwk === undefined) throw refused('the proof has no key')
       const thumbprint = await calculateJwkThumbprint(jwk, 'sha256')
-      this.#takeOnce(`${thumbprint} ${String(payload.jti)}`)
-      return thumbprint
+      const { jti } = payload
+      if (typeof jti !== 'string' || jti.length > idCharactersMax)
+        throw refused(`jti is no text of at most ${idCharactersMax} characters`)
+      return { thumbprint, use: () => this.#takeOnce(`${thumbprint} ${jti}`) }
     } catch (error) {
       if (error instanceof errors.JOSEError) throw refused(error.message)
       throw error

@@ -5,11 +5,12 @@ import {
   type Principal,
 } from '@sallyport/core'
 import type { AgentProfile, IdentityConfig } from '../config/identity-config.ts'
-import { type Entitlements, smallerBudget, tightest, workloadId } from '../entitlements.ts'
+import { askedOf, type Entitlements, smallerBudget, tightest, workloadId } from '../entitlements.ts'
 import { OAuthError } from '../oauth/oauth-error.ts'
 import type { GrantAsk } from '../oauth/grant-request.ts'
 import type { BirthAgents, BirthEvent, Born, TokenUse, TokenUses } from '../ports.ts'
 import { agentName } from './claims.ts'
+import type { CheckedProof } from './dpop.ts'
 import type { IssuerKeys } from './issuer-keys.ts'
 import { digest, type Job, jobOf, recordOf } from './token-job.ts'
 import { leewaySeconds, TokenRefused, verifyToken, type AcceptedToken } from './verify-token.ts'
@@ -38,8 +39,8 @@ export interface WorkloadRequest {
   readonly assertion: string
   readonly ask: GrantAsk
   readonly profile?: string
-  /** Of the DPoP proof of the request. */
-  readonly thumbprint?: string
+  /** The DPoP proof of the request; it counts as used with the first good token. */
+  readonly proof?: CheckedProof
 }
 
 /** Makes agents of workloads that show a token of their platform (RFC 7523), as trust rules say. */
@@ -52,8 +53,10 @@ export class WorkloadBirths {
     this.#now = options.now ?? Date.now
   }
 
-  async bear({ assertion, ask, profile, thumbprint }: WorkloadRequest): Promise<Born> {
+  async bear({ assertion, ask, profile, proof }: WorkloadRequest): Promise<Born> {
     const token = await this.verify(assertion, profile)
+    proof?.use()
+    const thumbprint = proof?.thumbprint
     const job = this.#jobOf(token)
     // A job that asks its platform for a second token, and has kept its key, is the agent that it was.
     const birthKey =
@@ -64,7 +67,12 @@ export class WorkloadBirths {
     const earlier = await this.#take(token, birthKey, thumbprint)
     if (earlier !== undefined) {
       this.#checkReplay(token, earlier, thumbprint)
-      return this.#make(token, job, ask, earlier.birthKey)
+      const again = await this.#make(token, job, ask, earlier.birthKey)
+      if (again.agent.id === earlier.agent) return again
+      // It ended while it was asked for: what was born in its place goes too.
+      const why = 'its agent is gone'
+      await this.#options.agents.revoke(again.agent.id, token.rule.name, why)
+      throw this.#replayed(token, earlier, why)
     }
     const born = await this.#makeOrRelease(token, job, ask, birthKey)
     await this.#options.uses.bind(token.id, born.agent.id)
@@ -174,7 +182,7 @@ export class WorkloadBirths {
     const held = tightest([delegate, profile?.delegate ?? {}])
     const asked = {
       budget: ask.budget,
-      delegate: tightest([held, ask.delegate]),
+      delegate: askedOf(held, ask.delegate),
       ttlMs: this.#ttlOf(token, ask),
       handle: true,
     }

@@ -404,6 +404,8 @@ test('proofs for another address, method or time, used proofs and forged proofs 
     await proof({ htu: 'https://other.example.com/oauth/token' }),
     await proof({ htm: 'GET' }),
     await proof({ jti: undefined }),
+    await proof({ jti: 5 }),
+    await proof({ jti: 'x'.repeat(257) }),
     await proof({}, stranger),
     { dpop: 'x' },
   ]
@@ -419,6 +421,39 @@ test('proofs for another address, method or time, used proofs and forged proofs 
     'invalid_dpop_proof',
   )
   assert.equal(agents.all.size, before)
+})
+
+test('a proof counts as used with the first good token, so worthless ones fill no memory', async () => {
+  const proof = await (await newProof())()
+  const worthless = await show(await issuer.token({ ...job, aud: 'https://other.example' }), proof)
+  assert.equal(worthless.body['code'], 'SP_TOKEN_REFUSED')
+  assert.equal((await show(await issuer.token({ ...job, jti: 'good' }), proof)).status, 200)
+  const again = await show(await issuer.token({ ...job, jti: 'good' }), proof)
+  assert.equal(again.body['error'], 'invalid_dpop_proof')
+})
+
+test('an agent that ends while its token is shown again comes not back', async () => {
+  const token = await issuer.token({ ...job, jti: 'late' })
+  const mine = await newProof()
+  const first = idOf(await show(token, await mine()))
+  const spawn = agents.spawn.bind(agents)
+  agents.spawn = async (...request) => {
+    await agents.revoke(first)
+    return await spawn(...request)
+  }
+  assert.equal((await show(token, await mine())).body['code'], 'SP_TOKEN_REPLAYED')
+  const states = [...agents.all.values()].slice(1).map(({ view }) => view.state)
+  assert.deepEqual(states, ['revoked', 'revoked'])
+})
+
+test('asking for limits that no grant states gives no more than the defaults', async () => {
+  const delegate = { detach: true, depth: 16, agents: 10_000, children: 3 }
+  const token = await issuer.token({ aud: gatewayUrl, repository_id: '7' })
+  const details = JSON.stringify([{ type: 'sallyport_grant', delegate }])
+  const { status } = await show(token, {}, { authorization_details: details })
+  assert.equal(status, 200)
+  const [root] = agents.all.values()
+  assert.deepEqual(root?.request.delegate, { depth: 8, children: 3, agents: 500, detach: false })
 })
 
 test('a pod that starts again with its token gets its agent again', async () => {

@@ -151,6 +151,118 @@ suite('attacks on agents', { skip: skipReason(), timeout: 180_000 }, () => {
     })
   })
 
+  suite('budgets', () => {
+    test('a thousand commands in one packet pass no cap', async () => {
+      const agent = await family.root({ budget: { commands: 100 } })
+      await using caller = await open(agent)
+      caller.send(
+        ...Array.from({ length: 1000 }, () => encodeQuery('insert into mark values (20)')),
+      )
+      for (let n = 0; n < 1000; n += 1) await caller.until('ReadyForQuery')
+      assert.equal(await marked(20), '100')
+    })
+
+    test('statements of one text count one by one', async () => {
+      const agent = await family.root({ budget: { commands: 100, writes: 3 } })
+      await using caller = await open(agent)
+      caller.send(encodeQuery('insert into mark values (21);'.repeat(50)))
+      await caller.until('ReadyForQuery')
+      assert.equal(await marked(21), '0')
+    })
+
+    test('reads go on where writes are used up', async () => {
+      const agent = await family.root({ budget: { commands: 300, writes: 1 } })
+      await using caller = await open(agent)
+      caller.send(
+        encodeQuery('insert into mark values (22)'),
+        encodeQuery('insert into mark values (22)'),
+      )
+      await caller.until('ReadyForQuery')
+      await caller.until('ReadyForQuery')
+      caller.send(...Array.from({ length: 200 }, () => encodeQuery('select 1')))
+      for (let n = 0; n < 200; n += 1) {
+        const lines = await caller.until('ReadyForQuery')
+        assert.doesNotMatch(lines.join('\n'), /ErrorResponse/, `read ${n}`)
+      }
+    })
+
+    test('a function call may be the first that a budget pays for', async () => {
+      const agent = await family.root({ budget: { commands: 5 } })
+      await using caller = await open(agent)
+      // int4pl(1, 2), oid 177
+      const call = Buffer.from(
+        '46000000260000' +
+          '00b1' +
+          '0001' +
+          '0000' +
+          '0002' +
+          '00000001' +
+          '31' +
+          '00000001' +
+          '32' +
+          '0000',
+        'hex',
+      )
+      call.writeInt32BE(call.length - 1, 1)
+      caller.send(call)
+      const lines = await caller.until('ReadyForQuery')
+      assert.doesNotMatch(lines.join('\n'), /ErrorResponse/)
+    })
+  })
+
+  suite('row limits', () => {
+    const rowsIn = (lines: readonly string[]): number =>
+      lines.filter((line) => line.startsWith('DataRow')).length
+
+    test('statements of one text share one limit', async () => {
+      const agent = await family.root({ allow: ['shop:read rows<=10'] })
+      await using caller = await open(agent)
+      caller.send(encodeQuery('select n from item limit 10;'.repeat(5)))
+      assert.ok(rowsIn(await caller.until('ReadyForQuery')) <= 10)
+    })
+
+    test('what follows a cut result is not cancelled by it', async () => {
+      const agent = await family.root({ allow: ['shop:read rows<=10'] })
+      await using caller = await open(agent)
+      for (let n = 0; n < 30; n += 1) {
+        caller.send(encodeQuery('select n from item limit 11'))
+        assert.match((await caller.until('ReadyForQuery')).join('\n'), /SP_BUDGET_ROWS/)
+        caller.send(encodeQuery('select pg_sleep(0.02)'))
+        assert.doesNotMatch((await caller.until('ReadyForQuery')).join('\n'), /ErrorResponse/)
+      }
+    })
+
+    test('a batch whose result was cut ends there: what it has yet to send is dropped', async () => {
+      const agent = await family.root({ allow: ['shop:rw rows<=10'] })
+      await using caller = await open(agent)
+      const run = (text: string): Buffer[] => [
+        encodeParse({ statement: '', text, parameterTypes: [] }),
+        encodeBind({
+          portal: '',
+          statement: '',
+          parameterFormats: [],
+          parameters: [],
+          resultFormats: [],
+        }),
+        encodeExecute({ portal: '', rowsMax: 0 }),
+      ]
+      caller.send(...run('select n from item limit 11'), encodeFlush())
+      await caller.until('ErrorResponse')
+      await sleep(50)
+      caller.send(...run('insert into mark values (30)'), encodeSync())
+      await caller.until('ReadyForQuery')
+      assert.equal(await marked(30), '0')
+    })
+
+    test('a copy in behind a cut result does not hang', async () => {
+      const agent = await family.root({ allow: ['shop:rw rows<=10'] })
+      await using caller = await open(agent)
+      caller.send(encodeQuery('select n from item limit 11; copy mark from stdin'))
+      const lines = await Promise.race([caller.until('ReadyForQuery'), sleep(3000, ['nothing'])])
+      assert.match(lines.join('\n'), /SP_BUDGET_ROWS/)
+    })
+  })
+
   suite('scopes', () => {
     const refusedOf = async (allow: string, ...texts: readonly string[]): Promise<string> => {
       const root = await family.root({ allow: ['shop:*'] })

@@ -57,15 +57,17 @@ export class Purse {
     return this.#isCapped('rows') || this.#isCapped('bytes')
   }
 
-  /** True where `take` can answer without asking: all of it is here, or a cap is known to be met. */
+  /** False where commands may be as many as they like: they need not be counted then. */
+  get countsCommands(): boolean {
+    return this.#isCapped('commands') || this.#isCapped('writes')
+  }
+
+  /** True where `take` can answer without asking: each kind is here, or its cap is known to be met. One kind tells nothing of another: a read takes no write. */
   isReady(needs: Needs): boolean {
-    let isReady = true
-    for (const [kind, amount] of needs) {
-      if (!this.#isCapped(kind) || this.#holds(kind, amount)) continue
-      if (this.#spentOf(kind) !== undefined) return true
-      isReady = false
-    }
-    return isReady
+    return needs.every(
+      ([kind, amount]) =>
+        !this.#isCapped(kind) || this.#holds(kind, amount) || this.#spentOf(kind) !== undefined,
+    )
   }
 
   /** Takes all of what `isReady` said can be taken, or nothing and names the cap that was met. */
@@ -99,7 +101,11 @@ export class Purse {
 
   async #fill(needs: Needs): Promise<void> {
     for (const [kind, amount] of needs) {
-      while (this.#isCapped(kind) && !this.#holds(kind, amount)) {
+      while (
+        this.#isCapped(kind) &&
+        !this.#holds(kind, amount) &&
+        this.#spentOf(kind) === undefined
+      ) {
         const missing = amount - (this.#held.get(kind) ?? 0)
         const { granted, spent } = await this.#lease({
           agent: this.#agent,
@@ -109,7 +115,6 @@ export class Purse {
         this.#held.set(kind, (this.#held.get(kind) ?? 0) + more)
         if (more > 0) continue
         this.#met.set(kind, { spent: spent ?? { kind, cap: 0, agent: '' }, atMs: this.#now() })
-        return
       }
     }
   }

@@ -10,8 +10,11 @@ export class Answer {
   readonly masks: readonly MaskRule[]
   /** Rows after which the answer is cut; undefined where it isn't. */
   readonly rowsMax: number | undefined
+  /** Rows of the statement under way; a text of several statements is one command. */
   rows = 0
   bytes = 0
+  /** Rows of the whole command. */
+  rowsOfAll = 0
 
   private constructor(entry: StoredEntry, masks: readonly MaskRule[], rowsMax: number | undefined) {
     this.entry = entry

@@ -314,9 +314,10 @@ export class CallerReader {
   }
 
   #functionCall(frames: Frames): 'wait' | undefined {
-    if (this.#mayBeSkipped()) return 'wait'
     const call = decodeFunctionCall(firstBody(frames))
-    const unit = this.#unit('function', frames, `call of function ${call.oid}`, {
+    const text = `call of function ${call.oid}`
+    if (this.#mayBeSkipped() || !this.#isReadyFor(text)) return 'wait'
+    const unit = this.#unit('function', frames, text, {
       oid: call.oid,
       parameters: call.arguments,
       formats: call.argumentFormats,

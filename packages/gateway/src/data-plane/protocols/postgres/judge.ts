@@ -44,11 +44,14 @@ const functionsMadeMax = 100_000
 /** Views with a session's own functions are numbered downwards, so that they share no number with a catalog's. */
 let viewsMade = 0
 
-const ofRead: Needs = [['commands', 1]]
-const ofWrite: Needs = [
-  ['commands', 1],
-  ['writes', 1],
-]
+/** What the statements of a text take of budgets, each for itself: else one text would be as many commands as it likes. */
+function needsOf({ statements }: Classified, isRead: boolean): Needs {
+  const writes = isRead ? 0 : statements.filter(({ effects }) => effects.class !== 'read').length
+  return [
+    ['commands', Math.max(1, statements.length)],
+    ['writes', isRead ? 0 : Math.max(1, writes)],
+  ]
+}
 
 /** The stages of the pipeline that a PostgreSQL session fills in: what is asked, may it run, and is it on record. */
 export class Judge {
@@ -61,6 +64,12 @@ export class Judge {
   constructor(deps: JudgeDeps, isPathKnown: boolean) {
     this.#deps = deps
     this.#isPathKnown = isPathKnown
+  }
+
+  /** What a command of this text may take of budgets at most: what an EXECUTE in it does is known later. */
+  needs(text: string): Needs {
+    const classified = this.#deps.classifier.classify(text, this.view())
+    return needsOf(classified, classified.effects.class === 'read')
   }
 
   /** The catalog as this session sees it now. */
@@ -93,8 +102,9 @@ export class Judge {
   decide(unit: Unit, command: Command): Verdict {
     const verdict = this.#deps.decider.decide(command)
     if (verdict.effect !== 'allow' || unit.kind === 'parse') return verdict
-    const isRead = command.effects.class === 'read'
-    const spent = this.#deps.purse.take(isRead ? ofRead : ofWrite)
+    const { purse } = this.#deps
+    if (!purse.countsCommands || unit.classified === undefined) return verdict
+    const spent = purse.take(needsOf(unit.classified, command.effects.class === 'read'))
     if (spent === undefined) return verdict
     const { id, rules, policyVersion } = verdict
     return { effect: 'block', id, rules, policyVersion, reason: budgetRefusal(spent) }

@@ -78,6 +78,17 @@ export class Fifo {
     return item
   }
 
+  /** A Sync is among what was sent. */
+  get owesSync(): boolean {
+    return this.#items.some(({ kind }, index) => index >= this.#head && kind === 'sync')
+  }
+
+  get syncsAfterFront(): number {
+    let count = 0
+    while (this.#items[this.#head + 1 + count]?.kind === 'sync') count += 1
+    return count
+  }
+
   /** Takes out the Syncs before the next other item after the front: a target that copies in ignores them. */
   dropSyncsAfterFront(): void {
     const at = this.#head + 1

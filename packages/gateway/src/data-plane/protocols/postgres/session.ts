@@ -11,7 +11,6 @@ import {
 } from '@sallyport/wire'
 import type { ClosedByAgent } from '../../../boundary/agents.ts'
 import type { SessionClosed } from '../../../boundary/messages.ts'
-import type { Needs } from '../../agents/purse.ts'
 import type { SessionAgent } from '../../agents/session-agent.ts'
 import type { SessionJournal } from '../../journal/session-journal.ts'
 import { CallerReader } from './caller-reader.ts'
@@ -112,8 +111,11 @@ export class PostgresSession implements SessionState {
     this.#targetReader = new TargetReader(this, {
       ...options,
       catalogChanged: () => options.judge.catalog.markStale(),
-      cancelTarget: () => void options.cancelTarget().catch(() => undefined),
-      resumed: () => this.#resumeTarget(),
+      cancelTarget: () => options.cancelTarget(),
+      resumed: () => {
+        this.#resumeTarget()
+        this.#wake()
+      },
       failed: (error) => this.#fail(error),
     })
     const { messageBytesMax } = options.limits
@@ -145,7 +147,7 @@ export class PostgresSession implements SessionState {
   }
 
   isReadyFor(text: string): boolean {
-    if (this.#isHeld() || this.#isShort()) return false
+    if (this.#isHeld()) return false
     const { catalog, classifier } = this.#options.judge
     if (catalog.fresh === undefined && this.transactionStatus === 'I' && this.#needsCatalog(text)) {
       catalog
@@ -154,7 +156,7 @@ export class PostgresSession implements SessionState {
         .finally(() => this.#wake())
       return false
     }
-    if (!needsWorker(text) || this.#prepared.has(text)) return true
+    if (!needsWorker(text) || this.#prepared.has(text)) return !this.#isShort(text)
     classifier
       .classifyLarge(text, this.#judge.view())
       .catch(() => undefined)
@@ -183,11 +185,13 @@ export class PostgresSession implements SessionState {
   }
 
   /** A command waits where it needs more of a budget than was leased. */
-  #isShort(): boolean {
+  #isShort(text: string): boolean {
     const { purse } = this.#options
-    if (purse.isReady(ofCommand)) return false
+    if (!purse.countsCommands) return false
+    const needs = this.#judge.needs(text)
+    if (purse.isReady(needs)) return false
     purse
-      .fill(ofCommand)
+      .fill(needs)
       .catch((error: unknown) => this.#fail(error))
       .finally(() => this.#wake())
     return true
@@ -430,9 +434,3 @@ const heldMsMax = 15 * 60 * 1000
 
 /** A target gets this long to say that it has cancelled what ran; then the session ends without knowing. */
 const cancelledMsMax = 250
-
-/** What one command may take; a read takes no write, which is only known later. */
-const ofCommand: Needs = [
-  ['commands', 1],
-  ['writes', 1],
-]

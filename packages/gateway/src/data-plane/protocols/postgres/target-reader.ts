@@ -7,8 +7,10 @@ import {
   decodeNoticeResponse,
   decodeParameterStatus,
   decodeRowDescription,
+  encodeCopyFail,
   encodeErrorResponse,
   encodeNoticeResponse,
+  encodeSync,
   frameBody,
   frameEnd,
   frameType,
@@ -34,10 +36,10 @@ export interface TargetReaderDeps {
   /** A statement that changes the catalog is complete. */
   catalogChanged(): void
   /** Asks the target to end what it runs. */
-  cancelTarget(): void
+  cancelTarget(): Promise<void>
   /** Reading what waited for a budget has failed. */
   failed(error: unknown): void
-  /** Rows that waited for a budget have passed: the target may be read again. */
+  /** Messages that waited have been read: the target may be read again, and what waited for them goes on. */
   resumed(): void
 }
 
@@ -85,6 +87,8 @@ export class TargetReader {
   #stalled: Buffer | undefined
   /** A result was cut: up to the end of its batch the caller gets nothing more. */
   #cut: Answer | undefined
+  /** A cancel request is under way: it must not meet the command that the caller sends next. */
+  #isCancelling = false
 
   constructor(state: SessionState, deps: TargetReaderDeps) {
     this.#state = state
@@ -96,7 +100,7 @@ export class TargetReader {
     let at = 0
     while (at < whole.length) {
       const end = frameEnd(whole, at)
-      if (!this.#isCovered(whole, at, end)) break
+      if (!this.#isTimely(whole, at) || !this.#isCovered(whole, at, end)) break
       this.#message(whole, at, end)
       at = end
     }
@@ -107,6 +111,13 @@ export class TargetReader {
   /** True while rows wait for a budget: the target must not be read. */
   get isStalled(): boolean {
     return this.#stalled !== undefined
+  }
+
+  /** The batch that was cut does not end before its cancel request has. */
+  #isTimely(whole: Buffer, at: number): boolean {
+    if (!this.#isCancelling || frameType(whole, at) !== BackendType.readyForQuery) return true
+    this.#stalled = whole.subarray(at)
+    return false
   }
 
   /** Whether a row's budget is here, or known to be spent. Where it has to be asked for, the row and all behind it wait. */
@@ -126,7 +137,8 @@ export class TargetReader {
     this.#stalled = undefined
     if (rest === undefined || this.#state.isClosed) return
     try {
-      if (this.read(rest)) this.#deps.resumed()
+      this.read(rest)
+      this.#deps.resumed()
     } catch (error) {
       this.#deps.failed(error)
     }
@@ -182,7 +194,7 @@ export class TargetReader {
   #dataRow(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
     const answer = front?.answer
     if (front === undefined || answer === undefined) throw unexpected('DataRow', front)
-    if (!this.#takeRow(answer, end - at)) return
+    if (!this.#takeRow(answer, front, end - at)) return
     if (!this.#rowsMayPass) this.#letRowsPass(front, answer)
     const masker = this.#masker
     const masked = masker?.row(whole, at, end)
@@ -284,9 +296,18 @@ export class TargetReader {
   #copyIn(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
     const answer = front?.answer
     if (front === undefined || answer === undefined) throw unexpected('CopyInResponse', front)
+    if (this.#cut !== undefined) return this.#failCopyIn(front)
     if (front.kind === 'execute') this.#state.fifo.dropSyncsAfterFront()
     this.#state.copyIn = { seq: answer.entry.seq }
     this.#emit(whole, at, end, answer)
+  }
+
+  /** Behind a cut result the caller does not read that it should send data. */
+  #failCopyIn(front: Awaited): void {
+    // The target has ignored the Syncs that it has, and waits for one.
+    const syncs = front.kind === 'execute' ? this.#state.fifo.syncsAfterFront : 0
+    this.#state.target.write(encodeCopyFail('the result before was cut'))
+    for (let n = 0; n < syncs; n += 1) this.#state.target.write(encodeSync())
   }
 
   #copyOut(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
@@ -305,8 +326,10 @@ export class TargetReader {
 
   #copyData(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
     const answer = front?.answer
-    if (answer === undefined || !this.#rowsMayPass) throw unexpected('CopyData', front)
-    if (!this.#takeRow(answer, end - at)) return
+    if (front === undefined || answer === undefined || !this.#rowsMayPass) {
+      throw unexpected('CopyData', front)
+    }
+    if (!this.#takeRow(answer, front, end - at)) return
     const masked = this.#masker?.copyData(frameBody(whole, at))
     if (masked === undefined) this.#emit(whole, at, end, answer)
     else this.#add(masked, answer)
@@ -320,22 +343,38 @@ export class TargetReader {
   }
 
   /** Counts a row, or cuts the result where no more of it may pass. */
-  #takeRow(answer: Answer, bytes: number): boolean {
+  #takeRow(answer: Answer, front: Awaited, bytes: number): boolean {
     if (this.#cut !== undefined) return false
     const { rowsMax } = answer
     const { purse } = this.#deps
     const spent = purse.countsRows ? purse.take(ofRow(bytes)) : undefined
-    if (spent === undefined && (rowsMax === undefined || answer.rows < rowsMax)) {
+    if (spent === undefined && (rowsMax === undefined || answer.rowsOfAll < rowsMax)) {
       answer.rows += 1
+      answer.rowsOfAll += 1
       return true
     }
-    const refusal = spent === undefined ? cutByGrant(answer.rows) : cutByBudget(spent, answer.rows)
+    const refusal =
+      spent === undefined ? cutByGrant(answer.rowsOfAll) : cutByBudget(spent, answer.rows)
     this.#add(refusalError(refusal), answer)
     this.#endRows()
     this.#answerEnds(answer, 'error', '', ERRORS[refusal.code].sqlState)
     this.#cut = answer
-    this.#deps.cancelTarget()
+    this.#endBatch(front)
     return false
+  }
+
+  /** A result was cut, which is an error to the caller: so what would follow in its batch is not run. */
+  #endBatch(front: Awaited): void {
+    const { fifo } = this.#state
+    const isBatch = front.kind !== 'query' && front.kind !== 'function'
+    if (isBatch && !fifo.owesSync) this.#state.isSkipping = true
+    this.#isCancelling = true
+    void this.#deps.cancelTarget().then(this.#cancelled, this.#cancelled)
+  }
+
+  readonly #cancelled = (): void => {
+    this.#isCancelling = false
+    if (this.isStalled) this.#goOn()
   }
 
   #error(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {

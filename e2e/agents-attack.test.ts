@@ -10,10 +10,10 @@ import {
   encodeQuery,
   encodeSync,
 } from '@sallyport/wire'
-import { skipReason, until } from '@sallyport/testkit'
+import { ScriptedPeer, skipReason, until } from '@sallyport/testkit'
 import { AgentFamily, type TestAgent } from './agent-family.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
-import { WireCaller } from './wire-caller.ts'
+import { sendCancel, WireCaller } from './wire-caller.ts'
 
 const seed = `create table item(n int, note text);
   insert into item select n, 'note ' || n from generate_series(1, 1000) n;
@@ -148,6 +148,63 @@ suite('attacks on agents', { skip: skipReason(), timeout: 180_000 }, () => {
       )
       await sleep(300)
       assert.equal(await marked(5), '0')
+    })
+  })
+
+  suite('frozen', () => {
+    test('data of a copy waits too', async () => {
+      const agent = await family.root()
+      await using caller = await open(agent)
+      caller.send(encodeQuery('copy mark from stdin'))
+      await caller.until('CopyInResponse')
+      await family.freeze(agent)
+      caller.send(encodeCopyData(Buffer.from('6\n')), Buffer.from('c\0\0\0\x04', 'latin1'))
+      await sleep(300)
+      assert.equal(await marked(6), '0')
+      await family.unfreeze(agent)
+      await caller.until('ReadyForQuery')
+      assert.equal(await marked(6), '1')
+    })
+
+    test('a Sync that would commit waits too', async () => {
+      const agent = await family.root()
+      await using caller = await open(agent)
+      caller.send(
+        encodeParse({ statement: '', text: 'insert into mark values (7)', parameterTypes: [] }),
+        encodeBind({
+          portal: '',
+          statement: '',
+          parameterFormats: [],
+          parameters: [],
+          resultFormats: [],
+        }),
+        encodeExecute({ portal: '', rowsMax: 0 }),
+        encodeFlush(),
+      )
+      await caller.until('CommandComplete')
+      await family.freeze(agent)
+      caller.send(encodeSync())
+      await sleep(300)
+      assert.equal(await marked(7), '0')
+      await family.unfreeze(agent)
+      await caller.until('ReadyForQuery')
+      assert.equal(await marked(7), '1')
+    })
+
+    test('a cancel request ends the wait of a command', async () => {
+      const agent = await family.root()
+      await using caller = await open(agent)
+      await family.freeze(agent)
+      caller.send(encodeQuery('insert into mark values (8)'))
+      await sleep(100)
+      await using canceller = await ScriptedPeer.connect(gateway.gateway.ports.postgres)
+      sendCancel(canceller, caller)
+      const lines = await Promise.race([caller.until('ReadyForQuery'), sleep(2000, ['nothing'])])
+      assert.match(lines.join('\n'), /SP_AGENT_FROZEN/)
+      await family.unfreeze(agent)
+      const [row] = await caller.converse([])
+      assert.ok(row)
+      assert.equal(await marked(8), '0')
     })
   })
 

@@ -404,9 +404,12 @@ export class CallerReader {
       else await Promise.all(running)
     }
     if (this.#failure !== undefined) throw this.#failure
+    while (!this.#state.isClosed && this.#hasUnrefused() && this.#state.mustWait()) {
+      await this.#state.progress()
+    }
     const slots = this.#slots
     this.#slots = []
-    if (this.#state.isTaken) return
+    if (this.#state.isTaken || this.#state.isClosed) return
     let poisonedBatch = 0
     for (const slot of slots) {
       if (slot.isSync) this.#state.isSkipping = false
@@ -421,6 +424,16 @@ export class CallerReader {
     }
     if (poisonedBatch === this.#batch) this.#isDiscarding = true
     if (!this.#state.toTarget.flush()) await this.#state.targetDrained()
+  }
+
+  /** Refusals leave also while all else has to wait. */
+  #hasUnrefused(): boolean {
+    let poisonedBatch = 0
+    for (const { isPoison, batch } of this.#slots) {
+      if (isPoison) poisonedBatch = batch
+      else if (batch !== poisonedBatch) return true
+    }
+    return false
   }
 
   /** A command that was allowed, and dropped because one before it in its batch failed, is recorded as not run. */

@@ -29,6 +29,8 @@ export interface SessionState {
   wasCancelled: boolean
   /** True when `text` can be classified at once: its parse is not too large, and the catalog is fresh. Else work begins. */
   isReadyFor(text: string): boolean
+  /** True while the agent is frozen: nothing leaves. Throws where that takes too long. */
+  mustWait(): boolean
   /** Grows with every event that `progress` tells of. */
   readonly progressCount: number
   /** Resolves when the target has answered something, or what `isReadyFor` waited for is there, or the session ended. */

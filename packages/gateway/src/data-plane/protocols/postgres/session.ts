@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Logger } from 'pino'
-import { ERRORS, type SessionId } from '@sallyport/core'
+import { ERRORS, SallyportError, type SessionId } from '@sallyport/core'
 import {
   FrameSplitter,
   LONG_BACKEND_TYPES,
@@ -86,6 +86,9 @@ export class PostgresSession implements SessionState {
   readonly #prepared = new Set<string>()
   #isReading = false
   #heldSinceMs: number | undefined
+  /** A command waits for the end of a freeze, and whether its caller has asked for its end. */
+  #hasHeldCommand = false
+  #givesUpHeld = false
   #heldTimer: NodeJS.Timeout | undefined
   #onProgress: (() => void)[] = []
 
@@ -147,7 +150,8 @@ export class PostgresSession implements SessionState {
   }
 
   isReadyFor(text: string): boolean {
-    if (this.#isHeld()) return false
+    if (this.#isHeld() && !this.#isGivenUp()) return false
+    this.#hasHeldCommand = false
     const { catalog, classifier } = this.#options.judge
     if (catalog.fresh === undefined && this.transactionStatus === 'I' && this.#needsCatalog(text)) {
       catalog
@@ -167,6 +171,31 @@ export class PostgresSession implements SessionState {
         this.#wake()
       })
     return false
+  }
+
+  /** What was let through, or needs no leave, waits as well: it ends what began before. Throws where it has waited for too long. */
+  mustWait(): boolean {
+    if (this.#isHeld()) return true
+    const { agent } = this.#options
+    if (!agent.isFrozen) return false
+    const refusal = agent.refusal(this.#options.now())
+    throw new SallyportError('SP_AGENT_FROZEN', 'the agent was frozen for too long', {
+      detail: refusal?.detail ?? '',
+    })
+  }
+
+  /** A cancel request of the caller's: the command that waits is refused, since the target runs nothing that could be cancelled. */
+  giveUpHeld(): void {
+    if (!this.#hasHeldCommand) return
+    this.#givesUpHeld = true
+    this.#wake()
+  }
+
+  #isGivenUp(): boolean {
+    const isGivenUp = this.#givesUpHeld
+    this.#givesUpHeld = false
+    this.#hasHeldCommand = true
+    return isGivenUp
   }
 
   /** While an agent is frozen its commands wait, for some time; then they are refused. */

@@ -253,6 +253,16 @@ onBothStores('routes of agents', (bench: Bench) => {
     await born('/v1/agents/self/children', root.handle, { name: 'x' })
     const refused = await call('POST', '/v1/agents/self/children', root.handle, { name: 'x' })
     assert.deepEqual(codeOf(refused), [429, 'SP_SPAWN_LIMIT'])
+    // So are those whose asks are refused, and those who ask for tickets: the comparing of grants is what costs.
+    const other = await born('/v1/agents', 'owner', { allow: ['orders:read'] })
+    const wide = { name: 'x', allow: ['orders:write'] }
+    for (const code of ['SP_GRANT_EXCEEDS_PARENT', 'SP_SPAWN_LIMIT'])
+      assert.equal(
+        codeOf(await call('POST', '/v1/agents/self/children', other.handle, wide))[1],
+        code,
+      )
+    const ticket = await call('POST', '/v1/agents/self/tickets', other.handle, { name: 'x' })
+    assert.deepEqual(codeOf(ticket), [429, 'SP_SPAWN_LIMIT'])
     assert.equal(refused.headers.get('retry-after'), '1')
     bench.spawnsPerSecond = 1_000_000
     await bench.restartService()

@@ -89,6 +89,8 @@ export class Births {
       const wanted = checkedName(request.name)
       checkLayers(request.layers, 0)
       checkRoom(parent, wanted)
+      // What is refused counts too: grants that someone made up take long to compare.
+      this.takeRate(parent, wanted, nowMs)
       const ask = new ChildAsk(parent, request)
       const { layers, cut } = fitLayers(parent, wanted, request.layers, request.cut === true)
       const node = newNode({
@@ -108,14 +110,18 @@ export class Births {
         nowMs,
         expiresAtMs: ask.expiresAtMs(nowMs),
       })
-      this.#rates.take(parent, wanted, nowMs)
       return this.#bear(node, request.handle, [...cut, ...ask.cut], by, also)
     })
   }
 
+  /** Throws where a tree asks too fast. */
+  takeRate(parent: AgentNode, name: string, nowMs: number): void {
+    this.#rates.take(parent, name, nowMs)
+  }
+
   /** Replaces what the `Grant` objects allow a root. Its layers stay. */
   setEntitlement(root: AgentNode, layers: readonly GrantLayer[]): Promise<void> {
-    return this.#context.serial.run(async () => {
+    return this.#context.serial.runUrgent(async () => {
       if (root.parent !== undefined || layers.length === 0)
         throw invalid('only a root has an entitlement, and it is never empty')
       const entitlement = JSON.stringify(layers)
@@ -130,7 +136,7 @@ export class Births {
 
   /** The groups of a principal are looked up when a command is judged, so a change reaches all its trees. */
   updatePrincipal(principal: RootRequest['principal']): Promise<void> {
-    return this.#context.serial.run(async () => {
+    return this.#context.serial.runUrgent(async () => {
       await this.#context.store.durable((tx) => upsertPrincipal(tx, principal))
       this.#changePrincipal(this.#context.tree.principal(principal), principal)
     })

@@ -173,7 +173,7 @@ export class Endings {
     change: () => Promise<{ epoch: number | undefined; agents: number }>,
   ): Promise<ClosureReport> {
     const { serial, log, store } = this.#context
-    const { epoch, agents } = await serial.run(change)
+    const { epoch, agents } = await serial.runUrgent(change)
     const { acknowledged, workers, closed } = await this.#closer()(log.version)
     const isSure = closed.every(({ outcome }) => outcome !== 'unknown')
     const report: ClosureReport = {

@@ -1,10 +1,40 @@
-/** Runs changes one after the other, in the order in which they were asked for. */
+type Job = () => Promise<void>
+
+/** Runs changes one after the other, in the order in which they were asked for; urgent ones before all others that wait. */
 export class Serial {
-  #last: Promise<unknown> = Promise.resolve()
+  readonly #urgent: Job[] = []
+  readonly #waiting: Job[] = []
+  #isBusy = false
 
   run<T>(change: () => Promise<T>): Promise<T> {
-    const next = this.#last.then(change)
-    this.#last = next.catch(() => undefined)
-    return next
+    return this.#add(this.#waiting, change)
+  }
+
+  /** For what takes something away: no queue of wishes, however long, puts it off. */
+  runUrgent<T>(change: () => Promise<T>): Promise<T> {
+    return this.#add(this.#urgent, change)
+  }
+
+  #add<T>(queue: Job[], change: () => Promise<T>): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>()
+    queue.push(async () => {
+      try {
+        resolve(await change())
+      } catch (error) {
+        reject(error as Error)
+      }
+    })
+    if (!this.#isBusy) void this.#work()
+    return promise
+  }
+
+  async #work(): Promise<void> {
+    this.#isBusy = true
+    for (let job = this.#next(); job !== undefined; job = this.#next()) await job()
+    this.#isBusy = false
+  }
+
+  #next(): Job | undefined {
+    return this.#urgent.shift() ?? this.#waiting.shift()
   }
 }

@@ -38,6 +38,7 @@ export class Tickets {
     if (!Number.isSafeInteger(ticketTtlMs) || ticketTtlMs <= 0 || ticketTtlMs > TTL.ticketMaxMs)
       throw invalid('a ticket is good for 10 minutes at most')
     checkedName(child.name)
+    this.#births.takeRate(parent, child.name, nowMs)
     const { layers } = fitLayers(parent, child.name, child.layers, child.cut === true)
     const { id, text } = makeSecretText('spt')
     const expiresAtMs = Math.min(nowMs + ticketTtlMs, parent.expiresAtMs)

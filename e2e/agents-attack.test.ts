@@ -278,6 +278,61 @@ suite('attacks on agents', { skip: skipReason(), timeout: 180_000 }, () => {
       assert.ok(rowsIn(await caller.until('ReadyForQuery')) <= 10)
     })
 
+    for (const text of [
+      'copy item to stdout',
+      'copy (select n from item) to stdout with csv',
+      'insert into mark select 40 from item returning n',
+      'explain analyze select 1; select n from item',
+      'begin; declare c cursor for select n from item; fetch all from c; commit',
+      'prepare r as select n from item; execute r',
+      'select n from item union all select n from item',
+    ]) {
+      test(`no way around it: ${text}`, async () => {
+        const agent = await family.root({ allow: ['shop:* rows<=10'] })
+        await using caller = await open(agent)
+        caller.send(encodeQuery(text))
+        const lines = await caller.until('ReadyForQuery')
+        assert.match(lines.join('\n'), /SP_BUDGET_ROWS/)
+        const sent = lines.filter((line) => /^(?:DataRow|CopyData)/.test(line))
+        assert.ok(sent.length <= 10, `${sent.length} rows`)
+      })
+    }
+
+    test('a budget of bytes cuts rows and copies', async () => {
+      for (const text of [
+        "select repeat('x', 1000) from item",
+        "copy (select repeat('x', 1000) from item) to stdout",
+      ]) {
+        const agent = await family.root({ budget: { bytes: 20_000 } })
+        await using caller = await open(agent)
+        caller.send(encodeQuery(text))
+        const lines = await caller.until('ReadyForQuery')
+        assert.match(lines.join('\n'), /SP_BUDGET_ROWS/)
+        assert.ok(lines.filter((line) => /^(?:DataRow|CopyData)/.test(line)).length < 20)
+      }
+    })
+
+    test('a portal that is suspended again and again spends one budget of rows', async () => {
+      const agent = await family.root({ budget: { rows: 23 } })
+      await using caller = await open(agent)
+      const text = 'select n from item'
+      caller.send(
+        encodeParse({ statement: '', text, parameterTypes: [] }),
+        encodeBind({
+          portal: 'p',
+          statement: '',
+          parameterFormats: [],
+          parameters: [],
+          resultFormats: [],
+        }),
+        ...Array.from({ length: 10 }, () => encodeExecute({ portal: 'p', rowsMax: 5 })),
+        encodeSync(),
+      )
+      const lines = await caller.until('ReadyForQuery')
+      assert.equal(rowsIn(lines), 23)
+      assert.match(lines.join('\n'), /SP_BUDGET_ROWS/)
+    })
+
     test('what follows a cut result is not cancelled by it', async () => {
       const agent = await family.root({ allow: ['shop:read rows<=10'] })
       await using caller = await open(agent)
@@ -397,11 +452,70 @@ suite('attacks on agents', { skip: skipReason(), timeout: 180_000 }, () => {
       assert.match(lines, /"1000"/)
     })
 
+    test('a scope of one database holds in no other', async () => {
+      const root = await family.root()
+      const child = await family.child(root, 'scout', { allow: ['shop:read db=elsewhere'] })
+      await using caller = await open(child)
+      caller.send(encodeQuery('select 1'))
+      assert.match((await caller.until('ReadyForQuery')).join('\n'), /SP_NOT_GRANTED/)
+    })
+
     test('names are told apart by case', async () => {
       assert.match(
         await refusedOf('shop:read table=item schema=public', 'select * from "Item"'),
         /SP_NOT_GRANTED/,
       )
     })
+  })
+
+  suite('races', () => {
+    let disk: TestGateway
+    let house: AgentFamily
+    before(async () => {
+      disk = await startTestGateway({ seed, plainText: true, durability: 'disk', workers: 2 })
+      house = new AgentFamily(disk)
+    })
+    after(async () => {
+      await disk[Symbol.asyncDispose]()
+    })
+    const enter = async (agent: TestAgent): Promise<WireCaller> => {
+      const { username: user, password } = new URL(await house.url(agent))
+      return await WireCaller.open({ port: disk.gateway.ports.postgres, user, password })
+    }
+    const rows = async (): Promise<string> => await disk.postgres.sql('select count(*) from mark')
+    /** Sends without end, whatever comes back. */
+    const flood = (caller: WireCaller, ...messages: readonly Buffer[]): (() => void) => {
+      const timer = setInterval(() => caller.send(...messages), 1)
+      return () => clearInterval(timer)
+    }
+    const takeovers = {
+      revoke: async (agent: TestAgent) => void (await house.revoke(agent)),
+      freeze: async (agent: TestAgent) => void (await house.freeze(agent)),
+      narrow: async (agent: TestAgent) =>
+        void (await house.ask('POST', `/v1/agents/${agent.id}/narrow`, { allow: ['shop:read'] })),
+    }
+    const large = `insert into mark values (1) /* ${'a '.repeat(20_000)} */`
+    for (const [name, act] of Object.entries(takeovers)) {
+      for (const [what, messages] of [
+        ['single inserts', [encodeQuery('insert into mark values (1)')]],
+        ['large inserts', [encodeQuery(large)]],
+      ] as const) {
+        test(`${what} while disks sync: none after ${name}`, async () => {
+          for (let n = 0; n < 4; n += 1) {
+            const root = await house.root()
+            const agent = await house.child(root, 'writer')
+            await using caller = await enter(agent)
+            const stop = flood(caller, ...messages)
+            await sleep(60 + n * 7)
+            await act(root)
+            await sleep(5)
+            const then = await rows()
+            await sleep(250)
+            stop()
+            assert.equal(await rows(), then)
+          }
+        })
+      }
+    }
   })
 })

@@ -325,6 +325,7 @@ export class TargetReader {
   }
 
   #copyData(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
+    if (this.#cut !== undefined) return
     const answer = front?.answer
     if (front === undefined || answer === undefined || !this.#rowsMayPass) {
       throw unexpected('CopyData', front)

@@ -2,6 +2,7 @@ import { type Kysely, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import type { Tables } from '../ports/store.ts'
 import { agentTables } from './agent-tables.ts'
+import { secretGuards } from './secret-guards.ts'
 
 const first: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
@@ -72,7 +73,11 @@ const first: Migration = {
 }
 
 /** In the order of their names. */
-export const migrations = { '0001_first': first, '0002_agents': agentTables }
+export const migrations = {
+  '0001_first': first,
+  '0002_agents': agentTables,
+  '0003_secrets': secretGuards,
+}
 
 /** Brings the tables to the newest version; a failed step leaves the version before it. */
 export async function migrate(db: Kysely<Tables>): Promise<void> {

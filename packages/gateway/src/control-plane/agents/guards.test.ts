@@ -115,6 +115,39 @@ onBothStores('what the tables refuse', (bench: Bench) => {
     assert.deepEqual(rows, [{ n: 3 }])
   })
 
+  test('what a credential or a ticket was made for stays, and neither is used anew', async () => {
+    const id = await made()
+    const credential = await bench.credential(id, { maxUses: 2 })
+    await bench.admit({ id }, credential)
+    const { ticket } = await bench.service.createTicket(id, {
+      name: 'far',
+      layers: [],
+      born: 'ticket',
+      handle: true,
+    })
+    await bench.service.redeemTicket(ticket)
+    const other = '(select root_id from agent where id = agent_id)'
+    for (const change of [
+      'uses = 0',
+      'max_uses = 9',
+      'max_uses = null',
+      'level = 4',
+      `agent_id = ${other}`,
+      `secret_sha256 = 'x'`,
+      'pin = null',
+      `expires_at = expires_at + interval '1 s'`,
+    ])
+      await assert.rejects(run(`update credential set ${change} where agent_id = '%'`, id), {
+        code: '23514',
+      })
+    for (const change of ['redeemed_at = null', 'redeemed_by = null', `request = '{}'`])
+      await assert.rejects(run(`update ticket set ${change} where parent_id = '%'`, id), {
+        code: '23514',
+      })
+    for (const table of ['agent', 'agent_event', 'revocation', 'budget'])
+      await assert.rejects(run(`truncate ${table} cascade`, id), { code: '23514' })
+  })
+
   test('a revocation is not rewritten; its report may follow', async () => {
     const id = await made()
     await bench.service.revoke(id, 'dana', 'runaway')

@@ -95,6 +95,85 @@ suite('attacks on agents', { skip: skipReason(), timeout: 180_000 }, () => {
       assert.equal(await marked(3), atReport, JSON.stringify(report))
     })
 
+    test('between the words of a login', async () => {
+      const root = await family.root()
+      const child = await family.child(root, 'late')
+      const { username: user, password } = new URL(await family.url(child))
+      const door = { port: gateway.gateway.ports.postgres, user, password }
+      const opening = Array.from({ length: 30 }, async (_, n) => {
+        await sleep(n)
+        return await WireCaller.open(door)
+      })
+      const settled = Promise.allSettled(opening)
+      await sleep(20)
+      await family.revoke(root)
+      const at = await gateway.postgres.sql(
+        "select count(*) from pg_stat_activity where application_name = 'wire'",
+      )
+      for (const each of await settled) {
+        if (each.status === 'rejected') continue
+        each.value.send(encodeQuery('insert into mark values (9)'))
+      }
+      await sleep(300)
+      assert.equal(await marked(9), '0', at)
+    })
+
+    test('a query that comes together with its goodbye', async () => {
+      const root = await family.root()
+      const callers = await Promise.all(Array.from({ length: 10 }, async () => await open(root)))
+      const revoked = family.revoke(root)
+      for (const [n, caller] of callers.entries()) {
+        await sleep(n % 3)
+        caller.send(
+          encodeQuery('insert into mark values (10)'),
+          Buffer.from('X\0\0\0\x04', 'latin1'),
+        )
+      }
+      await revoked
+      const atReport = await marked(10)
+      await sleep(300)
+      assert.equal(await marked(10), atReport)
+    })
+
+    test('in the middle of a message', async () => {
+      const agent = await family.root()
+      await using caller = await open(agent)
+      const message = encodeQuery('insert into mark values (11)')
+      caller.send(message.subarray(0, 15))
+      await sleep(50)
+      await family.revoke(agent)
+      caller.send(message.subarray(15))
+      await sleep(200)
+      assert.equal(await marked(11), '0')
+    })
+
+    test('batches of messages behind the one that is cancelled do not run', async () => {
+      const agent = await family.root()
+      await using caller = await open(agent)
+      const batch = (text: string): Buffer[] => [
+        encodeParse({ statement: '', text, parameterTypes: [] }),
+        encodeBind({
+          portal: '',
+          statement: '',
+          parameterFormats: [],
+          parameters: [],
+          resultFormats: [],
+        }),
+        encodeExecute({ portal: '', rowsMax: 0 }),
+        encodeSync(),
+      ]
+      caller.send(
+        ...batch('select pg_sleep(30) as pipelined_batch'),
+        ...batch('insert into mark values (13)'),
+        ...batch('insert into mark values (13)'),
+      )
+      await running('pipelined_batch')
+      await family.revoke(agent)
+      await idleAgain('pipelined_batch')
+      await sleep(100)
+      assert.equal(await marked(13), '0')
+    })
+
     test('while something above it is frozen', async () => {
       const root = await family.root()
       const middle = await family.child(root, 'middle')
@@ -189,6 +268,21 @@ suite('attacks on agents', { skip: skipReason(), timeout: 180_000 }, () => {
       await family.unfreeze(agent)
       await caller.until('ReadyForQuery')
       assert.equal(await marked(7), '1')
+    })
+
+    test('what waits runs in its order when it is released', async () => {
+      const agent = await family.root()
+      await using caller = await open(agent)
+      await family.freeze(agent)
+      const numbers = Array.from({ length: 50 }, (_, n) => n)
+      caller.send(...numbers.map((n) => encodeQuery(`select ${n} as n`)))
+      await sleep(100)
+      await family.unfreeze(agent)
+      await family.freeze(agent)
+      await family.unfreeze(agent)
+      for (const n of numbers) {
+        assert.match((await caller.until('ReadyForQuery')).join('\n'), new RegExp(`\\["${n}"\\]`))
+      }
     })
 
     test('a cancel request ends the wait of a command', async () => {

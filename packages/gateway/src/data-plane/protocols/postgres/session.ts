@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { TLSSocket } from 'node:tls'
 import type { Logger } from 'pino'
 import { ERRORS, SallyportError, type SessionId } from '@sallyport/core'
@@ -321,9 +322,7 @@ export class PostgresSession implements SessionState {
     this.wasCancelled = false
     const isRunning = !this.fifo.isEmpty
     if (this.target.writableLength > 0 || this.fifo.hasLaterBatch) this.#dropTarget()
-    const hasEnded = isRunning ? this.#cancelled() : undefined
-    // Of a target that was dropped nothing more is heard.
-    if (!this.target.destroyed) await hasEnded
+    if (isRunning) await this.#cancelled()
     const outcome = this.#outcome(isRunning)
     if (this.isClosed) return outcome
     const refusal = this.#options.agent.refusal(this.#options.now())
@@ -338,7 +337,14 @@ export class PostgresSession implements SessionState {
     // A target that waits for COPY data hears no cancel request.
     if (this.copyIn !== undefined && !this.target.destroyed) {
       this.target.write(encodeCopyFail('taken away'))
-    } else void this.#options.cancelTarget().catch(() => undefined)
+    } else {
+      const asked = this.#options.cancelTarget().catch(() => undefined)
+      if (this.target.destroyed) {
+        // It was dropped, so nothing more is heard of it but that it has read the request.
+        await Promise.race([asked, sleep(cancelledMsMax, undefined, { ref: false })])
+        return
+      }
+    }
     const deadlineMs = Date.now() + cancelledMsMax
     const late = setTimeout(() => this.#wake(), cancelledMsMax)
     const isOver = (): boolean => this.isClosed || this.fifo.isEmpty || this.wasCancelled

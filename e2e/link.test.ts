@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { connect } from 'node:tls'
 import { ScriptedPeer, skipReason } from '@sallyport/testkit'
+import { AgentFamily } from './agent-family.ts'
+import { psql } from './hardship.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
 import { WireCaller } from './wire-caller.ts'
 import { encodeQuery } from '@sallyport/wire'
@@ -72,6 +74,14 @@ describe('a link of a local broker', { skip }, () => {
     const { id } = (sessions as { id: string }[])[0] ?? { id: '' }
     const text = await (await gw.api('GET', `/v1/sessions/${id}?as=text`)).text()
     assert.match(text, /process \{"pid":7\}/)
+  })
+
+  test('level 3 needs a link: the same secret typed as a password is level 2', async () => {
+    const family = new AgentFamily(gw)
+    const root = await family.root()
+    const url = await family.url(root, { level: 3 })
+    const { err } = await psql(url, '-c', 'select 1')
+    assert.match(err, /\(L2\)/)
   })
 
   test('is refused with one text for an unknown id, a wrong secret and a wrong form', async () => {

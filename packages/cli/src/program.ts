@@ -35,6 +35,10 @@ export function buildProgram(finish: (code: number) => void): Command {
       'auto',
     )
     .option('--no-demo', 'leave out the demo database')
+    .option(
+      '--public-url <url>',
+      'where browsers and CI jobs reach the API, if not on this machine',
+    )
     .option('--no-story', 'leave out the agents that show themselves on it at the start')
     .option(
       '--database-url <url>',

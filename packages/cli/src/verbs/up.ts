@@ -12,6 +12,7 @@ export interface UpFlags {
   readonly demo: boolean
   readonly story: boolean
   readonly databaseUrl?: string
+  readonly publicUrl?: string
 }
 
 const workersMax = 64
@@ -56,6 +57,7 @@ function gatewayOptions(
       : { workers: number(flags.workers, '--workers', 1, workersMax) }),
     durability: durability(flags.durability),
     ...(databaseUrl === undefined ? {} : { databaseUrl }),
+    ...(flags.publicUrl === undefined ? {} : { publicUrl: publicUrl(flags.publicUrl) }),
     demo: flags.demo,
     onEvent,
   }
@@ -65,6 +67,19 @@ function number(text: string, flag: string, least: number, most: number): number
   const value = Number(text)
   if (/^\d+$/.test(text) && value >= least && value <= most) return value
   throw new SallyportError('SP_CONFIG_INVALID', `${flag} takes a number from ${least} to ${most}`)
+}
+
+/** Browsers and CI jobs come here, and tokens are made out to it, so it must be exact. */
+function publicUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const isHttp = url?.protocol === 'https:' || url?.protocol === 'http:'
+  if (isHttp && url.search === '' && url.hash === '' && url.username === '') {
+    return text.replace(/\/+$/u, '')
+  }
+  throw new SallyportError(
+    'SP_CONFIG_INVALID',
+    '--public-url takes an address such as https://gw.example.com',
+  )
 }
 
 function durability(text: string): GatewayOptions['durability'] {

@@ -27,6 +27,8 @@ export interface Opening {
   readonly database: string
   readonly settings: StartupSettings
   readonly socket: Socket
+  /** A local broker has logged in. */
+  readonly isLink: boolean
 }
 
 /** Leave to open a session, and its place in the live index. */
@@ -39,6 +41,9 @@ export interface Admitted {
   /** Gives the place up. */
   release(): void
 }
+
+/** A secret of its own for one session. */
+const levelWithoutEvidence = 2
 
 /** A worker that does not hear of an agent's newest state by then can't serve it. */
 const newestMsMax = 5_000
@@ -54,7 +59,9 @@ export async function admit(opening: Opening, worker: PostgresWorker): Promise<A
       detail: `This gateway process serves at most ${worker.limits.sessionsMax} sessions.`,
     })
   }
-  const agent = new SessionAgent(worker.agents, credential.agent, credential.level)
+  // Only a broker's link comes with evidence about a process; a secret that was typed says no more than itself.
+  const level = opening.isLink ? credential.level : Math.min(credential.level, levelWithoutEvidence)
+  const agent = new SessionAgent(worker.agents, credential.agent, level)
   const seat = new Seat(id, credential.agent, config.name)
   const unregister = worker.agents.register(seat, agent.path)
   const { purse, release: releasePurse } = worker.purses.open(credential.agent)

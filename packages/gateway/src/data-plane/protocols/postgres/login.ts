@@ -74,7 +74,8 @@ export async function openSession(arrival: Arrival, worker: PostgresWorker): Pro
   if (config === undefined) throw new SallyportError('SP_LOGIN_REFUSED', 'the connection is gone')
   const database = settings.database ?? config.database
   const id = makeId<SessionId>('s', pooledRandom)
-  const opening = { id, credential, config, database, settings, socket }
+  const isLink = arrival.link !== undefined
+  const opening = { id, credential, config, database, settings, socket, isLink }
   const admitted = await admit(opening, worker)
   try {
     await serve({ ...arrival, ...opening, rest, admitted }, worker)

@@ -189,3 +189,14 @@ test('a permit with too many pieces counts as not held', () => {
   assert.equal(grantLeq(layer(`db:read table=${many}`), [halves]), true)
   assert.equal(grantLeq(layer(text), [halves]), false)
 })
+
+test('a question that was made to be long ends early, and nothing counts as held that was not compared', () => {
+  const many = (prefix: string) =>
+    Array.from({ length: 64 }, (_, at) => `db:* table=${prefix}${at},b${at},c${at},d${at}`)
+  const parents = Array.from({ length: 64 }, (_, depth) => layer(...many(`x${depth}_`)))
+  const { cut, layer: left } = cutTo(layer(...many('a')), parents)
+  assert.ok(cut.length > 0)
+  assert.deepEqual(left.permits, [])
+  // The next question has all its effort again.
+  assert.equal(grantLeq(layer('db:read'), [layer('db:ro')]), true)
+})

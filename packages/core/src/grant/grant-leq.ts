@@ -20,6 +20,11 @@ export interface CutLayer {
 
 /** More pieces than a permit that a person writes has; beyond it a permit counts as not held. */
 const piecesMax = 1024
+/** Comparisons of permits in one question: some tens of milliseconds. Beyond it nothing more counts as held, which is always safe. */
+const effortMax = 100_000
+/** Spent by the question under way; each begins anew. */
+let effort = 0
+
 /** A cut leaves at most as many permits as a layer may have; the rest is cut too. Keeps the cost of a made-up grant small. */
 const permitsMax = 64
 
@@ -28,6 +33,7 @@ const permitsMax = 64
  * Syntactic: sound, but it may say false of a grant that is narrower. Nothing relies on it for safety, since every layer decides at request time.
  */
 export function grantLeq(child: GrantLayer, parents: readonly GrantLayer[]): boolean {
+  effort = 0
   return parents.every((parent) => {
     const held = child.permits.every((permit) => isHeld(permit, parent.permits))
     return held && windowLeq(child.window, parent.window) && clientLeq(child, parent)
@@ -36,6 +42,7 @@ export function grantLeq(child: GrantLayer, parents: readonly GrantLayer[]): boo
 
 /** What the permits of the child name beyond those of the parents. Windows, clients and row limits of the parents hold for the child whether it repeats them or not, so they are missing only where it asks for more rows by number. */
 export function missingFrom(child: GrantLayer, parents: readonly GrantLayer[]): Missing {
+  effort = 0
   const lacking = child.permits.flatMap((permit) => lackingOf(permit, parents))
   if (lacking.length === 0) return { missing: [], held: [] }
   const everything: Permission = {
@@ -100,6 +107,8 @@ function piecesOf(permit: Permission): readonly Permission[] | undefined {
 }
 
 function permitLeq(piece: Permission, held: Permission): boolean {
+  effort += 1
+  if (effort > effortMax) return false
   if ((effectBits(piece.classes) & ~effectBits(held.classes)) !== 0) return false
   if (!((piece.rowsMax ?? Infinity) <= (held.rowsMax ?? Infinity))) return false
   if (!areCovered(piece.connections, held.connections)) return false
@@ -127,6 +136,8 @@ function meetAll(
 
 /** The permit that allows what both allow, as far as globs can say it; none where they have nothing in common. */
 function meet(a: Permission, b: Permission): readonly Permission[] {
+  effort += 1
+  if (effort > effortMax) return []
   const connections = meetGlobs(a.connections, b.connections)
   const classes = effectsOfBits(effectBits(a.classes) & effectBits(b.classes))
   if (connections.length === 0 || classes.length === 0) return []

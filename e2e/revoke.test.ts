@@ -209,6 +209,23 @@ suite('an agent that is taken away', { skip: skipReason(), timeout: 180_000 }, (
     assert.equal(await gateway.postgres.sql('select count(*) from item where n = -9'), '0')
   })
 
+  test('what ran in a worker that was killed is in the report, as something nobody knows', async () => {
+    const { middle, client } = await grown()
+    const running = client.query('select pg_sleep(3)').catch((e: unknown) => e)
+    for (const pid of await workerPids(gateway)) process.kill(pid, 'SIGKILL')
+    await running
+    await until('the workers to be back', async () => {
+      const { workers } = await gateway.gateway.status()
+      return workers.every(({ state, restarts }) => state === 'ready' && restarts > 0)
+    })
+    const report = await family.revoke(middle)
+    assert.equal(report.state, 'partial')
+    assert.deepEqual(
+      report.sessions.map(({ outcome }) => outcome),
+      ['unknown'],
+    )
+  })
+
   test('workers that do not answer are named in the report, and close when they hear of it', async () => {
     const { middle, client } = await grown()
     const words = lastWords(client)

@@ -9,6 +9,9 @@ import { networkOf } from './network-of.ts'
 
 type Refused = Extract<Admission, { kind: 'refused' }>
 
+/** A target notices by itself that its client is gone, but not while it computes; after this it is nobody's any more. */
+export const lostForMs = 5 * 60 * 1000
+
 /** More sessions than this at once on one credential are not one client any more. */
 const overlappingMax = 4
 
@@ -74,8 +77,13 @@ export class Admissions {
   }
 
   workerLost(worker: number): void {
-    for (const [session, live] of this.#context.sessions)
-      if (live.worker === worker) this.closed(session)
+    const atMs = this.#context.now()
+    const lost = [...this.#context.sessions].filter(([, live]) => live.worker === worker)
+    this.#context.lost = this.#context.lost.filter((each) => each.atMs > atMs - lostForMs)
+    for (const [session, { agent, credential }] of lost) {
+      this.#context.lost.push({ session, agent, connection: credential.connection, atMs })
+      this.closed(session)
+    }
   }
 
   #refusal(credential: CredentialNode, request: AdmissionRequest): Refused | undefined {

@@ -14,6 +14,14 @@ export interface LiveSession {
   readonly worker: number
 }
 
+/** A session whose worker died without ending what ran in it. */
+export interface LostSession {
+  readonly session: SessionId
+  readonly agent: AgentNode
+  readonly connection: string
+  readonly atMs: number
+}
+
 /** What the parts of the agent service share. */
 export interface AgentContext {
   readonly store: Store
@@ -21,6 +29,8 @@ export interface AgentContext {
   readonly handles: Map<string, { readonly agent: AgentNode; readonly digest: string }>
   readonly credentials: Map<CredentialId, CredentialNode>
   readonly sessions: Map<SessionId, LiveSession>
+  /** Sessions of workers that died: what ran in them may go on at the target for a while. */
+  lost: LostSession[]
   readonly log: ChangeLog
   readonly events: AgentEvents
   /** Changes of agents run one after the other: what one has checked still holds when it commits. */
@@ -46,6 +56,7 @@ export function newContext(store: Store, options: ContextOptions): AgentContext 
     handles: new Map(),
     credentials,
     sessions: new Map(),
+    lost: [],
     log: new ChangeLog(
       () => tree.all(),
       () => credentials.values(),

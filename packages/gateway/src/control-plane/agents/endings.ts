@@ -1,6 +1,7 @@
 import type { AgentState } from '@sallyport/core'
-import type { AgentEnd } from '../../boundary/agents.ts'
+import type { AgentEnd, ClosedByAgent } from '../../boundary/agents.ts'
 import type { Freeze, RevocationTable } from '../ports/store.ts'
+import { lostForMs } from './admissions.ts'
 import type { AgentContext } from './agent-context.ts'
 import type { Actor, AgentEvent, AgentEventKind } from './agent-events.ts'
 import { type AgentNode, isLive } from './agent-node.ts'
@@ -175,17 +176,31 @@ export class Endings {
     const { serial, log, store } = this.#context
     const { epoch, agents } = await serial.runUrgent(change)
     const { acknowledged, workers, closed } = await this.#closer()(log.version)
-    const isSure = closed.every(({ outcome }) => outcome !== 'unknown')
+    const sessions = [...closed, ...this.#lostBelow(ending.agent)]
+    const isSure = sessions.every(({ outcome }) => outcome !== 'unknown')
     const report: ClosureReport = {
       agent: ending.agent.id,
       state: acknowledged < workers ? 'unknown' : isSure ? 'closed' : 'partial',
       agents,
-      sessions: closed,
+      sessions,
       workers: { all: workers, acknowledged },
       ms: Math.round(performance.now() - started),
     }
     if (epoch !== undefined) await saveReport(store, epoch, report)
     return report
+  }
+
+  /** A worker that was killed has cancelled nothing: nobody knows what still runs for those below. */
+  #lostBelow(agent: AgentNode): readonly ClosedByAgent[] {
+    const { lost, now } = this.#context
+    return lost
+      .filter((each) => each.atMs > now() - lostForMs && each.agent.path.includes(agent))
+      .map((each) => ({
+        session: each.session,
+        agent: each.agent.id,
+        connection: each.connection,
+        outcome: 'unknown',
+      }))
   }
 }
 

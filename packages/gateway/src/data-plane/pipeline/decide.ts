@@ -88,6 +88,11 @@ export class Decider {
     return { id, ...decision }
   }
 
+  /** The same object until an agent of the chain changes. */
+  get chain(): Chain {
+    return this.#context.agent.chain
+  }
+
   /** Why the agent may do nothing now; undefined where it may. */
   standing(): Refusal | undefined {
     return this.#context.agent.refusal(this.#now())

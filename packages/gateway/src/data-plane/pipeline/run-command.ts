@@ -12,8 +12,8 @@ export interface Stages<Unit> {
   recordVerdict(unit: Unit, command: Command, verdict: Verdict): Promise<StoredEntry>
   hold(command: Command, entry: StoredEntry, verdict: Held): Promise<StoredEntry | Refusal>
   forward(unit: Unit, permit: Permit, answer: Answer): void
-  /** Why the agent may not act any more; undefined where it may. */
-  recheck(): Refusal | undefined
+  /** Why the command may not leave any more; undefined where it may. */
+  recheck(unit: Unit, command: Command): Refusal | undefined
   refuse(unit: Unit, refusal: Refusal, entry: StoredEntry): void
 }
 
@@ -29,8 +29,8 @@ export async function runCommand<Unit>(unit: Unit, stages: Stages<Unit>): Promis
   const leave = verdict.effect === 'approve' ? await stages.hold(command, entry, verdict) : entry
   if ('code' in leave) return stages.refuse(unit, leave, entry) // denied, expired or withdrawn: a code
 
-  // An agent that was taken away while its command was stored or held: the command stays.
-  const tooLate = stages.recheck()
+  // An agent that was taken away or narrowed while its command was stored or held: the command stays.
+  const tooLate = stages.recheck(unit, command)
   if (tooLate !== undefined) return stages.refuse(unit, tooLate, leave)
 
   // Masked before it is recorded, so a recording never holds what its reader may not see.

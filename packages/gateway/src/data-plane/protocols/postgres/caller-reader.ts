@@ -83,7 +83,7 @@ export class CallerReader {
         hidden.answer = answer
         fillSlot(slot, withDescription(unit), awaits.toSpliced(1, 0, hidden))
       },
-      recheck: () => judge.recheck(),
+      recheck: (unit, command) => judge.recheck(unit, command),
       refuse: (unit, refusal, entry) => {
         state.journal.note({
           kind: 'refused',
@@ -368,6 +368,7 @@ export class CallerReader {
       oid: more.oid,
       endsUnnamed: more.endsUnnamed === true,
       classified: undefined,
+      decidedFor: undefined,
       generation: 0,
       awaits: [],
       isRefused: false,

@@ -101,6 +101,7 @@ export class Judge {
 
   decide(unit: Unit, command: Command): Verdict {
     const verdict = this.#deps.decider.decide(command)
+    unit.decidedFor = this.#deps.decider.chain
     if (verdict.effect !== 'allow' || unit.kind === 'parse') return verdict
     const { purse } = this.#deps
     if (!purse.countsCommands || unit.classified === undefined) return verdict
@@ -110,8 +111,12 @@ export class Judge {
     return { effect: 'block', id, rules, policyVersion, reason: budgetRefusal(spent) }
   }
 
-  recheck(): Refusal | undefined {
-    return this.#deps.decider.standing()
+  recheck(unit: Unit, command: Command): Refusal | undefined {
+    const { decider } = this.#deps
+    const standing = decider.standing()
+    if (standing !== undefined || decider.chain === unit.decidedFor) return standing
+    const verdict = decider.decide(command)
+    return verdict.effect === 'allow' ? undefined : verdict.reason
   }
 
   recordVerdict(unit: Unit, command: Command, verdict: Verdict): Promise<StoredEntry> {

@@ -1,4 +1,5 @@
 import { frameBody } from '@sallyport/wire'
+import type { Chain } from '@sallyport/core'
 import type { Awaited } from './awaited.ts'
 import type { Classified } from './classify/classified.ts'
 import type { Statement } from './names.ts'
@@ -38,6 +39,8 @@ export interface Unit {
   generation: number
   /** What the target will owe for these messages, in order. */
   readonly awaits: Awaited[]
+  /** The chain, as it was when the verdict was made. */
+  decidedFor: Chain | undefined
   /** Set as soon as the verdict is known, before it is stored. */
   isRefused: boolean
 }

@@ -574,9 +574,11 @@ suite('raw messages', { skip: skipReason() }, () => {
   suite('what may pass reads as it does direct', () => {
     for (const [name, messages] of Object.entries(conversations)) {
       test(name, async () => {
-        const expected = await transcript(direct, messages)
+        // Whether the server or the gateway says that a portal has ended depends on what arrives first; the words are the same.
+        const expected = (await transcript(direct, messages)).map(withoutSource)
         for (const delivery of ['at once', 'message by message', 'byte by byte'] as const) {
-          assert.deepEqual(await transcript(through, messages, delivery), expected, delivery)
+          const answered = await transcript(through, messages, delivery)
+          assert.deepEqual(answered.map(withoutSource), expected, delivery)
         }
       })
     }

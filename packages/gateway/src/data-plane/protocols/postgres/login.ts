@@ -158,7 +158,7 @@ async function serve(
     targetKey: target.cancelKey,
     noteCancel: () => {
       if (!journal.closed) journal.note({ kind: 'cancelled', seq: 0 })
-      session.giveUpHeld()
+      session.cancelAsked()
     },
   })
   const speaks = speaksNotices(config, settings, chain)

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TLSSocket } from 'node:tls'
 import type { Logger } from 'pino'
-import { ERRORS, SallyportError, type SessionId } from '@sallyport/core'
+import { ERRORS, type SessionId } from '@sallyport/core'
 import {
   FrameSplitter,
   LONG_BACKEND_TYPES,
@@ -15,14 +15,15 @@ import type { SessionClosed } from '../../../boundary/messages.ts'
 import type { SessionAgent } from '../../agents/session-agent.ts'
 import type { SessionJournal } from '../../journal/session-journal.ts'
 import { CallerReader } from './caller-reader.ts'
+import { FreezeHold } from './freeze-hold.ts'
 import { Judge, type JudgeDeps } from './judge.ts'
 import { Names } from './names.ts'
 import { Outlet } from './outlet.ts'
+import { Readiness } from './readiness.ts'
 import { fatalError, fatalErrorOf } from './refuse.ts'
 import { asKnown } from './session-failure.ts'
 import { Fifo, type SessionState } from './session-state.ts'
 import { TargetReader, type TargetReaderDeps } from './target-reader.ts'
-import { needsWorker } from './classify/text-limits.ts'
 
 /** One turn of one session handles at most this much, so that a bulk stream leaves room for its neighbours. */
 const turnBytesMax = 64 * 1024
@@ -84,13 +85,9 @@ export class PostgresSession implements SessionState {
   readonly #callerSplitter: FrameSplitter
   readonly #targetSplitter: FrameSplitter
   readonly #waiting: Buffer[] = []
-  readonly #prepared = new Set<string>()
+  readonly #hold: FreezeHold
+  readonly #readiness: Readiness
   #isReading = false
-  #heldSinceMs: number | undefined
-  /** A command waits for the end of a freeze, and whether its caller has asked for its end. */
-  #hasHeldCommand = false
-  #givesUpHeld = false
-  #heldTimer: NodeJS.Timeout | undefined
   #onProgress: (() => void)[] = []
 
   constructor(options: SessionOptions) {
@@ -111,6 +108,16 @@ export class PostgresSession implements SessionState {
       },
       options.isPathKnown,
     )
+    const wake = (): void => this.#wake()
+    this.#hold = new FreezeHold(options.agent, () => options.now(), wake)
+    this.#readiness = new Readiness({
+      ...options.judge,
+      judge: this.#judge,
+      purse: options.purse,
+      isInTransaction: () => this.transactionStatus !== 'I',
+      wake,
+      fail: (error) => this.#fail(error),
+    })
     this.#callerReader = new CallerReader(this, this.#judge)
     this.#targetReader = new TargetReader(this, {
       ...options,
@@ -151,89 +158,16 @@ export class PostgresSession implements SessionState {
   }
 
   isReadyFor(text: string): boolean {
-    if (this.#isHeld() && !this.#isGivenUp()) return false
-    this.#hasHeldCommand = false
-    const { catalog, classifier } = this.#options.judge
-    if (catalog.fresh === undefined && this.transactionStatus === 'I' && this.#needsCatalog(text)) {
-      catalog
-        .load()
-        .catch((error: unknown) => this.#fail(error))
-        .finally(() => this.#wake())
-      return false
-    }
-    if (!needsWorker(text) || this.#prepared.has(text)) return !this.#isShort(text)
-    classifier
-      .classifyLarge(text, this.#judge.view())
-      .catch(() => undefined)
-      .finally(() => {
-        // Kept only while this text waits, so that a session doesn't hoard its large statements.
-        this.#prepared.clear()
-        this.#prepared.add(text)
-        this.#wake()
-      })
-    return false
+    return !this.#hold.holdsCommand() && this.#readiness.isFor(text)
   }
 
-  /** What was let through, or needs no leave, waits as well: it ends what began before. Throws where it has waited for too long. */
   mustWait(): boolean {
-    if (this.#isHeld()) return true
-    const { agent } = this.#options
-    if (!agent.isFrozen) return false
-    const refusal = agent.refusal(this.#options.now())
-    throw new SallyportError('SP_AGENT_FROZEN', 'the agent was frozen for too long', {
-      detail: refusal?.detail ?? '',
-    })
+    return this.#hold.holdsAll()
   }
 
-  /** A cancel request of the caller's: the command that waits is refused, since the target runs nothing that could be cancelled. */
-  giveUpHeld(): void {
-    if (!this.#hasHeldCommand) return
-    this.#givesUpHeld = true
-    this.#wake()
-  }
-
-  #isGivenUp(): boolean {
-    const isGivenUp = this.#givesUpHeld
-    this.#givesUpHeld = false
-    this.#hasHeldCommand = true
-    return isGivenUp
-  }
-
-  /** While an agent is frozen its commands wait, for some time; then they are refused. */
-  #isHeld(): boolean {
-    if (!this.#options.agent.isFrozen) {
-      this.#heldSinceMs = undefined
-      return false
-    }
-    const nowMs = this.#options.now()
-    this.#heldSinceMs ??= nowMs
-    const restMs = this.#heldSinceMs + heldMsMax - nowMs
-    if (restMs <= 0) return false
-    clearTimeout(this.#heldTimer)
-    this.#heldTimer = setTimeout(() => this.#wake(), restMs)
-    return true
-  }
-
-  /** A command waits where it needs more of a budget than was leased. */
-  #isShort(text: string): boolean {
-    const { purse } = this.#options
-    if (!purse.countsCommands) return false
-    const needs = this.#judge.needs(text)
-    if (purse.isReady(needs)) return false
-    purse
-      .fill(needs)
-      .catch((error: unknown) => this.#fail(error))
-      .finally(() => this.#wake())
-    return true
-  }
-
-  /** A row of definitions, as a restore sends them, need not wait for the catalog after each: they read nothing. */
-  #needsCatalog(text: string): boolean {
-    const { catalog, classifier } = this.#options.judge
-    if (catalog.current === undefined || needsWorker(text)) return true
-    const { statements, effects } = classifier.classify(text, this.#judge.view())
-    const isPlain = statements.every((info) => info.ddl || info.kind === 'set')
-    return !isPlain || effects.class === 'unknown' || effects.sql?.reads.length !== 0
+  /** The caller has sent a cancel request. */
+  cancelAsked(): void {
+    this.#hold.giveUp()
   }
 
   async progress(): Promise<void> {
@@ -250,7 +184,7 @@ export class PostgresSession implements SessionState {
   end(reason: string): void {
     if (this.isClosed) return
     this.isClosed = true
-    clearTimeout(this.#heldTimer)
+    this.#hold.close()
     this.#endAnswers()
     this.journal.close(reason)
     const { commands, blocked, maskedValues } = this.journal.counts()
@@ -463,9 +397,6 @@ export class PostgresSession implements SessionState {
 const targetMessageBytesMax = 1024 * 1024 * 1024
 
 const closeMsMax = 2_000
-
-/** A frozen agent's command waits as long as one that waits for a person's approval. */
-const heldMsMax = 15 * 60 * 1000
 
 /** A target gets this long to say that it has cancelled what ran; then the session ends without knowing. */
 const cancelledMsMax = 250

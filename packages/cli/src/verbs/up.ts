@@ -138,15 +138,19 @@ Ctrl-C stops.
 `
 }
 
+/** One Ctrl-C may come twice: from the terminal, and from a parent that passes it on. */
+const sameSignalMs = 500
+
 /** A second signal ends at once. */
 function stopSignal(output: Output): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>()
-  let seen = false
+  let seenAtMs: number | undefined
   const onSignal = (signal: NodeJS.Signals): void => {
-    if (!seen) {
-      seen = true
+    if (seenAtMs === undefined) {
+      seenAtMs = performance.now()
       return resolve(signal)
     }
+    if (performance.now() - seenAtMs < sameSignalMs) return
     output.say('Ended at once.\n')
     process.exit(EXIT.unexpected)
   }

@@ -81,6 +81,13 @@ suite('what an agent may do', { skip: skipReason(), timeout: 180_000 }, () => {
     await client.end()
   })
 
+  test('a write whose rows are cut says that it may have been done', async () => {
+    const root = await family.root({ allow: ['shop:rw rows<=2'] })
+    const returning = 'insert into secret select n from item limit 5 returning n'
+    const { err } = await psql(await family.url(root), '-c', returning)
+    assert.match(err, /2 rows sent.* What the statement changed may stand/s)
+  })
+
   test('a budget of rows is met exactly, however many sessions and workers share it', async () => {
     const root = await family.root({ budget: { rows: 1500 } })
     const children = await Promise.all(

@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { startTestGateway } from '../../e2e/test-gateway.ts'
 import { compareLibPq, libPqMissing } from './lib-pq.ts'
@@ -18,8 +19,9 @@ if (spawnSync(python, ['-c', 'import psycopg, asyncpg']).status === 0) {
     GATEWAY_URL: `postgresql://${user}:${secret}@${host}:${gatewayPort}/${database}?sslmode=require`,
   }
   const script = fileURLToPath(new URL('python-drivers.py', import.meta.url))
-  // The gateway's workers are processes of their own, so they serve while this one waits.
-  const { status } = spawnSync(python, [script], { env, stdio: 'inherit', timeout: 120_000 })
+  // Not waited for in this thread: the control plane in it is asked about every login.
+  const child = spawn(python, [script], { env, stdio: 'inherit', timeout: 120_000 })
+  const [status] = (await once(child, 'exit')) as [number | null]
   isSame &&= status === 0
 } else process.stdout.write(`psycopg, asyncpg: left out, ${python} does not have them\n`)
 

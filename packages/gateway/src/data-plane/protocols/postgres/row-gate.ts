@@ -64,8 +64,11 @@ export class RowGate {
       answer.rowsOfAll += 1
       return true
     }
+    const isRead = front.classified?.effects.class === 'read'
     const refusal =
-      spent === undefined ? cutByGrant(answer.rowsOfAll) : cutByBudget(spent, answer.rows)
+      spent === undefined
+        ? cutByGrant(answer.rowsOfAll, isRead)
+        : cutByBudget(spent, answer.rows, isRead)
     this.#delivery.cut(answer, refusalError(refusal), ERRORS[refusal.code].sqlState)
     this.#endBatch(front)
     return false

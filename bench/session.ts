@@ -181,6 +181,7 @@ async function openSession(dir: string): Promise<{
     id: 's_0000000000000' as SessionId,
     caller: caller as unknown as Socket,
     target: target as unknown as Socket,
+    targetWire: target as unknown as Socket,
     callerRest: Buffer.alloc(0),
     targetRest: Buffer.alloc(0),
     journal: opened,

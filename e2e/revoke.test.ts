@@ -2,10 +2,12 @@ import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { after, before, suite, test } from 'node:test'
 import { skipReason, until } from '@sallyport/testkit'
+import { encodeQuery } from '@sallyport/wire'
 import type { Client } from 'pg'
 import { AgentFamily, type TestAgent } from './agent-family.ts'
 import { psql, workerPids } from './hardship.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
+import { WireCaller } from './wire-caller.ts'
 
 const seed = `create table item(n int, note text);
   insert into item select n, 'note ' || n from generate_series(1, 1000) n`
@@ -236,5 +238,30 @@ suite('an agent that is taken away', { skip: skipReason(), timeout: 180_000 }, (
     })
     assert.equal(report.state, 'unknown')
     assert.equal((await words).message.includes('revoked'), true)
+  })
+})
+
+suite('an agent with a target behind TLS', { skip: skipReason(), timeout: 60_000 }, () => {
+  test('is taken away with all that it had pipelined', async () => {
+    await using gateway = await startTestGateway({ seed, targetTls: true, plainText: true })
+    const family = new AgentFamily(gateway)
+    const agent = await family.root()
+    const { username: user, password } = new URL(await family.url(agent))
+    const door = { port: gateway.gateway.ports.postgres, user, password }
+    await using caller = await WireCaller.open(door)
+    const tail = Array.from({ length: 3 }, () =>
+      encodeQuery("insert into item values (-5, 'late')"),
+    )
+    caller.send(encodeQuery('select pg_sleep(30) as behind_tls'), ...tail)
+    const active = "select count(*) from pg_stat_activity where state = 'active' and query like"
+    await until(
+      'the statement to run',
+      async () =>
+        (await gateway.postgres.sql(`${active} '%behind_tls%' and pid <> pg_backend_pid()`)) ===
+        '1',
+    )
+    await family.revoke(agent)
+    await sleep(500)
+    assert.equal(await gateway.postgres.sql('select count(*) from item where n = -5'), '0')
   })
 })

@@ -28,6 +28,8 @@ export interface TestGatewayOptions {
   readonly durability?: 'auto' | 'disk' | 'process'
   readonly seed?: string
   readonly postgresConfig?: readonly string[]
+  /** The target speaks TLS, with a certificate that is not verified. */
+  readonly targetTls?: boolean
   /** Serves callers without TLS too. */
   readonly plainText?: boolean
 }
@@ -37,6 +39,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
   const postgres = await startPostgres({
     users: [{ name: 'app', auth: 'scram-sha-256', password: 'app-password', superuser: true }],
     config: ["log_statement = 'all'", ...(options.postgresConfig ?? [])],
+    ...(options.targetTls === true ? { tls: 'self-signed' as const } : {}),
   })
   undo.defer(async () => await postgres.stop())
   if (options.seed !== undefined) await postgres.sql(options.seed)
@@ -75,7 +78,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     password: 'app-password',
     database: postgres.database,
     labels: { env: 'prod' },
-    tls: 'off',
+    tls: options.targetTls === true ? 'require' : 'off',
   })
   if (!added.ok) throw new Error(`adding the connection: ${await added.text()}`)
   const credential = async (

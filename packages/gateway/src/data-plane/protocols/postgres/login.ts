@@ -172,6 +172,7 @@ async function serve(
     id,
     caller: socket,
     target: target.socket,
+    targetWire: target.wire,
     callerRest: rest,
     targetRest: target.rest,
     journal,

@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { TLSSocket } from 'node:tls'
 import type { Logger } from 'pino'
 import { ERRORS, type SessionId } from '@sallyport/core'
 import {
@@ -41,6 +40,8 @@ export interface SessionOptions extends Omit<
   readonly id: SessionId
   readonly caller: Socket
   readonly target: Socket
+  /** The connection below the target's TLS. */
+  readonly targetWire: Socket
   /** Bytes that had arrived before the session took over. */
   readonly callerRest: Buffer
   readonly targetRest: Buffer
@@ -291,8 +292,9 @@ export class PostgresSession implements SessionState {
    * finds that nobody is there: it looks before each command, and a reset is seen at once.
    */
   #dropTarget(): void {
-    const isTcp = !(this.target instanceof TLSSocket) && this.target.remotePort !== undefined
-    if (isTcp) this.target.resetAndDestroy()
+    const { targetWire } = this.#options
+    // A reset below TLS ends that too.
+    if (targetWire.remotePort !== undefined) targetWire.resetAndDestroy()
     else this.target.destroy()
   }
 

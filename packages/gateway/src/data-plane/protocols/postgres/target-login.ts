@@ -22,6 +22,8 @@ import { FrameSource } from './frame-source.ts'
 /** A target that is logged in and idle: `ReadyForQuery` has been read, and nothing else is under way. */
 export interface Target {
   readonly socket: Socket
+  /** The connection below TLS; the same as `socket` without it. */
+  readonly wire: Socket
   readonly parameters: ReadonlyMap<string, string>
   readonly cancelKey: { readonly processId: number; readonly secretKey: Buffer }
   /** Notices that the target sent while logging in, as they came. */
@@ -41,9 +43,10 @@ export async function dialTarget(
   config: ConnectionConfig,
   parameters: ReadonlyMap<string, string>,
 ): Promise<Target> {
-  const socket = await secure(await reach(config), config)
+  const wire = await reach(config)
+  const socket = await secure(wire, config)
   try {
-    return await logIn(socket, config, parameters)
+    return { wire, ...(await logIn(socket, config, parameters)) }
   } catch (error) {
     socket.destroy()
     throw error
@@ -138,7 +141,7 @@ async function logIn(
   socket: Socket,
   config: ConnectionConfig,
   asked: ReadonlyMap<string, string>,
-): Promise<Target> {
+): Promise<Omit<Target, 'wire'>> {
   const { user, password } = config.login
   const source = new FrameSource(socket, loginMessageBytesMax, dialMsMax)
   socket.write(encodeStartupMessage(new Map([['user', user], ...asked])))

@@ -326,7 +326,7 @@ describe('programs that "sallyport run" starts', { skip }, () => {
         return metadata.includes('device_authorization')
       })
       const running = bare(
-        'sallyport login --oidc --no-browser -o name 2>code >/dev/null && sallyport run --name scout -- psql -Atc "select 12"',
+        'sallyport login --oidc --device --no-browser -o name 2>code >/dev/null && sallyport run --name scout -- psql -Atc "select 12"',
       )
       const code = await until('a code is shown', () => {
         const shown = existsSync(join(home, 'code')) ? readFileSync(join(home, 'code'), 'utf8') : ''

@@ -1,17 +1,60 @@
 import { SallyportError, type ErrorCode } from '@sallyport/core'
 
+/** What this program calls itself; a public client (RFC 6749, section 2.1). */
+export const clientId = 'sallyport-cli'
+/** A gateway that takes longer is as good as gone: somebody waits for it. */
+const answerMsMax = 15_000
+
+/** Where people log in, as the gateway says it (RFC 8414). */
+export interface LoginServer {
+  readonly issuer: string
+  readonly authorization: string
+  /** Its answers name it (RFC 9207). */
+  readonly namesItself: boolean
+}
+
+/**
+ * Asks a gateway where people log in. `mustBeIt`: it was reached by its name, so it has to call itself by that name (RFC
+ * 8414, section 3.3); one that was found in its data folder may have another in public.
+ */
+export async function loginServer(url: string, mustBeIt: boolean): Promise<LoginServer> {
+  const { body } = await ask(url, '/.well-known/oauth-authorization-server', {})
+  const known = body as {
+    readonly issuer?: unknown
+    readonly authorization_endpoint?: unknown
+    readonly code_challenge_methods_supported?: unknown
+    readonly authorization_response_iss_parameter_supported?: unknown
+  }
+  const { issuer, authorization_endpoint: authorization } = known
+  if (typeof issuer !== 'string' || (mustBeIt && issuer !== url))
+    throw refused(`the gateway at ${url} calls itself ${String(issuer)}`)
+  if (typeof authorization !== 'string')
+    throw refused('nobody can log in there with a browser: no OidcProvider is configured')
+  if (URL.parse(authorization)?.origin !== URL.parse(issuer)?.origin)
+    throw refused(`the gateway at ${url} sends logins to another place`)
+  const methods = known.code_challenge_methods_supported
+  if (!Array.isArray(methods) || !methods.includes('S256'))
+    throw refused(`the gateway at ${url} takes no S256 challenge`)
+  const namesItself = known.authorization_response_iss_parameter_supported === true
+  return { issuer, authorization, namesItself }
+}
+
 /** Posts a form to an OAuth endpoint of a gateway. */
 export async function post(
   url: string,
   path: string,
   fields: Readonly<Record<string, string>>,
 ): Promise<{ body: object }> {
-  const response = await fetch(url + path, {
-    method: 'POST',
-    body: new URLSearchParams(fields),
-  }).catch((cause: unknown) => {
-    throw new SallyportError('SP_GATEWAY_UNREACHABLE', `nothing answers at ${url}`, { cause })
-  })
+  return await ask(url, path, { method: 'POST', body: new URLSearchParams(fields) })
+}
+
+async function ask(url: string, path: string, request: RequestInit): Promise<{ body: object }> {
+  const signal = AbortSignal.timeout(answerMsMax)
+  const response = await fetch(url + path, { ...request, signal, redirect: 'error' }).catch(
+    (cause: unknown) => {
+      throw new SallyportError('SP_GATEWAY_UNREACHABLE', `nothing answers at ${url}`, { cause })
+    },
+  )
   const body: unknown = await response.json().catch(() => undefined)
   if (typeof body === 'object' && body !== null) return { body }
   throw new SallyportError('SP_GATEWAY_UNREACHABLE', `the answer of ${url} is not a gateway's`)
@@ -22,4 +65,8 @@ export function refusedBy(code: ErrorCode, body: object): SallyportError {
   const { error, error_description: words }: { error?: unknown; error_description?: unknown } = body
   const text = typeof words === 'string' ? words : JSON.stringify(error ?? body)
   return new SallyportError(code, `the gateway refused: ${text}`, { detail: text })
+}
+
+function refused(why: string): SallyportError {
+  return new SallyportError('SP_NOT_LOGGED_IN', why, { detail: why })
 }

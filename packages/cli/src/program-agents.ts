@@ -35,6 +35,10 @@ function addLogins(program: Command, verb: MakeVerb, finish: Finish): void {
   )
     .option('--ttl <duration>', 'how long it lasts', '8h')
     .option('--oidc', 'through the identity provider of the gateway of the data folder')
+    .option(
+      '--device',
+      'by a code that is typed into a browser anywhere; so over SSH and without a display',
+    )
     .option('--no-browser', "print the address and don't open it")
     .action(async (gateway: string | undefined, flags: LoginFlags, command: Command) => {
       finish(await (await import('./verbs/login.ts')).login(contextOf(command), gateway, flags))

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SallyportError } from '@sallyport/core'
@@ -7,8 +6,9 @@ import type { Adoption, AgentView, GatewayPlace } from '../broker/protocol.ts'
 import type { VerbContext } from '../context.ts'
 import { GatewayApi } from '../gateway-api.ts'
 import { printable } from '../output.ts'
-import { post, refusedBy } from '../oauth.ts'
+import { clientId, post, refusedBy } from '../oauth.ts'
 import type { LoginFlags } from './login.ts'
+import { openBrowser } from './open-browser.ts'
 
 /** What the device authorization endpoint answers (RFC 8628, section 3.2). */
 interface DeviceCode {
@@ -20,12 +20,11 @@ interface DeviceCode {
   readonly interval?: number
 }
 
-const clientId = 'sallyport-cli'
 const intervalDefaultSeconds = 5
 /** RFC 8628, section 3.5. */
 const slowDownSeconds = 5
 
-/** Logs in with a browser, on this machine or another: the gateway asks the identity provider who it is. */
+/** Logs in with a browser on any machine, by a code that a person types there (RFC 8628). */
 export async function deviceLogin(
   context: VerbContext,
   gateway: GatewayPlace,
@@ -66,13 +65,4 @@ async function poll(url: string, code: DeviceCode): Promise<string> {
 
 function isDeviceCode(body: object): body is DeviceCode {
   return 'device_code' in body && 'user_code' in body && 'verification_uri' in body
-}
-
-/** A machine without a browser is nothing to complain of: the address is printed. */
-function openBrowser(address: string): void {
-  if (!/^https?:/.test(address)) return
-  const opener = process.platform === 'darwin' ? 'open' : 'xdg-open'
-  const child = spawn(opener, [address], { stdio: 'ignore', detached: true })
-  child.on('error', () => undefined)
-  child.unref()
 }

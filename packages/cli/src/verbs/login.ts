@@ -1,18 +1,20 @@
 import { userInfo } from 'node:os'
 import { placeOf } from '../broker/gateway-address.ts'
 import { BrokerClient } from '../broker/broker-client.ts'
-import type { Adoption, AgentView, HomeReply } from '../broker/protocol.ts'
+import type { Adoption, AgentView, GatewayPlace, HomeReply } from '../broker/protocol.ts'
 import type { VerbContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { GatewayApi } from '../gateway-api.ts'
 import { printOne } from '../output.ts'
 import { refuseInside, whoAmI } from '../owner-api.ts'
+import { hasBrowser } from './open-browser.ts'
 import { agentLine } from './run.ts'
 
 export interface LoginFlags {
   readonly ttl: string
   readonly browser: boolean
   readonly oidc?: boolean
+  readonly device?: boolean
 }
 
 /** Logs a person in: makes the root of their agents, and its anchor the leader of this terminal's session. */
@@ -35,12 +37,27 @@ export async function login(
       op: 'login',
       adopt: asOwner
         ? await ownerRoot(context.dataDir, flags)
-        : await (await import('./device-login.ts')).deviceLogin(context, place, flags),
+        : await personsRoot(context, place, flags),
     }))
   client.close()
   const text = `✓ ${agentLine(home)}\n  this terminal is ${home.agent.name} until then; further ones log in again; sallyport logout ends it\n`
   await printOne(context.output, { agent: home.agent, dir: home.folder }, text, home.agent.id)
   return EXIT.done
+}
+
+/** With a browser here, where there is one; else with a code that is typed into one elsewhere. */
+async function personsRoot(
+  context: VerbContext,
+  place: GatewayPlace,
+  flags: LoginFlags,
+): Promise<Adoption> {
+  if (flags.device !== true && hasBrowser()) {
+    const { browserLogin } = await import('./browser-login.ts')
+    const adoption = await browserLogin(context, place, flags)
+    if (adoption !== undefined) return adoption
+    context.output.say('no port of 127.0.0.1 can be used, so this login needs a code\n')
+  }
+  return await (await import('./device-login.ts')).deviceLogin(context, place, flags)
 }
 
 /** A gateway on this machine knows its owner by the token in its data folder. */

@@ -61,12 +61,15 @@ export class LoginFlow {
   readonly #pending: ShortLived<Pending>
   readonly #asked: ShortLived<Asked>
   readonly #issued: ShortLived<Issued>
+  /** Challenges that were answered: each is good for one login. */
+  readonly #finished: ShortLived<true>
 
   constructor(options: LoginFlowOptions) {
     this.#options = options
     this.#pending = new ShortLived(loginMs, pendingMax, options.now)
     this.#asked = new ShortLived(loginMs, pendingMax, options.now)
     this.#issued = new ShortLived(codeMs, pendingMax, options.now)
+    this.#finished = new ShortLived(loginMs, pendingMax, options.now)
   }
 
   /** Where to send the browser. `browser` is a secret of its cookie: whoever began must also finish. */
@@ -117,13 +120,16 @@ export class LoginFlow {
       this.#options.devices.decide(purpose.userCode, isAllowed ? person : undefined)
       return undefined
     }
+    // The program that waited is gone: a second tab would only lead to an address where nobody is.
+    if (this.#finished.get(purpose.challenge) !== undefined)
+      throw new LoginRefused('this login was finished in another tab. You can close this one.')
     const back = new URL(purpose.redirect)
     if (purpose.state !== undefined) back.searchParams.set('state', purpose.state)
+    // RFC 9207: the program can tell that the answer is this gateway's.
+    back.searchParams.set('iss', this.#options.gatewayUrl())
     if (isAllowed) {
       const { redirect, challenge, ask } = purpose
       back.searchParams.set('code', this.#issued.add({ person, redirect, challenge, ask }))
-      // RFC 9207: the program can tell that the answer is this gateway's.
-      back.searchParams.set('iss', this.#options.gatewayUrl())
     } else back.searchParams.set('error', 'access_denied')
     return back
   }
@@ -134,12 +140,13 @@ export class LoginFlow {
     const verifier = form.get('code_verifier') ?? ''
     const challenge = createHash('sha256').update(verifier).digest('base64url')
     const isRight = issued?.challenge === challenge && issued.redirect === form.get('redirect_uri')
-    if (issued === undefined || !isRight) {
+    if (issued === undefined || !isRight || this.#finished.get(challenge) !== undefined) {
       throw new OAuthError(
         'invalid_grant',
         'the code is wrong, was used, or is older than a minute',
       )
     }
+    this.#finished.add(true, challenge)
     return { person: issued.person, ask: issued.ask }
   }
 }

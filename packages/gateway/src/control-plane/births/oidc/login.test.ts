@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,8 +15,13 @@ import { MemoryTokenUses } from '../memory-token-uses.fixture.ts'
 const gatewayUrl = 'http://127.0.0.1:8700'
 const callback = `${gatewayUrl}/login/callback`
 const loopback = 'http://127.0.0.1:45123/cb'
-const verifier = 'v'.repeat(43)
-const challenge = createHash('sha256').update(verifier).digest('base64url')
+let verifier: string
+let challenge: string
+/** As a program does for each of its logins. */
+const newChallenge = (): void => {
+  verifier = randomBytes(32).toString('base64url')
+  challenge = createHash('sha256').update(verifier).digest('base64url')
+}
 
 let provider: LocalProvider
 let thin: LocalProvider
@@ -35,6 +40,7 @@ before(async () => {
 })
 beforeEach(async () => {
   clock = 0
+  newChallenge()
   events = []
   faults = []
   agents = new FakeAgents()
@@ -182,7 +188,20 @@ test('a code is worth nothing with another verifier, another address, or after a
 test('who denies sends the program away without a code', async () => {
   const back = await press(await start(), 'deny')
   assert.equal(new URL(back.url).searchParams.get('error'), 'access_denied')
+  assert.equal(new URL(back.url).searchParams.get('iss'), gatewayUrl)
   assert.equal(codeOf(back), '')
+})
+
+test('of two tabs of one login one finishes it, and the other is told', async () => {
+  const [first, second, third] = [await start(), await start(), await start()]
+  const early = codeOf(await press(second, 'allow'))
+  assert.equal((await redeem(codeOf(await press(first, 'allow')))).status, 200)
+  const late = await press(third, 'allow')
+  assert.equal(late.status, 400)
+  assert.match(late.text, /finished in another tab/u)
+  // A code that was made before makes no second root either.
+  assert.equal((await redeem(early)).body['error'], 'invalid_grant')
+  assert.equal(agents.all.size, 1)
 })
 
 test('only the browser that began a login can finish or allow it', async () => {
@@ -271,6 +290,7 @@ for (const [who, spec, account, message] of people) {
 test('a missing groups claim means no groups, not those of before', async () => {
   await redeem(codeOf(await press(await start(), 'allow')))
   provider.account['groups'] = undefined
+  newChallenge()
   await redeem(codeOf(await press(await start(), 'allow')))
   const permits = [...agents.all.values()].map(({ entitlement }) =>
     entitlement[0]?.permits.map(({ connections }) => connections[0]),

@@ -32,6 +32,8 @@ export interface TestGatewayOptions {
   readonly targetTls?: boolean
   /** Serves callers without TLS too. */
   readonly plainText?: boolean
+  /** The target's major version; see `postgresBinaries`. */
+  readonly server?: string
 }
 
 export async function startTestGateway(options: TestGatewayOptions = {}): Promise<TestGateway> {
@@ -40,6 +42,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     users: [{ name: 'app', auth: 'scram-sha-256', password: 'app-password', superuser: true }],
     config: ["log_statement = 'all'", ...(options.postgresConfig ?? [])],
     ...(options.targetTls === true ? { tls: 'self-signed' as const } : {}),
+    ...(options.server === undefined ? {} : { server: options.server }),
   })
   undo.defer(async () => await postgres.stop())
   if (options.seed !== undefined) await postgres.sql(options.seed)

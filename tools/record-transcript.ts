@@ -10,10 +10,12 @@ import { WireCaller } from '../e2e/wire-caller.ts'
  * Records the messages of a conversation with a real server, both ways, for the codec's tests.
  *
  *     npm run record:transcript
+ *     SALLYPORT_TEST_SERVER=/folder/of/programs npm run record:transcript
  *     npm run record:transcript -- postgresql://user:password@127.0.0.1:5432
  *
- * Without a URL it starts the server that is installed. With one it makes tables in the database `postgres` there, and drops
- * them again; the password ends up in the file only as SCRAM's proof of it, so it should be one that is used for nothing else.
+ * Without a URL it starts the server that is installed, or the one that is named. With one it makes tables in the database
+ * `postgres` there, and drops them again; the password ends up in the file only as SCRAM's proof of it, so it should be one
+ * that is used for nothing else.
  */
 const url = process.argv[2] === undefined ? undefined : new URL(process.argv[2])
 const own = url === undefined ? await startOwn() : undefined

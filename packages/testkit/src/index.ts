@@ -1,4 +1,4 @@
-export { postgresBinaries, serverAccount, skipReason } from './postgres-binaries.ts'
+export { postgresBinaries, postgresClient, serverAccount, skipReason } from './postgres-binaries.ts'
 export { listenScripted, ScriptedPeer, type ScriptedListener } from './scripted-peer.ts'
 export {
   startPostgres,

@@ -5,7 +5,14 @@ import { rm } from 'node:fs/promises'
 import { createServer, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { postgresBinaries, runTool, serverAccount, skipReason } from './postgres-binaries.ts'
+import {
+  postgresBinaries,
+  postgresClient,
+  runnableBinaries,
+  runTool,
+  serverAccount,
+  skipReason,
+} from './postgres-binaries.ts'
 import { until } from './until.ts'
 
 export type AuthMethod = 'scram-sha-256' | 'md5' | 'password' | 'trust'
@@ -22,6 +29,8 @@ export interface TestPostgresOptions {
   readonly tls?: 'self-signed' | { readonly cert: string; readonly key: string }
   /** Lines of postgresql.conf. */
   readonly config?: readonly string[]
+  /** Major version, or folder of programs; see `postgresBinaries`. */
+  readonly server?: string
 }
 
 /** A running server of its own for one test file. */
@@ -46,10 +55,11 @@ const password = 'postgres-test'
 
 /** Starts a cluster in a temporary folder on a free port. Without fsync: nothing in it outlives the test. */
 export async function startPostgres(options: TestPostgresOptions = {}): Promise<TestPostgres> {
-  const bin = postgresBinaries()
-  if (bin === undefined) throw new Error(String(skipReason()))
+  const found = postgresBinaries(options.server)
+  if (found === undefined) throw new Error(String(skipReason(options.server)))
   const account = serverAccount()
   const root = mkdtempSync(join(tmpdir(), 'sallyport-pg-'))
+  const bin = runnableBinaries(found, root)
   if (account !== undefined) chownSync(root, account.uid, account.gid)
   const data = join(root, 'data')
   const write = (path: string, text: string): void => {
@@ -73,7 +83,8 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
   const logFile = join(root, 'log')
   const server = run(join(bin, 'postgres'), data, logFile, account)
   const stop = (): Promise<void> => stopServer(server, root)
-  const sql = (text: string): Promise<string> => psql(join(bin, 'psql'), root, port, text)
+  const client = postgresClient('psql', options.server)
+  const sql = (text: string): Promise<string> => psql(client, root, port, text)
   try {
     await until('PostgreSQL accepts connections', () => {
       if (server.exitCode !== null) throw new Error(readFileSync(logFile, 'utf8'))

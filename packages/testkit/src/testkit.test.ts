@@ -58,3 +58,9 @@ test(
     await assert.rejects(server.sql('selec'), /syntax error/)
   },
 )
+
+test('a test may name the server it wants', { skip: skipReason('18') }, async () => {
+  await using server = await startPostgres({ server: '18' })
+  assert.match(await server.sql('show server_version'), /^18\./)
+  assert.equal(await server.sql(`select count(*) from pg_extension where extname = 'plpgsql'`), '1')
+})

@@ -134,6 +134,11 @@ export class CallerReader {
     return this.#isMidBatch && !this.#isAllAnswered()
   }
 
+  /** True while the target drops what is sent: up to a Sync, which may be among what has yet to leave. */
+  #isSkipped(): boolean {
+    return this.#state.isSkipping && !this.#slots.some(({ isSync }) => isSync)
+  }
+
   #isReadyFor(text: string): boolean {
     const mayWaitForName = !this.#state.names.isSettled && usesNames.test(text)
     return !(mayWaitForName && !this.#isAllAnswered()) && this.#state.isReadyFor(text)
@@ -216,7 +221,7 @@ export class CallerReader {
     this.#start(unit)
     this.#announceSqlNames(unit)
     // One that the target skips ends nothing.
-    if (!this.#state.isSkipping) this.#batch += 1
+    if (!this.#isSkipped()) this.#batch += 1
     return undefined
   }
 
@@ -267,7 +272,7 @@ export class CallerReader {
     if (describes) unit.awaits.push(new Awaited('describe', this.#batch, { portal }))
     if (executes) unit.awaits.push(new Awaited('execute', this.#batch, { portal }))
     this.#start(unit)
-    if (executes) this.#announceSqlNames(unit)
+    if (executes) this.#announceSqlNames(unit, bind.portal)
     return end
   }
 
@@ -289,7 +294,7 @@ export class CallerReader {
     })
     unit.awaits.push(new Awaited('execute', this.#batch, { portal }))
     this.#start(unit)
-    this.#announceSqlNames(unit)
+    this.#announceSqlNames(unit, name)
     return undefined
   }
 
@@ -324,7 +329,7 @@ export class CallerReader {
     })
     unit.awaits.push(new Awaited('function', this.#batch))
     this.#start(unit)
-    if (!this.#state.isSkipping) this.#batch += 1
+    if (!this.#isSkipped()) this.#batch += 1
     return undefined
   }
 
@@ -378,7 +383,7 @@ export class CallerReader {
   /** Lets the pipeline carry the unit. Classifying and deciding happen before this returns; storing may take longer. */
   #start(unit: Unit): void {
     this.#slots.push(unit.slot)
-    this.#isMidBatch = unit.kind === 'parse' || unit.kind === 'execute' || this.#state.isSkipping
+    this.#isMidBatch = unit.kind === 'parse' || unit.kind === 'execute' || this.#isSkipped()
     const running = runCommand(unit, this.#stages).catch((error: unknown) => {
       if (!(error instanceof SallyportError)) {
         this.#failure ??= error instanceof Error ? error : new Error(String(error))
@@ -453,11 +458,12 @@ export class CallerReader {
   }
 
   /** PREPARE, DECLARE and their like change names when their query or Execute is complete. */
-  #announceSqlNames(unit: Unit): void {
+  #announceSqlNames(unit: Unit, portal?: string): void {
     const last = unit.awaits.at(-1)
     if (unit.isRefused || unit.classified === undefined || last === undefined) return
     const { text, classified, generation } = unit
-    last.changes = sqlNameChanges({ text, classified, generation }, this.#batch, this.#state.names)
+    const named = { text, classified, generation }
+    last.changes = sqlNameChanges(named, this.#batch, this.#state.names, portal)
   }
 
   #announceStatement(name: string, statement: Statement): NameChange {

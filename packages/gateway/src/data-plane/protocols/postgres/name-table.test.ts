@@ -33,10 +33,23 @@ test('a confirmed change counts, a removal removes', () => {
 test('removing all names hides them from the same batch and makes later ones wait', () => {
   const names = new NameTable<string>(10)
   names.confirm(names.announce(1, 's', 'a'))
-  const all = names.announceAll(2)
+  const confirm = names.removeAll(2)
   assert.equal(names.lookUp(2, 's'), undefined)
   assert.equal(names.lookUp(3, 's'), 'wait')
-  names.confirmAll(all)
+  confirm()
+  assert.equal(names.lookUp(3, 's'), undefined)
+})
+
+test('removing all names but one leaves that one as it was', () => {
+  const names = new NameTable<string>(10)
+  names.confirm(names.announce(1, '', 'unnamed'))
+  names.confirm(names.announce(1, 's', 'a'))
+  const confirm = names.removeAll(2, '')
+  assert.equal(names.lookUp(2, ''), 'unnamed')
+  assert.equal(names.lookUp(3, ''), 'unnamed')
+  assert.equal(names.lookUp(3, 's'), 'wait')
+  confirm()
+  assert.equal(names.lookUp(3, ''), 'unnamed')
   assert.equal(names.lookUp(3, 's'), undefined)
 })
 

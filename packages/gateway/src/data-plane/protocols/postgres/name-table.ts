@@ -47,7 +47,7 @@ export class NameTable<Value> {
   lookUp(batch: number, name: string): Value | undefined | 'wait' {
     for (let at = this.#pending.length - 1; at >= 0; at -= 1) {
       const pending = this.#pending[at]
-      if (pending === undefined || (pending.name !== name && pending.name !== everyName)) continue
+      if (pending === undefined || !concerns(pending, name)) continue
       if (pending.batch !== batch) return 'wait'
       return pending.name === everyName ? undefined : pending.value
     }
@@ -60,14 +60,14 @@ export class NameTable<Value> {
     return () => this.confirm(pending)
   }
 
-  /** `DEALLOCATE ALL`, `DISCARD ALL`, `CLOSE ALL`: announced with this name. */
-  announceAll(batch: number): Pending<Value> {
-    return this.announce(batch, everyName, undefined)
-  }
-
-  confirmAll(pending: Pending<Value>): void {
-    this.#drop((other) => other === pending)
-    this.#confirmed.clear()
+  /** Announces that every name goes but `kept`; the returned function confirms it. */
+  removeAll(batch: number, kept?: string): () => void {
+    const pending = { batch, name: everyName, value: undefined, kept }
+    this.#pending.push(pending)
+    return () => {
+      this.#drop((other) => other === pending)
+      for (const name of this.#confirmed.keys()) if (name !== kept) this.#confirmed.delete(name)
+    }
   }
 
   /** Forgets every name for which `isGone` holds: portals end with their transaction. */
@@ -88,6 +88,12 @@ export interface Pending<Value> {
   readonly batch: number
   readonly name: string
   readonly value: Value | undefined
+  /** Of a change to every name, the one that it leaves alone. */
+  readonly kept?: string | undefined
+}
+
+function concerns(pending: Pending<unknown>, name: string): boolean {
+  return pending.name === everyName ? pending.kept !== name : pending.name === name
 }
 
 /** A NUL byte can't stand in a name on the wire, so this is no name. */

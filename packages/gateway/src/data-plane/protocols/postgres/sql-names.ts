@@ -2,16 +2,20 @@ import type { Classified, StatementInfo } from './classify/classified.ts'
 import type { NameChange } from './awaited.ts'
 import type { Names, Portal, Statement } from './names.ts'
 
-/** What the statements of a simple query will do to the session's names, each once it is complete. */
+/**
+ * What the statements of a text will do to the session's names, each once it is complete. `runsIn` is the portal that they run
+ * in: no statement closes its own.
+ */
 export function sqlNameChanges(
   { text, classified, generation }: Named,
   batch: number,
   names: Names,
+  runsIn?: string,
 ): NameChange[] {
   const changes: NameChange[] = []
   for (const [statementIndex, statement] of classified.statements.entries()) {
     const source = { text, statementIndex, generation }
-    for (const apply of changesOf(statement, source, batch, names))
+    for (const apply of changesOf(statement, source, { batch, names, runsIn }))
       changes.push({ statementIndex, apply })
   }
   return changes
@@ -24,11 +28,19 @@ export interface Named {
   readonly generation: number
 }
 
+interface Where {
+  readonly batch: number
+  readonly names: Names
+  readonly runsIn: string | undefined
+}
+
+/** SQL reaches only named prepared statements: `DEALLOCATE ALL` and `DISCARD ALL` leave the unnamed one. */
+const unnamed = ''
+
 function changesOf(
   info: StatementInfo,
   source: NonNullable<Statement['source']>,
-  batch: number,
-  names: Names,
+  { batch, names, runsIn }: Where,
 ): (() => void)[] {
   const { statements, portals } = names
   switch (info.kind) {
@@ -50,17 +62,14 @@ function changesOf(
     }
     case 'deallocate': {
       if (info.name !== undefined) return [statements.remove(batch, info.name)]
-      const all = statements.announceAll(batch)
-      return [() => statements.confirmAll(all)]
+      return [statements.removeAll(batch, unnamed)]
     }
     case 'close': {
       if (info.name !== undefined) return [portals.remove(batch, info.name)]
-      const all = portals.announceAll(batch)
-      return [() => portals.confirmAll(all)]
+      return [portals.removeAll(batch, runsIn)]
     }
     case 'discard': {
-      const all = [statements.announceAll(batch), portals.announceAll(batch)] as const
-      return [() => statements.confirmAll(all[0]), () => portals.confirmAll(all[1])]
+      return [statements.removeAll(batch, unnamed), portals.removeAll(batch, runsIn)]
     }
     case 'plain':
     case 'begin':

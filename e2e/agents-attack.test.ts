@@ -12,6 +12,7 @@ import {
 } from '@sallyport/wire'
 import { ScriptedPeer, skipReason, until } from '@sallyport/testkit'
 import { AgentFamily, type TestAgent } from './agent-family.ts'
+import { workerPids } from './hardship.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
 import { sendCancel, WireCaller } from './wire-caller.ts'
 
@@ -172,6 +173,27 @@ suite('attacks on agents', { skip: skipReason(), timeout: 180_000 }, () => {
       await idleAgain('pipelined_batch')
       await sleep(100)
       assert.equal(await marked(13), '0')
+    })
+
+    test('what was pipelined to a worker that was killed does not run when what ran is ended', async () => {
+      const agent = await family.root()
+      await using caller = await open(agent)
+      const tail = Array.from({ length: 20 }, () =>
+        encodeQuery('insert into mark select 14 from pg_sleep(0.02)'),
+      )
+      caller.send(encodeQuery('select pg_sleep(30) as pipelined_killed'), ...tail)
+      await running('pipelined_killed')
+      await sleep(200)
+      for (const pid of await workerPids(gateway)) process.kill(pid, 'SIGKILL')
+      const report = await family.revoke(agent)
+      assert.equal(report.state, 'partial')
+      await idleAgain('pipelined_killed')
+      await idleAgain('select 14 from')
+      assert.equal(await marked(14), '0')
+      await until('a worker to be back', async () => {
+        const { workers } = await gateway.gateway.status()
+        return workers.every(({ state, restarts }) => state === 'ready' && restarts > 0)
+      })
     })
 
     test('while something above it is frozen', async () => {

@@ -211,33 +211,76 @@ suite('an agent that is taken away', { skip: skipReason(), timeout: 180_000 }, (
     assert.equal(await gateway.postgres.sql('select count(*) from item where n = -9'), '0')
   })
 
-  test('what ran in a worker that was killed is in the report, as something nobody knows', async () => {
-    const { middle, client } = await grown()
-    const running = client.query('select pg_sleep(3)').catch((e: unknown) => e)
+  const killWorkers = async (): Promise<void> => {
+    const { workers: before } = await gateway.gateway.status()
     for (const pid of await workerPids(gateway)) process.kill(pid, 'SIGKILL')
-    await running
     await until('the workers to be back', async () => {
       const { workers } = await gateway.gateway.status()
-      return workers.every(({ state, restarts }) => state === 'ready' && restarts > 0)
+      return workers.every(
+        ({ state, restarts }, n) => state === 'ready' && restarts > (before[n]?.restarts ?? 0),
+      )
     })
+  }
+
+  test('what ran in a worker that was killed is ended at the target, and the report says that it was asked to', async () => {
+    const { middle, leaf, client } = await grown()
+    const idle = await family.session(leaf)
+    const running = client.query('select pg_sleep(60) as of_killed').catch((e: unknown) => e)
+    await until('the statement to run', async () => (await activeAtTarget('of_killed')) === '1')
+    await killWorkers()
+    await running
+    assert.equal(await activeAtTarget('of_killed'), '1')
     const report = await family.revoke(middle)
     assert.equal(report.state, 'partial')
     assert.deepEqual(
       report.sessions.map(({ outcome }) => outcome),
-      ['unknown'],
+      ['cancel-sent', 'cancel-sent'],
     )
+    await until('its end at the target', async () => (await activeAtTarget('of_killed')) === '0')
+    await idle.end().catch(() => undefined)
   })
 
-  test('workers that do not answer are named in the report, and close when they hear of it', async () => {
+  test('what others run goes on when a worker was killed and an agent is frozen or revoked', async () => {
+    const root = await family.root()
+    const [one, two] = [await family.child(root, 'one'), await family.child(root, 'two')]
+    const [inOne, inTwo] = [await family.session(one), await family.session(two)]
+    const ended = Promise.allSettled([
+      inOne.query('select pg_sleep(60) as of_frozen'),
+      inTwo.query('select pg_sleep(60) as of_sibling'),
+    ])
+    for (const mark of ['of_frozen', 'of_sibling'])
+      await until(`${mark} to run`, async () => (await activeAtTarget(mark)) === '1')
+    await killWorkers()
+    await ended
+    await family.freeze(one)
+    assert.equal(await activeAtTarget('of_frozen'), '1')
+    await family.revoke(one)
+    await until('the end of the one', async () => (await activeAtTarget('of_frozen')) === '0')
+    assert.equal(await activeAtTarget('of_sibling'), '1')
+    await family.revoke(root)
+    await until('the end of the other', async () => (await activeAtTarget('of_sibling')) === '0')
+  })
+
+  test('workers that do not answer are named in the report, what they ran is ended, and they close when they hear of it', async () => {
     const { middle, client } = await grown()
     const words = lastWords(client)
+    const running = client.query('select pg_sleep(60) as of_silent').catch((e: unknown) => e)
+    await until('the statement to run', async () => (await activeAtTarget('of_silent')) === '1')
     const pids = await workerPids(gateway)
     for (const pid of pids) process.kill(pid, 'SIGSTOP')
-    const report = await family.revoke(middle).finally(() => {
+    try {
+      const report = await family.revoke(middle)
+      assert.equal(report.state, 'unknown')
+      assert.deepEqual(
+        report.sessions.map(({ outcome }) => outcome),
+        ['cancel-sent'],
+      )
+      await until('its end at the target', async () => (await activeAtTarget('of_silent')) === '0')
+    } finally {
       for (const pid of pids) process.kill(pid, 'SIGCONT')
-    })
-    assert.equal(report.state, 'unknown')
-    assert.equal((await words).message.includes('revoked'), true)
+    }
+    assert.match(String(await running), /revoked|cancel/u)
+    await words
   })
 })
 
@@ -263,5 +306,24 @@ suite('an agent with a target behind TLS', { skip: skipReason(), timeout: 60_000
     await family.revoke(agent)
     await sleep(500)
     assert.equal(await gateway.postgres.sql('select count(*) from item where n = -5'), '0')
+  })
+
+  test('is taken away when its worker was killed', async () => {
+    await using gateway = await startTestGateway({ seed, targetTls: true })
+    const family = new AgentFamily(gateway)
+    const agent = await family.root()
+    const client = await family.session(agent)
+    const running = client.query('select pg_sleep(60) as killed_tls').catch((e: unknown) => e)
+    const active =
+      "select count(*) from pg_stat_activity where state = 'active' and query like '%killed_tls%' and pid <> pg_backend_pid()"
+    await until('the statement to run', async () => (await gateway.postgres.sql(active)) === '1')
+    for (const pid of await workerPids(gateway)) process.kill(pid, 'SIGKILL')
+    await running
+    const report = await family.revoke(agent)
+    assert.deepEqual(
+      report.sessions.map(({ outcome }) => outcome),
+      ['cancel-sent'],
+    )
+    await until('its end', async () => (await gateway.postgres.sql(active)) === '0')
   })
 })

@@ -28,17 +28,29 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
     libraries: ['node:'],
   },
   'gateway/boundary': { parts: ['core'], libraries: [] },
+  // How a target is reached and asked to stop: both planes may have to.
+  'gateway/target': {
+    parts: ['core', 'wire', 'gateway/boundary'],
+    libraries: ['node:events', 'node:net', 'node:tls'],
+  },
   'gateway/conditions': {
     parts: ['core'],
     libraries: ['node:buffer', 'node:net', '@marcbachmann/cel-js', 're2js'],
   },
   // Lives on snapshots and its journal: no database, no web framework, and nothing of the other plane.
   'gateway/data-plane': {
-    parts: ['core', 'wire', 'gateway/boundary', 'gateway/conditions'],
+    parts: ['core', 'wire', 'gateway/boundary', 'gateway/conditions', 'gateway/target'],
     libraries: ['node:', '@marcbachmann/cel-js', 're2js', 'libpg-query', 'pino'],
   },
   'gateway/control-plane': {
-    parts: ['core', 'wire', 'gateway/boundary', 'gateway/conditions', 'gateway/demo'],
+    parts: [
+      'core',
+      'wire',
+      'gateway/boundary',
+      'gateway/conditions',
+      'gateway/demo',
+      'gateway/target',
+    ],
     libraries: [
       'node:',
       '@electric-sql/pglite',

@@ -38,10 +38,13 @@ export async function stopAgent(
 
 function reportText(report: ClosureReport, action: keyof typeof done, agent: string): string {
   const { agents, sessions, workers, ms, state } = report
-  const unsure =
-    state === 'unknown' ? ` · only ${workers.acknowledged} of ${workers.all} workers answered` : ''
+  const unsure = {
+    closed: '',
+    partial: ' · something may go on at a target',
+    unknown: ` · only ${workers.acknowledged} of ${workers.all} workers answered`,
+  }[state]
   const lines = [
-    `${state === 'unknown' ? '!' : '✓'} ${done[action]} ${agent}: ${agents} agents · ${sessions.length} sessions closed${unsure} · ${Math.round(ms)} ms`,
+    `${state === 'closed' ? '✓' : '!'} ${done[action]} ${agent}: ${agents} agents · ${sessions.length} sessions closed${unsure} · ${Math.round(ms)} ms`,
     ...sessions.map((each) => `  ${each.connection}  ${each.session.slice(0, 7)}  ${each.outcome}`),
   ]
   return lines.map((line) => `${printable(line)}\n`).join('')

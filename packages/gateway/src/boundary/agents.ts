@@ -80,8 +80,14 @@ export interface ClosedByAgent {
   readonly session: SessionId
   readonly agent: AgentId
   readonly connection: string
-  readonly outcome: 'idle' | 'terminated' | 'completed-before' | 'unknown'
+  readonly outcome: Outcome
 }
+
+/**
+ * `cancel-sent`: its worker was gone or silent, so the control plane asked the target to end what ran; the target has read
+ * that, and does not say whether anything did. `unknown`: nobody could ask it.
+ */
+export type Outcome = 'idle' | 'terminated' | 'completed-before' | 'cancel-sent' | 'unknown'
 
 /** Amounts that a worker wants to spend for an agent, on the agent and all above it. */
 export interface LeaseRequest {

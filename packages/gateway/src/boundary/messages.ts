@@ -7,7 +7,7 @@ import type {
   Lease,
   LeaseRequest,
 } from './agents.ts'
-import type { ConnectionConfig, Snapshot } from './snapshot.ts'
+import type { ConnectionConfig, Snapshot, TargetPlace } from './snapshot.ts'
 
 /** Control plane to data-plane worker. */
 export type ToWorker =
@@ -58,6 +58,8 @@ export type FromWorker =
   | { readonly kind: 'lease'; readonly id: number; readonly request: LeaseRequest }
   | { readonly kind: 'lease.return'; readonly request: LeaseRequest }
   | { readonly kind: 'probed'; readonly id: string; readonly result: ProbeResult }
+  /** Sent before anything of the session can reach its target. Kept in memory only, and never logged. */
+  | { readonly kind: 'target.opened'; readonly session: SessionId; readonly target: OpenedTarget }
   | { readonly kind: 'session.opened'; readonly session: SessionOpened }
   | { readonly kind: 'session.closed'; readonly session: SessionClosed }
 
@@ -113,6 +115,14 @@ export interface CancelKey {
   readonly processId: number
   /** Base64: four bytes in protocol 3.0, up to 256 in 3.2. */
   readonly secret: string
+}
+
+/** What ends a statement at the target when the worker of its session can't. */
+export interface OpenedTarget {
+  readonly place: TargetPlace
+  /** The target's own BackendKeyData; callers have other keys. */
+  readonly processId: number
+  readonly secretKey: Uint8Array
 }
 
 export interface SessionOpened {

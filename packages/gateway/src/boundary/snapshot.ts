@@ -27,6 +27,12 @@ export interface ConnectionConfig {
   readonly trustedFunctions: readonly string[]
 }
 
+/** Where a target is and how it is spoken to; no secret. */
+export interface TargetPlace extends Pick<ConnectionConfig, 'name' | 'target' | 'tls'> {
+  /** The address that a session was opened at: a name may lead to several servers. */
+  readonly address?: string
+}
+
 /** `full` checks chain and host name, `ca` the chain, `require` nothing, `off` speaks plain text. */
 export interface TargetTls {
   readonly mode: 'full' | 'ca' | 'require' | 'off'

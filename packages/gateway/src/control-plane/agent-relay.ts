@@ -23,6 +23,8 @@ export interface AgentSource {
 export interface Closing {
   readonly workers: number
   readonly acknowledged: number
+  /** Those that have not answered. */
+  readonly silent: readonly number[]
   readonly closed: readonly ClosedByAgent[]
 }
 
@@ -90,7 +92,7 @@ export class AgentRelay {
     clearTimeout(timer)
     this.#waiters.delete(waiter)
     const acknowledged = workers.length - left.size
-    return { workers: workers.length, acknowledged, closed: waiter.closed }
+    return { workers: workers.length, acknowledged, silent: [...left], closed: waiter.closed }
   }
 
   /** A worker's sessions ended with it; what it had leased is spent. */

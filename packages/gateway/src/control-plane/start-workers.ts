@@ -1,6 +1,8 @@
 import { availableParallelism, hostname } from 'node:os'
 import type { WorkerConfig } from '../boundary/messages.ts'
 import type { Parts } from './parts.ts'
+import { lostForMs } from './agents/admissions.ts'
+import { TargetCancels } from './target-cancels.ts'
 import { WorkerPool } from './worker-pool.ts'
 
 const workersMax = 8
@@ -12,6 +14,7 @@ const mebibyte = 1024 * 1024
 export async function startWorkers(parts: Parts, undo: AsyncDisposableStack): Promise<WorkerPool> {
   const { options, agents, sessions, snapshots, fault } = parts
   const count = options.workers ?? Math.min(availableParallelism(), workersMax)
+  const targets = new TargetCancels(lostForMs)
   const pool = new WorkerPool({
     count,
     entry: options.parts.workerEntry,
@@ -23,12 +26,15 @@ export async function startWorkers(parts: Parts, undo: AsyncDisposableStack): Pr
       // An earlier start may have had more workers; one of this start recovers what those left.
       ...(worker === 0 ? { recoversFrom: count } : {}),
     }),
+    onTarget: (worker, session, target) => targets.opened(worker, session, target),
     onOpened: (session) => void sessions.opened(session).catch(fault),
     onClosed: (session) => {
       agents.sessionClosed(session.id)
+      targets.closed(session.id)
       void sessions.closed(session).catch(fault)
     },
     onLost: (worker, why) => {
+      targets.workerLost(worker)
       options.onEvent({ kind: 'worker.lost', worker, why })
       void sessions.closeLost('the worker ended', worker).catch(fault)
     },
@@ -37,6 +43,7 @@ export async function startWorkers(parts: Parts, undo: AsyncDisposableStack): Pr
   await pool.start()
   undo.defer(() => pool.stop(0))
   agents.closer = async (version) => await pool.closing(version)
+  agents.canceller = async (orphans) => await targets.cancel(orphans)
   return pool
 }
 

@@ -75,6 +75,7 @@ function pool(over: Partial<WorkerPoolOptions> & { node?: string } = {}): Worker
     snapshot,
     agents: noAgents,
     onFault: () => undefined,
+    onTarget: () => undefined,
     onOpened: () => undefined,
     onClosed: () => undefined,
     onLost: () => undefined,

@@ -1,8 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { SallyportError } from '@sallyport/core'
+import { SallyportError, type SessionId } from '@sallyport/core'
 import type {
   FromWorker,
+  OpenedTarget,
   ProbeResult,
   SessionClosed,
   SessionOpened,
@@ -23,6 +24,8 @@ export interface WorkerPoolOptions {
   readonly snapshot: Snapshot
   readonly agents: AgentSource
   readonly onFault: (error: unknown) => void
+  /** Told before anything of a session can reach its target. */
+  readonly onTarget: (worker: number, session: SessionId, target: OpenedTarget) => void
   readonly onOpened: (session: SessionOpened) => void
   readonly onClosed: (session: SessionClosed) => void
   /** A worker ended unasked; its sessions ended with it. */
@@ -216,7 +219,8 @@ export class WorkerPool {
     child.on('error', (error) => {
       slot.failure = error.message
     })
-    child.once('exit', (code, signal) => this.#exited(slot, signal ?? `exit code ${code}`))
+    // Not `exit`: what the worker had told before comes first.
+    child.once('close', (code, signal) => this.#exited(slot, signal ?? `exit code ${code}`))
     const config = this.#options.config(slot.worker, this.#port)
     const agents = this.#relay.everything()
     this.#send(slot, { kind: 'start', config, snapshot: this.#snapshot, agents })
@@ -242,6 +246,9 @@ export class WorkerPool {
         break
       case 'probed':
         this.#probes.get(message.id)?.(message.result)
+        break
+      case 'target.opened':
+        this.#options.onTarget(slot.worker, message.session, message.target)
         break
       case 'session.opened':
         this.#options.onOpened(message.session)

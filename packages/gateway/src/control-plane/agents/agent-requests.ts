@@ -5,8 +5,10 @@ import type {
   DelegateLimits,
   GrantLayer,
   Principal,
+  SessionId,
 } from '@sallyport/core'
-import type { ClosedByAgent } from '../../boundary/agents.ts'
+import type { ClosedByAgent, Outcome } from '../../boundary/agents.ts'
+import type { OrphanSession } from '../target-cancels.ts'
 import type { AgentView } from './agent-views.ts'
 
 export interface RootRequest {
@@ -103,5 +105,12 @@ export interface ClosureReport {
 export type Closer = (version: number) => Promise<{
   readonly acknowledged: number
   readonly workers: number
+  /** Workers that have not answered. */
+  readonly silent: readonly number[]
   readonly closed: readonly ClosedByAgent[]
 }>
+
+/** Ends at their targets what runs in sessions whose worker is dead or silent. Never rejects. */
+export type Canceller = (
+  sessions: readonly OrphanSession[],
+) => Promise<ReadonlyMap<SessionId, Outcome>>

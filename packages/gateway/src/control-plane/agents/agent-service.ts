@@ -19,6 +19,7 @@ import { AgentCredentials } from './agent-credentials.ts'
 import { type Actor, actorOf, type AgentEvent, gatewayActor } from './agent-events.ts'
 import { type AgentNode, isLive } from './agent-node.ts'
 import type {
+  Canceller,
   Closer,
   ClosureReport,
   IssuedTicket,
@@ -57,7 +58,9 @@ const sweepEveryMs = 1000
  */
 export class AgentService {
   /** Set by whoever runs the workers: resolves when all have applied a version, or after a while. */
-  closer: Closer = async () => ({ acknowledged: 0, workers: 0, closed: [] })
+  closer: Closer = async () => ({ acknowledged: 0, workers: 0, silent: [], closed: [] })
+  /** Set by whoever hears of the targets of sessions. */
+  canceller: Canceller = async () => new Map()
   readonly #context: AgentContext
   readonly #births: Births
   readonly #credentials: AgentCredentials
@@ -84,7 +87,7 @@ export class AgentService {
     this.#onFault = options.onFault
     this.#births = new Births(context)
     this.#credentials = new AgentCredentials(context)
-    this.#endings = new Endings(context, () => this.closer)
+    this.#endings = new Endings(context, () => this)
     this.#changes = new ChangesOfAgents(context, this.#endings)
     this.#tickets = new Tickets(context, this.#births)
     this.#budgets = new Budgets(context)

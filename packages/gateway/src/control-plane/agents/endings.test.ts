@@ -89,10 +89,10 @@ onBothStores('ends', (bench: Bench) => {
     const closed = [
       { session: 's_1', agent: agent.id, connection: 'orders', outcome: 'unknown' },
     ] as never
-    bench.service.closer = async () => ({ acknowledged: 2, workers: 2, closed })
+    bench.service.closer = async () => ({ acknowledged: 2, workers: 2, silent: [], closed })
     const partial = await bench.service.freeze(agent.id, 'dana', 'x')
     assert.equal(partial.state, 'partial')
-    bench.service.closer = async () => ({ acknowledged: 1, workers: 2, closed: [] })
+    bench.service.closer = async () => ({ acknowledged: 1, workers: 2, silent: [1], closed: [] })
     const unknown = await bench.service.revoke(agent.id, 'dana', 'x')
     assert.deepEqual([unknown.state, unknown.workers], ['unknown', { all: 2, acknowledged: 1 }])
     const row = await bench.store.db
@@ -102,7 +102,7 @@ onBothStores('ends', (bench: Bench) => {
       .orderBy('epoch', 'desc')
       .executeTakeFirst()
     assert.match(JSON.stringify(row?.report), /"state":"unknown"/)
-    bench.service.closer = async () => ({ acknowledged: 0, workers: 0, closed: [] })
+    bench.service.closer = async () => ({ acknowledged: 0, workers: 0, silent: [], closed: [] })
   })
 
   test('a freeze holds the subtree; each thaws when nothing holds it any more', async () => {

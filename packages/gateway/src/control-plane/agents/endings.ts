@@ -1,12 +1,13 @@
 import type { AgentState } from '@sallyport/core'
-import type { AgentEnd, ClosedByAgent } from '../../boundary/agents.ts'
+import type { AgentEnd, ClosedByAgent, Outcome } from '../../boundary/agents.ts'
 import type { Freeze, RevocationTable } from '../ports/store.ts'
 import { lostForMs } from './admissions.ts'
 import type { AgentContext } from './agent-context.ts'
 import type { Actor, AgentEvent, AgentEventKind } from './agent-events.ts'
 import { type AgentNode, isLive } from './agent-node.ts'
-import type { Closer, ClosureReport } from './agent-requests.ts'
+import type { Canceller, Closer, ClosureReport } from './agent-requests.ts'
 import { subtree } from './agent-tree.ts'
+import type { OrphanSession } from '../target-cancels.ts'
 import { authorize } from './authorize-agent.ts'
 import { REASON_CHARACTERS_MAX } from './limits.ts'
 import { nextEpoch, saveReport, writeEnds, writeFreezes } from './revocation-rows.ts'
@@ -22,6 +23,12 @@ interface Ending {
   readonly reason: string
 }
 
+/** Who reaches the sessions of agents; it is there once the workers are. */
+export interface Reach {
+  readonly closer: Closer
+  readonly canceller: Canceller
+}
+
 const endedStates: Partial<Record<Mode, AgentState>> = {
   revoke: 'revoked',
   expire: 'expired',
@@ -34,11 +41,11 @@ const endedStates: Partial<Record<Mode, AgentState>> = {
  */
 export class Endings {
   readonly #context: AgentContext
-  readonly #closer: () => Closer
+  readonly #reach: () => Reach
 
-  constructor(context: AgentContext, closer: () => Closer) {
+  constructor(context: AgentContext, reach: () => Reach) {
     this.#context = context
-    this.#closer = closer
+    this.#reach = reach
   }
 
   revoke(agent: AgentNode, by: Actor, reason: string): Promise<ClosureReport> {
@@ -175,9 +182,13 @@ export class Endings {
   ): Promise<ClosureReport> {
     const { serial, log, store } = this.#context
     const { epoch, agents } = await serial.runUrgent(change)
-    const { acknowledged, workers, closed } = await this.#closer()(log.version)
-    const sessions = [...closed, ...this.#lostBelow(ending.agent)]
-    const isSure = sessions.every(({ outcome }) => outcome !== 'unknown')
+    const { acknowledged, workers, silent, closed } = await this.#reach().closer(log.version)
+    const known = new Set(closed.map(({ session }) => session))
+    const orphans = this.#orphansBelow(ending.agent, silent).filter(
+      (each) => !known.has(each.session),
+    )
+    const sessions = [...closed, ...(await this.#endOrphans(orphans))]
+    const isSure = sessions.every(({ outcome }) => isOver[outcome])
     const report: ClosureReport = {
       agent: ending.agent.id,
       state: acknowledged < workers ? 'unknown' : isSure ? 'closed' : 'partial',
@@ -190,18 +201,44 @@ export class Endings {
     return report
   }
 
-  /** A worker that was killed has cancelled nothing: nobody knows what still runs for those below. */
-  #lostBelow(agent: AgentNode): readonly ClosedByAgent[] {
-    const { lost, now } = this.#context
-    return lost
-      .filter((each) => each.atMs > now() - lostForMs && each.agent.path.includes(agent))
-      .map((each) => ({
-        session: each.session,
-        agent: each.agent.id,
-        connection: each.connection,
-        outcome: 'unknown',
-      }))
+  /** Sessions of workers that were killed, and so have cancelled nothing, or that have not answered. */
+  #orphansBelow(agent: AgentNode, silent: readonly number[]): Orphan[] {
+    const { lost, sessions, now } = this.#context
+    const left = lost
+      .filter(({ atMs }) => atMs > now() - lostForMs)
+      .map(({ session, agent: node, connection }) => ({ session, node, connection }))
+    for (const [session, { agent: node, credential, worker }] of sessions)
+      if (silent.includes(worker) && !isLive(node))
+        left.push({ session, node, connection: credential.connection })
+    return left
+      .filter(({ node }) => node.path.includes(agent))
+      .map((each) => ({ ...each, agent: each.node.id }))
   }
+
+  /** What runs for an agent that is only frozen goes on. */
+  async #endOrphans(orphans: readonly Orphan[]): Promise<ClosedByAgent[]> {
+    const over = orphans.filter(({ node }) => !isLive(node))
+    const outcomes = await this.#reach().canceller(over)
+    return orphans.map(({ session, agent, connection }) => ({
+      session,
+      agent,
+      connection,
+      outcome: outcomes.get(session) ?? 'unknown',
+    }))
+  }
+}
+
+interface Orphan extends OrphanSession {
+  readonly node: AgentNode
+}
+
+/** Outcomes after which nothing of the session goes on at its target. */
+const isOver: Readonly<Record<Outcome, boolean>> = {
+  idle: true,
+  terminated: true,
+  'completed-before': true,
+  'cancel-sent': false,
+  unknown: false,
 }
 
 function* justItself(agent: AgentNode): Iterable<AgentNode> {

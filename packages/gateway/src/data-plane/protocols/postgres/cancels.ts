@@ -1,14 +1,13 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
-import { encodeCancelRequest } from '@sallyport/wire'
 import type { CancelKey } from '../../../boundary/messages.ts'
-import type { ConnectionConfig } from '../../../boundary/snapshot.ts'
-import { reach, secure, type Target } from './target-login.ts'
+import type { TargetPlace } from '../../../boundary/snapshot.ts'
+import { cancelTarget, type TargetCancelKey } from '../../../target/cancel-target.ts'
 
 /** What a cancel key leads to. */
 interface Cancellable {
   readonly secret: Buffer
-  readonly config: ConnectionConfig
-  readonly targetKey: Target['cancelKey']
+  readonly place: TargetPlace
+  readonly targetKey: TargetCancelKey
   noteCancel(): void
 }
 
@@ -39,21 +38,7 @@ export class Cancels {
     if (secret.length !== session.secret.length || !timingSafeEqual(secret, session.secret))
       return true
     session.noteCancel()
-    await cancelTarget(session.config, session.targetKey)
+    await cancelTarget(session.place, session.targetKey)
     return true
   }
-}
-
-/** Asks the target to end what this session of it runs. Resolves when the request has been read, or the target is gone. */
-export async function cancelTarget(
-  config: ConnectionConfig,
-  { processId, secretKey }: Target['cancelKey'],
-): Promise<void> {
-  const socket = await secure(await reach(config), config)
-  socket.on('error', () => socket.destroy())
-  const closed = new Promise((resolve) => socket.once('close', resolve))
-  // The target closes when it has read the request (protocol section 54.2.8).
-  socket.end(encodeCancelRequest(processId, secretKey))
-  socket.resume()
-  await closed
 }

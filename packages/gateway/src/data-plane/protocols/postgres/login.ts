@@ -11,7 +11,8 @@ import {
 } from '@sallyport/wire'
 import type { FromWorker, Limits } from '../../../boundary/messages.ts'
 import type { AgentCredential } from '../../../boundary/agents.ts'
-import type { ConnectionConfig } from '../../../boundary/snapshot.ts'
+import type { ConnectionConfig, TargetPlace } from '../../../boundary/snapshot.ts'
+import { cancelTarget } from '../../../target/cancel-target.ts'
 import type { AgentIndex } from '../../agents/agent-index.ts'
 import type { ControlLine } from '../../agents/control-line.ts'
 import type { Purses } from '../../agents/purses.ts'
@@ -21,7 +22,7 @@ import { pooledRandom } from '../../random-pool.ts'
 import { maskKeyOf, type SnapshotHolder } from '../../snapshot-holder.ts'
 import { admit, type Admitted, type Opening } from './admission.ts'
 import { logInCaller } from './caller-login.ts'
-import { cancelTarget, type Cancels } from './cancels.ts'
+import type { Cancels } from './cancels.ts'
 import type { Catalogs } from './catalogs.ts'
 import type { SqlClassifier } from './classify/classify-sql.ts'
 import type { Link } from './link.ts'
@@ -140,6 +141,8 @@ async function serve(
   }
   const source = socket.remoteAddress ?? ''
   const { chain } = agent
+  const place = placeOf(config, target.wire)
+  worker.tell({ kind: 'target.opened', session: id, target: { place, ...target.cancelKey } })
   const journal = worker.journal.openSession({
     session: id,
     connection: config.name,
@@ -154,7 +157,7 @@ async function serve(
   if (opening.link !== undefined)
     journal.note({ kind: 'notice', text: `process ${opening.link.evidence}` })
   const cancel = worker.cancels.register(startup.minor, {
-    config,
+    place,
     targetKey: target.cancelKey,
     noteCancel: () => {
       if (!journal.closed) journal.note({ kind: 'cancelled', seq: 0 })
@@ -191,7 +194,7 @@ async function serve(
     agent,
     purse: admitted.purse,
     now: () => worker.now(),
-    cancelTarget: async () => await cancelTarget(config, target.cancelKey),
+    cancelTarget: async () => await cancelTarget(place, target.cancelKey),
     onClosed: (closed) => {
       cancel.release()
       admitted.release()
@@ -233,6 +236,11 @@ async function serve(
     ]),
   )
   session.start()
+}
+
+function placeOf({ name, target, tls }: ConnectionConfig, wire: Socket): TargetPlace {
+  const { remoteAddress: address } = wire
+  return { name, target, tls, ...(address === undefined ? {} : { address }) }
 }
 
 /** Protocol section 54.2.1: a newer minor version, or options that we don't know, are answered with what we speak. */

@@ -1,5 +1,5 @@
-import { connect as connectTcp, isIP, type Socket } from 'node:net'
-import { connect as connectTls, type TLSSocket } from 'node:tls'
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import { randomBytes } from 'node:crypto'
 import {
   md5Password,
@@ -12,11 +12,12 @@ import {
   encodePassword,
   encodeSaslInitialResponse,
   encodeSaslResponse,
-  encodeSslRequest,
   encodeStartupMessage,
   type BackendMessage,
 } from '@sallyport/wire'
 import type { ConnectionConfig } from '../../../boundary/snapshot.ts'
+import type { TargetCancelKey } from '../../../target/cancel-target.ts'
+import { dialMsMax, reach, secure } from '../../../target/reach-target.ts'
 import { FrameSource } from './frame-source.ts'
 
 /** A target that is logged in and idle: `ReadyForQuery` has been read, and nothing else is under way. */
@@ -25,15 +26,12 @@ export interface Target {
   /** The connection below TLS; the same as `socket` without it. */
   readonly wire: Socket
   readonly parameters: ReadonlyMap<string, string>
-  readonly cancelKey: { readonly processId: number; readonly secretKey: Buffer }
+  readonly cancelKey: TargetCancelKey
   /** Notices that the target sent while logging in, as they came. */
   readonly notices: readonly Buffer[]
   /** Bytes that came after `ReadyForQuery`. */
   readonly rest: Buffer
 }
-
-/** A target that doesn't answer within this is unreachable: long enough for a slow fork, short enough for a person. */
-const dialMsMax = 10_000
 
 /** No login message of a target is near this. */
 const loginMessageBytesMax = 1024 * 1024
@@ -51,90 +49,6 @@ export async function dialTarget(
     socket.destroy()
     throw error
   }
-}
-
-/** Connects, without TLS or login. */
-export async function reach(config: ConnectionConfig): Promise<Socket> {
-  const { host, port } = config.target
-  const socket = host.startsWith('/')
-    ? connectTcp({ path: `${host}/.s.PGSQL.${port}` })
-    : connectTcp({ host, port, noDelay: true, keepAlive: true })
-  return await new Promise<Socket>((resolve, reject) => {
-    const fail = (cause: unknown): void => {
-      socket.destroy()
-      reject(
-        new SallyportError('SP_TARGET_UNREACHABLE', `dialling ${config.name} at ${host}:${port}`, {
-          cause,
-          detail: `The connection ${config.name} could not be opened.`,
-        }),
-      )
-    }
-    const timer = setTimeout(() => fail(new Error(`no answer in ${dialMsMax} ms`)), dialMsMax)
-    socket.once('error', fail)
-    socket.once('connect', () => {
-      clearTimeout(timer)
-      socket.off('error', fail)
-      resolve(socket)
-    })
-  })
-}
-
-/** Negotiates TLS as the connection asks (protocol section 54.2.10). */
-export async function secure(socket: Socket, config: ConnectionConfig): Promise<Socket> {
-  const { mode, ca } = config.tls
-  if (mode === 'off' || config.target.host.startsWith('/')) return socket
-  const fail = (cause: unknown, detail: string): SallyportError => {
-    socket.destroy()
-    return new SallyportError('SP_TARGET_TLS', `securing ${config.name}`, { cause, detail })
-  }
-  socket.write(encodeSslRequest())
-  const answer = await firstByte(socket).catch((error: unknown) => {
-    throw fail(error, 'The target hung up while TLS was asked for.')
-  })
-  if (answer !== 0x53) {
-    throw fail(undefined, 'The target does not offer TLS, and this connection requires it.')
-  }
-  return await new Promise<TLSSocket>((resolve, reject) => {
-    const { host } = config.target
-    const secured = connectTls({
-      socket,
-      ...(isIP(host) === 0 ? { servername: host } : {}),
-      host,
-      ...(ca === undefined ? {} : { ca }),
-      rejectUnauthorized: mode === 'full' || mode === 'ca',
-      ...(mode === 'ca' ? { checkServerIdentity: () => undefined } : {}),
-      ALPNProtocols: ['postgresql'],
-    })
-    secured.once('error', (error) => {
-      reject(fail(error, `The certificate check said: ${error.message}`))
-    })
-    secured.once('secureConnect', () => {
-      secured.removeAllListeners('error')
-      resolve(secured)
-    })
-  })
-}
-
-async function firstByte(socket: Socket): Promise<number> {
-  return await new Promise<number>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error('no answer')), dialMsMax)
-    const settle = (act: () => void): void => {
-      clearTimeout(timer)
-      socket.off('readable', onReadable)
-      socket.off('error', onError)
-      socket.off('end', onEnd)
-      act()
-    }
-    const onReadable = (): void => {
-      const byte: unknown = socket.read(1)
-      if (Buffer.isBuffer(byte)) settle(() => resolve(byte[0] ?? 0))
-    }
-    const onError = (error: Error): void => settle(() => reject(error))
-    const onEnd = (): void => settle(() => reject(new Error('closed')))
-    socket.on('readable', onReadable)
-    socket.once('error', onError)
-    socket.once('end', onEnd)
-  })
 }
 
 async function logIn(

@@ -1,6 +1,9 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { postgresBinaries, type TestPostgres } from '@sallyport/testkit'
+import { median } from './median.ts'
 import { cpuSecondsOf, runProgram } from './processes.ts'
 import type { Side } from './sides.ts'
 
@@ -9,6 +12,8 @@ export interface Sample {
   readonly perSecond: number
   /** Microseconds of the proxy's CPU for one operation; undefined where there is no proxy or the system doesn't tell. */
   readonly cpuMicros: number | undefined
+  /** Microseconds that half of the transactions took at most; told where one client asks. */
+  readonly p50Micros?: number
 }
 
 /** Something that is done through every side, and counted. */
@@ -44,10 +49,10 @@ export async function seed(postgres: TestPostgres): Promise<void> {
   await postgres.sql('vacuum analyze')
 }
 
-/** A quick run keeps one number of clients. */
+/** A quick run leaves out the many clients. */
 export function loads(isQuick: boolean): readonly Load[] {
   const queries = ['simple', 'extended', 'prepared'].flatMap((mode) =>
-    (isQuick ? [8] : [1, 8, 32]).map((clients) => select(mode, clients)),
+    (isQuick ? [1, 8] : [1, 8, 32]).map((clients) => select(mode, clients)),
   )
   return [
     ...queries,
@@ -62,7 +67,13 @@ function select(mode: string, clients: number): Load {
     name: `${mode}, ${clients} ${clients === 1 ? 'client' : 'clients'}`,
     unit: 'transactions',
     isWide: mode === 'prepared' && clients < 32,
-    run: async (side, seconds) => await pgbench(side, ['-M', mode, '-c', String(clients)], seconds),
+    run: async (side, seconds) => {
+      const args = ['-M', mode, '-c', String(clients)]
+      if (clients > 1) return await pgbench(side, args, seconds)
+      return await withLatencies(
+        async (prefix) => await pgbench(side, [...args, '-l', `--log-prefix=${prefix}`], seconds),
+      )
+    },
   }
 }
 
@@ -93,6 +104,24 @@ async function pgbench(side: Side, args: readonly string[], seconds: number): Pr
   return {
     perSecond: numberIn(out, /tps = ([\d.]+)/),
     cpuMicros: perOperation(before, after, done),
+  }
+}
+
+/** Has each transaction's latency logged, and adds their median. */
+async function withLatencies(run: (prefix: string) => Promise<Sample>): Promise<Sample> {
+  const folder = await mkdtemp(join(tmpdir(), 'sallyport-bench-'))
+  try {
+    const sample = await run(join(folder, 'log'))
+    const logs = await Promise.all(
+      (await readdir(folder)).map(async (name) => await readFile(join(folder, name), 'utf8')),
+    )
+    // The third field of a line is the transaction's time in microseconds.
+    const micros = logs.flatMap((log) =>
+      log.split('\n').flatMap((line) => (line === '' ? [] : Number(line.split(' ')[2]))),
+    )
+    return { ...sample, p50Micros: median(micros) }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
   }
 }
 

@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import type { Load, Sample } from './loads.ts'
+import { median } from './median.ts'
 
 /** The figures of one side under one load. */
 export interface Row {
@@ -11,6 +12,8 @@ export interface Row {
   readonly toPgbouncer: number
   /** Median; null where there is no proxy or the system doesn't tell. */
   readonly cpuMicros: number | null
+  /** Median over the rounds of the p50 of a transaction's time; null where more than one client asks. */
+  readonly p50Micros: number | null
 }
 
 export interface Results {
@@ -30,9 +33,10 @@ export function rowsOf(samples: Samples): readonly Row[] {
   return [...samples].flatMap(([load, sides]) => {
     const medianAt = (side: string): number =>
       median((sides.get(side) ?? []).map((sample) => sample.perSecond))
+    const orNull = (values: readonly number[]): number | null =>
+      values.length === 0 ? null : rounded(median(values))
     return [...sides].map(([side, all]): Row => {
       const rates = all.map((sample) => sample.perSecond)
-      const cpu = all.flatMap((sample) => sample.cpuMicros ?? [])
       const middle = median(rates)
       return {
         load: load.name,
@@ -45,7 +49,8 @@ export function rowsOf(samples: Samples): readonly Row[] {
         },
         toDirect: rounded(middle / medianAt('direct')),
         toPgbouncer: rounded(middle / medianAt('pgbouncer')),
-        cpuMicros: cpu.length === 0 ? null : rounded(median(cpu)),
+        cpuMicros: orNull(all.flatMap((sample) => sample.cpuMicros ?? [])),
+        p50Micros: orNull(all.flatMap((sample) => sample.p50Micros ?? [])),
       }
     })
   })
@@ -53,16 +58,18 @@ export function rowsOf(samples: Samples): readonly Row[] {
 
 /** All rows as a Markdown table, which reads well in a terminal too. */
 export function table(rows: readonly Row[]): string {
-  const cells = rows.map(({ load, unit, side, perSecond, toDirect, toPgbouncer, cpuMicros }) => [
-    load,
-    side,
-    `${count(perSecond.median)} ${unit}`,
-    `${count(perSecond.min)}–${count(perSecond.max)}`,
-    toDirect.toFixed(2),
-    toPgbouncer.toFixed(2),
-    cpuMicros === null ? '–' : cpuMicros.toFixed(1),
+  const cells = rows.map((row) => [
+    row.load,
+    row.side,
+    `${count(row.perSecond.median)} ${row.unit}`,
+    `${count(row.perSecond.min)}–${count(row.perSecond.max)}`,
+    row.toDirect.toFixed(2),
+    row.toPgbouncer.toFixed(2),
+    row.cpuMicros === null ? '–' : row.cpuMicros.toFixed(1),
+    row.p50Micros === null ? '–' : `${row.p50Micros}${added(rows, row)}`,
   ])
   const heads = ['load', 'side', 'per second', 'spread', '÷ direct', '÷ pgbouncer', 'CPU µs each']
+  heads.push('p50 µs (added)')
   const widths = heads.map((head, at) =>
     Math.max(head.length, ...cells.map((row) => row[at]?.length ?? 0)),
   )
@@ -71,6 +78,13 @@ export function table(rows: readonly Row[]): string {
   return [line(heads), line(widths.map((width) => '-'.repeat(width))), ...cells.map(line)].join(
     '\n',
   )
+}
+
+/** What a side adds to the p50 of a direct connection. */
+function added(rows: readonly Row[], { load, side, p50Micros }: Row): string {
+  const direct = rows.find((row) => row.load === load && row.side === 'direct')?.p50Micros
+  if (side === 'direct' || p50Micros === null || direct === null || direct === undefined) return ''
+  return ` (${Math.round(p50Micros - direct)})`
 }
 
 const opening = '<!-- bench: the table is written by npm run bench -->'
@@ -112,13 +126,6 @@ function cpuRatio(rows: readonly Row[], { load, side }: Row): number | undefined
   const cpu = (name: string): number =>
     rows.find((row) => row.load === load && row.side === name)?.cpuMicros ?? 0
   return cpu(side) > 0 && cpu('pgbouncer') > 0 ? cpu(side) / cpu('pgbouncer') : undefined
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  const middle = sorted.length / 2
-  const [low, high] = [sorted[Math.ceil(middle) - 1], sorted[Math.floor(middle)]]
-  return ((low ?? Number.NaN) + (high ?? Number.NaN)) / 2
 }
 
 const rounded = (value: number): number => Math.round(value * 100) / 100

@@ -12,6 +12,7 @@ import {
 import { readJournalFolder } from '../packages/gateway/src/control-plane/recordings/journal-reader.ts'
 import { connect, recordingKey, workerPids, workersMemory } from './hardship.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
+import { TrickleRelay } from './trickle-relay.ts'
 
 const seed = 'create table t(v text);'
 
@@ -84,6 +85,25 @@ suite('one session in trouble', { skip: skipReason() }, () => {
     const grown = (await workersMemory(gateway)) - memoryBefore
     assert.ok(grown < 150, `grew by ${Math.round(grown)} MiB`)
     socket.resume()
+    assert.equal((await done).rowCount, 2000)
+    await slow.end()
+    await neighbour.end()
+  })
+
+  test('a caller that reads one byte a second costs bounded memory, and gets the whole answer when it goes on', async () => {
+    await using relay = await TrickleRelay.before(gateway.gateway.ports.postgres)
+    const slow = await connect(gateway, 'trickle', relay.port)
+    const memoryBefore = await workersMemory(gateway)
+    relay.turnSlow()
+    const done = slow.query("select repeat('x', 100000) as v from generate_series(1, 2000)")
+    const neighbour = await connect(gateway)
+    await until('three bytes are read', async () => {
+      assert.equal((await neighbour.query('select 7 as n')).rows[0].n, 7)
+      return relay.trickled >= 3
+    })
+    const grown = (await workersMemory(gateway)) - memoryBefore
+    assert.ok(grown < 150, `grew by ${Math.round(grown)} MiB`)
+    relay.turnFast()
     assert.equal((await done).rowCount, 2000)
     await slow.end()
     await neighbour.end()

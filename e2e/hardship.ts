@@ -25,11 +25,15 @@ export async function psql(url: string, ...args: string[]): Promise<Ran> {
 }
 
 /** A driver's session through the gateway. Its loss is read from queries, so the event itself is not an error here. */
-export async function connect(gateway: TestGateway, application = 'e2e'): Promise<Client> {
+export async function connect(
+  gateway: TestGateway,
+  application = 'e2e',
+  port = gateway.gateway.ports.postgres,
+): Promise<Client> {
   const { user, secret } = await gateway.credential()
   const client = new Client({
     host: '127.0.0.1',
-    port: gateway.gateway.ports.postgres,
+    port,
     user,
     password: secret,
     database: gateway.postgres.database,

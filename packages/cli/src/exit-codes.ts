@@ -36,6 +36,7 @@ const byCode: Partial<Record<ErrorCode, number>> = {
   SP_CREDENTIAL_SHARED: EXIT.refused,
   SP_TOKEN_REFUSED: EXIT.notLoggedIn,
   SP_TOKEN_REPLAYED: EXIT.notLoggedIn,
+  SP_LOGIN_WITHDRAWN: EXIT.notLoggedIn,
   SP_TICKET_SPENT: EXIT.notLoggedIn,
   SP_NOT_LOGGED_IN: EXIT.notLoggedIn,
   SP_AGENT_REVOKED: EXIT.agentGone,

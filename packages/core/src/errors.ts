@@ -133,6 +133,20 @@ export const ERRORS = {
     sqlState: '28000',
     say: 'this token was used already with another key.',
   },
+  SP_LOGIN_WITHDRAWN: {
+    origin: 'downstream',
+    level: 'info',
+    retry: 'after-fix',
+    sqlState: '28000',
+    say: 'your identity provider has taken this login back. Log in again; if that is refused too, ask your administrator.',
+  },
+  SP_SIGNAL_REFUSED: {
+    origin: 'downstream',
+    level: 'warn',
+    retry: 'after-fix',
+    sqlState: '28000',
+    say: 'this signal is not accepted, and nothing was done. Operators see why.',
+  },
   SP_TICKET_SPENT: {
     origin: 'downstream',
     level: 'info',

@@ -107,6 +107,12 @@ function tell(output: Output, event: ControlPlaneEvent): void {
       return
     case 'birth':
       return
+    case 'signal':
+      if (event.event.kind === 'signal.applied')
+        output.say(`  ! ${event.event.provider}  ${event.event.why} (${event.event.roots} trees)\n`)
+      if (event.event.kind === 'signal.refused')
+        output.say(`  ! a signal was refused: ${event.event.why}\n`)
+      return
     case 'worker.lost':
       output.say(`  ! worker ${event.worker} ended (${event.why})\n`)
       return

@@ -1,4 +1,5 @@
 import type { BirthEvent } from './births/ports.ts'
+import type { SignalEvent } from './signals/signal.ts'
 import type { JournalConfig } from '../boundary/messages.ts'
 
 /** A running demo database. */
@@ -51,6 +52,7 @@ export type ControlPlaneEvent =
   /** The files of the folder `identity` were read again; `problems` is empty where they are in force. */
   | { readonly kind: 'identity.read'; readonly problems: string }
   | { readonly kind: 'birth'; readonly event: BirthEvent }
+  | { readonly kind: 'signal'; readonly event: SignalEvent }
   | { readonly kind: 'worker.lost'; readonly worker: number; readonly why: string }
   | { readonly kind: 'fault'; readonly message: string }
 

@@ -13,6 +13,8 @@ import { loadPolicies, type PolicyFollower } from './follow-policies.ts'
 import { operationsOf } from './operations.ts'
 import { openParts, type Parts } from './parts.ts'
 import { refuseTakenPort } from './port-check.ts'
+import { openSignals } from './signals/signals.ts'
+import { StoredLoginGate } from './signals/stored-login-gate.ts'
 import { startWorkers } from './start-workers.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
@@ -92,6 +94,15 @@ async function serveApi(
   const ports = (): Status['ports'] => ({ api: listening.api?.port ?? 0, postgres: pool.port })
   const gatewayUrl = (): string => options.publicUrl ?? `http://${options.host}:${ports().api}`
   const births = await openLogins(parts, gatewayUrl, undo)
+  const signals = await openSignals({
+    store: parts.store,
+    agents,
+    births,
+    gatewayUrl,
+    onEvent: (event) => options.onEvent({ kind: 'signal', event }),
+    onFault: parts.fault,
+  })
+  undo.defer(() => signals.close())
   const changed = async (): Promise<void> => {
     await publish()
     await births.entitlements.refresh()
@@ -107,6 +118,7 @@ async function serveApi(
       connections: async () => await connections.list(),
     }),
     births.routes,
+    signals.routes,
   ]
   const operations = operationsOf(parts, pool, changed, status)
   const routes = apiRoutes(operations, keys.ownerToken, mounted)
@@ -122,16 +134,23 @@ async function openLogins(
   gatewayUrl: () => string,
   undo: AsyncDisposableStack,
 ): Promise<BirthsPart> {
+  const opened: { births?: BirthsPart } = {}
+  const gate = new StoredLoginGate(store, (issuer) => {
+    const providers = [...(opened.births?.folder.config.providers.values() ?? [])]
+    return providers.some((each) => each.issuer === issuer && each.signals?.scim !== undefined)
+  })
   const births = await openBirths({
     dataDir: options.dataDir,
     gatewayUrl,
     agents,
     connections: async () => await connections.list(),
     uses: new StoredTokenUses(store),
+    gate,
     onEvent: (event) => options.onEvent({ kind: 'birth', event }),
     onConfig: (problems) => options.onEvent({ kind: 'identity.read', problems }),
     onFault: fault,
   })
+  opened.births = births
   undo.defer(() => births.close())
   return births
 }

@@ -3,6 +3,7 @@ import { type Migration, Migrator } from 'kysely/migration'
 import type { Tables } from '../ports/store.ts'
 import { agentTables } from './agent-tables.ts'
 import { secretGuards } from './secret-guards.ts'
+import { signalTables } from './signal-tables.ts'
 
 const first: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
@@ -77,6 +78,7 @@ export const migrations = {
   '0001_first': first,
   '0002_agents': agentTables,
   '0003_secrets': secretGuards,
+  '0004_signals': signalTables,
 }
 
 /** Brings the tables to the newest version; a failed step leaves the version before it. */

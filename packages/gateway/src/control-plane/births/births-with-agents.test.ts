@@ -8,6 +8,7 @@ import { Bench } from '../agents/agents.fixture.ts'
 import { StoredTokenUses } from '../agents/token-uses.ts'
 import { type BirthsPart, openBirths } from './births.ts'
 import { LocalIssuer } from './local-issuer.fixture.ts'
+import { openGate } from './open-gate.fixture.ts'
 
 const gatewayUrl = 'https://gw.example.com'
 
@@ -59,6 +60,7 @@ suite('births, with the agents of the store', () => {
 
   function open(): Promise<BirthsPart> {
     return openBirths({
+      gate: openGate,
       dataDir: dir,
       gatewayUrl: () => gatewayUrl,
       agents: bench.service,

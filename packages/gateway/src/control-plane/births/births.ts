@@ -9,7 +9,7 @@ import { LoginFlow } from './oidc/login-flow.ts'
 import { loginRoutes } from './oidc/login-routes.ts'
 import { ProviderClient } from './oidc/provider-client.ts'
 import { Rechecks } from './oidc/rechecks.ts'
-import type { BirthAgents, BirthEvent, ListConnections, TokenUses } from './ports.ts'
+import type { BirthAgents, BirthEvent, ListConnections, LoginGate, TokenUses } from './ports.ts'
 import { DpopProofs } from './workload/dpop.ts'
 import { IssuerKeys } from './workload/issuer-keys.ts'
 import { WorkloadBirths } from './workload/workload-births.ts'
@@ -21,6 +21,7 @@ export interface BirthsOptions {
   readonly agents: BirthAgents
   readonly connections: ListConnections
   readonly uses: TokenUses
+  readonly gate: LoginGate
   readonly onEvent: (event: BirthEvent) => void
   /** The files were read again; `problems` is empty where they were right. */
   readonly onConfig: (problems: string) => void
@@ -54,6 +55,7 @@ export async function openBirths(options: BirthsOptions): Promise<BirthsPart> {
     config,
     connections: options.connections,
     agents,
+    gate: options.gate,
     now,
     onFault,
   })
@@ -71,7 +73,14 @@ export async function openBirths(options: BirthsOptions): Promise<BirthsPart> {
     onEvent,
     now,
   })
-  const humans = new HumanBirths({ config, agents, entitlements, rechecks, onEvent })
+  const humans = new HumanBirths({
+    config,
+    agents,
+    entitlements,
+    rechecks,
+    gate: options.gate,
+    onEvent,
+  })
   const routes = new Hono()
   routes.route('/', loginRoutes({ config, flow, devices, gatewayUrl, onFault }))
   const proofs = new DpopProofs(now)

@@ -5,6 +5,7 @@ import { readIdentityFiles } from './config/load-identity-folder.ts'
 import type { IdentityConfig } from './config/identity-config.ts'
 import { Entitlements, tightest } from './entitlements.ts'
 import { FakeAgents } from './fake-agents.fixture.ts'
+import { openGate } from './open-gate.fixture.ts'
 
 const provider = `kind: OidcProvider
 metadata: {name: idp}
@@ -42,6 +43,7 @@ class Bench implements AsyncDisposable {
   constructor(...objects: readonly string[]) {
     this.config = configOf(provider, ...objects)
     this.entitlements = new Entitlements({
+      gate: openGate,
       config: () => this.config,
       connections: async () => this.connections,
       agents: this.agents,
@@ -128,9 +130,9 @@ test('living roots follow files, groups, labels, and the removal of their provid
   ]
   await bench.entitlements.refresh()
   assert.deepEqual(names(held()), ['new-db:read'])
-  await bench.entitlements.setGroups(dana.id, [])
+  await bench.entitlements.setGroups(dana, [])
   assert.deepEqual(names(held()), [])
-  await bench.entitlements.setGroups(dana.id, ['dev'])
+  await bench.entitlements.setGroups(dana, ['dev'])
   bench.config = configOf(provider, whole[0]?.replace('[read]', '[explain]') ?? '')
   await bench.entitlements.refresh()
   assert.deepEqual(names(held()), ['new-db:explain'])

@@ -15,7 +15,7 @@ import {
 import { LIMITS_DEFAULT } from '../agents/limits.ts'
 import type { Grant, IdentityConfig } from './config/identity-config.ts'
 import { permissionOf } from './config/read-grant.ts'
-import type { BirthAgents, ListConnections } from './ports.ts'
+import type { BirthAgents, ListConnections, LoginGate } from './ports.ts'
 
 /** What all `Grant` objects that name a principal allow together. */
 export interface Entitlement {
@@ -29,10 +29,13 @@ export interface EntitlementOptions {
   readonly config: () => IdentityConfig
   readonly connections: ListConnections
   readonly agents: Pick<BirthAgents, 'liveRoots' | 'setEntitlement' | 'setGroups'>
+  /** Which of the groups that a provider states a person really has. */
+  readonly gate: Pick<LoginGate, 'groupsOf'>
   readonly now?: () => number
   readonly onFault: (error: unknown) => void
 }
 
+type LiveRoot = { readonly id: AgentId; readonly principal: Principal }
 type NamedConnections = Awaited<ReturnType<ListConnections>>
 
 /** Windows open and close at whole minutes. */
@@ -69,14 +72,38 @@ export class Entitlements {
   }
 
   /** The provider says which groups a person is in now; the roots of the person follow. */
-  async setGroups(principal: string, groups: readonly string[]): Promise<void> {
-    await this.#options.agents.setGroups(principal, groups)
-    await this.refresh()
+  setGroups(principal: Pick<Principal, 'id' | 'name'>, stated: readonly string[]): Promise<void> {
+    return this.#inOrder(async () => {
+      const { agents, gate } = this.#options
+      // Asked for in its turn: an answer from before a loss of groups must not be written after it.
+      await agents.setGroups(principal.id, await gate.groupsOf(principal, stated))
+      await this.#refresh()
+    })
+  }
+
+  /** Takes groups away from the people that are meant: those that `most` does not name, and those that their directory denies. */
+  narrow(isMeant: (root: LiveRoot) => boolean, most?: readonly string[]): Promise<void> {
+    return this.#inOrder(async () => {
+      const { agents, gate } = this.#options
+      const people = new Map<string, Principal>()
+      for (const root of agents.liveRoots())
+        if (isMeant(root)) people.set(root.principal.id, root.principal)
+      for (const person of people.values()) {
+        const kept = person.groups.filter((group) => most === undefined || most.includes(group))
+        const groups = await gate.groupsOf(person, kept)
+        if (groups.length < person.groups.length) await agents.setGroups(person.id, groups)
+      }
+      await this.#refresh()
+    })
   }
 
   /** Looks at every live root again: after a change of the files, of a connection, or of groups. */
   refresh(): Promise<void> {
-    const run = this.#running.then(() => this.#refresh())
+    return this.#inOrder(() => this.#refresh())
+  }
+
+  #inOrder(change: () => Promise<void>): Promise<void> {
+    const run = this.#running.then(change)
     this.#running = run.catch(() => {})
     return run
   }
@@ -144,6 +171,12 @@ export function humanId(issuer: string, subject: string): string {
   return `oidc:${issuer}|${subject}`
 }
 
+/** Issuer and subject of a person's id. No issuer has a bar; subjects may. */
+export function partsOfPerson(id: string): { readonly issuer: string; readonly subject: string } {
+  const bar = id.indexOf('|')
+  return { issuer: id.slice(id.indexOf(':') + 1, bar), subject: id.slice(bar + 1) }
+}
+
 /** The id of everything that a trust rule lets in. */
 export function workloadId(rule: string): string {
   return `trust:${rule}`
@@ -151,7 +184,7 @@ export function workloadId(rule: string): string {
 
 /** Roots of the local owner have no `Grant` objects. */
 function isGoverned({ id }: Principal): boolean {
-  return id.startsWith('oidc:') || id.startsWith('trust:')
+  return ['oidc:', 'saml:', 'trust:'].some((kind) => id.startsWith(kind))
 }
 
 /** A person whose provider was removed has no names left. A rule that is gone is named by no grant: the files would be refused. */

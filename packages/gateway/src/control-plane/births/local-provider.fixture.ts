@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { exportJWK, generateKeyPair } from 'jose'
+import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from 'jose'
 import { Provider } from 'oidc-provider'
 
 interface LoginContext {
@@ -11,27 +11,48 @@ interface LoginContext {
   }
 }
 
-/** A real OpenID provider on loopback. Whoever comes is logged in as `account`, without a question. */
+/** A real OpenID provider on loopback. Whoever comes is logged in as `subject` with the claims of `account`, without a question. */
 export class LocalProvider {
   readonly url: string
+  subject = 'u-dana'
   account: Record<string, unknown> = {}
+  readonly #key: CryptoKey
   /** Whether claims stand in the ID token, or in userinfo only. */
   readonly #server: Server
   readonly #provider: Provider
   /** People who have left. */
   readonly gone = new Set<string>()
+  /** Reports of the end of a session that were not taken. */
+  readonly failures: unknown[] = []
 
-  static async open(redirectUri: string, inIdToken: boolean): Promise<LocalProvider> {
+  /** With `logoutUri` it reports the end of sessions there. */
+  static async open(
+    redirectUri: string,
+    inIdToken: boolean,
+    logoutUri?: string,
+  ): Promise<LocalProvider> {
     const { privateKey } = await generateKeyPair('RS256', { extractable: true })
     const key = { ...(await exportJWK(privateKey)), kid: 'p1', alg: 'RS256', use: 'sig' }
     const server = createServer()
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
-    return new LocalProvider(server, key, redirectUri, inIdToken)
+    const logout =
+      logoutUri === undefined
+        ? {}
+        : { backchannel_logout_uri: logoutUri, backchannel_logout_session_required: true }
+    return new LocalProvider(server, privateKey, key, redirectUri, inIdToken, logout)
   }
 
-  private constructor(server: Server, key: object, redirectUri: string, inIdToken: boolean) {
+  private constructor(
+    server: Server,
+    privateKey: CryptoKey,
+    key: object,
+    redirectUri: string,
+    inIdToken: boolean,
+    logout: object,
+  ) {
     this.#server = server
+    this.#key = privateKey
     this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
     this.#provider = new Provider(this.url, {
       jwks: { keys: [key] },
@@ -44,6 +65,7 @@ export class LocalProvider {
           redirect_uris: [redirectUri],
           grant_types: ['authorization_code', 'refresh_token'],
           token_endpoint_auth_method: 'client_secret_post',
+          ...logout,
         },
       ],
       scopes: ['openid', 'email', 'profile', 'offline_access'],
@@ -62,8 +84,13 @@ export class LocalProvider {
         IdToken: 60,
         RefreshToken: 600,
       },
-      features: { devInteractions: { enabled: false } },
+      features: {
+        devInteractions: { enabled: false },
+        backchannelLogout: { enabled: 'backchannel_logout_uri' in logout },
+      },
       interactions: { url: () => '/interaction' },
+      // Its own way out refuses loopback.
+      fetch: (url: string, { dispatcher: _guard, ...init }: RequestInit) => fetch(url, init),
       findAccount: (_context: unknown, id: string) =>
         this.gone.has(id)
           ? undefined
@@ -78,6 +105,7 @@ export class LocalProvider {
         return grant
       },
     })
+    this.#provider.on('backchannel.error', (_context, error) => this.failures.push(error))
     const answer = this.#provider.callback()
     server.on('request', (request, response) => {
       if (request.url?.startsWith('/interaction') === true) void this.#logIn(request, response)
@@ -86,7 +114,20 @@ export class LocalProvider {
   }
 
   async #logIn(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    await this.#provider.interactionFinished(request, response, { login: { accountId: 'u-dana' } })
+    await this.#provider.interactionFinished(request, response, {
+      login: { accountId: this.subject },
+    })
+  }
+
+  /** Any token that is signed with the provider's key. */
+  async sign(
+    claims: Readonly<Record<string, unknown>>,
+    head: Readonly<Record<string, unknown>> & { readonly crit?: string[] } = {},
+  ): Promise<string> {
+    const crit = Object.fromEntries((head.crit ?? []).map((name) => [name, false]))
+    return new SignJWT({ iss: this.url, ...claims })
+      .setProtectedHeader({ alg: 'RS256', kid: 'p1', ...head })
+      .sign(this.#key, { crit })
   }
 
   async close(): Promise<void> {

@@ -126,3 +126,27 @@ export type BirthEvent =
       readonly why: string
     }
   | { readonly kind: 'exchange'; readonly parent: AgentId; readonly agent: AgentId }
+
+/** A person whom a provider has confirmed. */
+export interface ConfirmedLogin {
+  /** The name of the provider's object. */
+  readonly provider: string
+  readonly principal: Principal
+  /** The provider's own session, `sid` of OpenID Connect or `SessionIndex` of SAML, where it names one. */
+  readonly session?: string
+  /** Milliseconds since the epoch, by the gateway's clock. */
+  readonly confirmedAtMs: number
+}
+
+/** Knows what providers have taken back since: a login that somebody confirmed before must not make an agent afterwards. */
+export interface LoginGate {
+  /** Why a login makes no agent any more; undefined where it may. */
+  refusal(login: ConfirmedLogin): Promise<string | undefined>
+  /** Remembers which session of the provider an agent stands on. */
+  remember(root: AgentId, login: ConfirmedLogin): Promise<void>
+  /** What is left of the groups that a provider states, after those that its directory says somebody is no longer in. */
+  groupsOf(
+    person: Pick<Principal, 'id' | 'name'>,
+    stated: readonly string[],
+  ): Promise<readonly string[]>
+}

@@ -30,6 +30,12 @@ export interface Tables {
   ticket: TicketTable
   token_use: TokenUseTable
   setting: { name: string; value: Json<unknown> }
+  signal_event: SignalEventTable
+  login_floor: { subject: string; at: Timestamp; why: string }
+  login_session: { agent_id: string; session: string }
+  scim_user: ScimUserTable
+  scim_group: ScimGroupTable
+  scim_member: { issuer: string; group_id: string; user_id: string }
 }
 
 export interface ConnectionTable {
@@ -189,6 +195,44 @@ export interface AgentEventTable {
   by_name: string
   by_chain: string[]
   detail: Json<unknown>
+}
+
+/** What an identity provider reported, once. */
+export interface SignalEventTable {
+  /** Who signed it. */
+  source: string
+  /** Its `jti`. */
+  id: string
+  provider: string
+  kind: string
+  signal: Json<unknown>
+  received_at: Timestamp
+  /** Null until it was acted upon. */
+  applied_at: NullableTimestamp
+  result: ColumnType<unknown, string | null, string | null>
+}
+
+/** A person as a provider keeps it here. */
+export interface ScimUserTable {
+  issuer: string
+  id: string
+  user_name: string
+  external_id: string | null
+  /** All by which a login may name the person, in lower case. */
+  names: string[]
+  active: boolean
+  attributes: Json<Record<string, unknown>>
+  created_at: Timestamp
+  changed_at: Timestamp
+}
+
+export interface ScimGroupTable {
+  issuer: string
+  id: string
+  display_name: string
+  external_id: string | null
+  created_at: Timestamp
+  changed_at: Timestamp
 }
 
 export interface SessionTable {

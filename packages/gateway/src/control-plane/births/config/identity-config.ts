@@ -30,6 +30,29 @@ export interface OidcProvider {
   readonly allowedGroups: readonly string[]
   readonly allowedDomains: readonly string[]
   readonly ttlMs: number
+  readonly signals?: ProviderSignals
+}
+
+/** By what a provider reports that somebody is gone, beside the logout of a session. */
+export interface ProviderSignals {
+  /** What a signal does to the trees of the person. */
+  readonly mode: 'revoke' | 'freeze'
+  /** The bearer token with which the provider keeps users and groups here. */
+  readonly scim?: Secret<string>
+  readonly events?: EventSource
+}
+
+/** A transmitter of shared signals. */
+export interface EventSource {
+  /** As its security event tokens name it. */
+  readonly issuer: string
+  readonly keys: KeyPlace
+  /** Absent: the URL of the gateway. */
+  readonly audience?: string
+  /** What the transmitter shows when it pushes; absent where it only signs. */
+  readonly pushToken?: Secret<string>
+  /** Where events wait to be fetched. */
+  readonly poll?: { readonly url: string; readonly token: Secret<string> }
 }
 
 /** Which tokens of workloads become which agents. */

@@ -1,29 +1,28 @@
-import { readFileSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
-import { Secret } from '@sallyport/core'
-import { isScalar } from 'yaml'
 import { FieldReader } from '../../policies/field-reader.ts'
 import type { OidcProvider } from './identity-config.ts'
+import { readSecret } from './read-secret.ts'
+import { readSignals } from './read-signals.ts'
 import { readDuration, readUrl } from './read-values.ts'
 
 const fields =
-  'issuer clientId clientSecret scopes groupsClaim userClaim allowedGroups allowedDomains ttl'.split(
+  'issuer clientId clientSecret scopes groupsClaim userClaim allowedGroups allowedDomains ttl signals'.split(
     ' ',
   )
 /** A working day; whoever works longer logs in again. */
 const ttlMaxMs = 8 * 3_600_000
-const secretCharactersMax = 4096
 
 /** Reads the `spec` of an `OidcProvider`. */
 export function readOidcProvider(name: string, node: unknown, spec: FieldReader): OidcProvider {
   const read = new FieldReader(spec.source, node, 'spec', fields)
   for (const field of ['issuer', 'clientId']) read.require(field)
-  const clientSecret = readSecret(read)
+  const clientSecret = readSecret(read, 'clientSecret')
   const scopes = read.has('scopes') ? read.texts('scopes') : ['openid', 'profile', 'email']
   if (!scopes.includes('openid')) read.report('scopes', 'scopes must name openid')
+  const issuer = readUrl(read, 'issuer') ?? ''
+  const signals = readSignals(read, issuer)
   const provider = {
     name,
-    issuer: readUrl(read, 'issuer') ?? '',
+    issuer,
     clientId: read.text('clientId') ?? '',
     ...(clientSecret === undefined ? {} : { clientSecret }),
     scopes,
@@ -32,6 +31,7 @@ export function readOidcProvider(name: string, node: unknown, spec: FieldReader)
     allowedGroups: read.texts('allowedGroups'),
     allowedDomains: read.texts('allowedDomains').map((domain) => domain.toLowerCase()),
     ttlMs: readDuration(read, 'ttl', ttlMaxMs) ?? ttlMaxMs,
+    ...(signals === undefined ? {} : { signals }),
   }
   for (const list of ['allowedGroups', 'allowedDomains'] as const) {
     if (read.has(list) && provider[list].length === 0) read.report(list, 'nobody could log in')
@@ -59,44 +59,5 @@ function lintIssuer(read: FieldReader, provider: Omit<OidcProvider, 'clientSecre
       'everybody has an account at this issuer',
       'add allowedDomains: [example.com]',
     )
-  }
-}
-
-/** A secret is a reference, `{from: env:NAME}` or `{from: file:path}`; a value in the file would end up in its history. */
-function readSecret(read: FieldReader): Secret<string> | undefined {
-  if (!read.has('clientSecret')) return undefined
-  if (isScalar(read.get('clientSecret'))) {
-    read.report(
-      'clientSecret',
-      'a secret must be a reference, not a value',
-      'use {from: env:NAME} or {from: file:path}',
-    )
-    return undefined
-  }
-  const path = read.at('clientSecret')
-  const reference = new FieldReader(read.source, read.get('clientSecret'), path, ['from'])
-  reference.require('from')
-  const from = reference.text('from')
-  if (from === undefined) return undefined
-  const [scheme, ...rest] = from.split(':')
-  const place = rest.join(':')
-  const value =
-    scheme === 'env' ? process.env[place] : scheme === 'file' ? fileText(read, place) : undefined
-  if (scheme !== 'env' && scheme !== 'file') reference.report('from', 'env: and file: are possible')
-  else if (value === undefined || value.trim() === '')
-    reference.report('from', `${from} has no value`)
-  else return new Secret(value.trim())
-  return undefined
-}
-
-/** Relative paths begin at the folder of the file that names them. */
-function fileText(read: FieldReader, path: string): string | undefined {
-  try {
-    return readFileSync(resolve(dirname(read.source.file), path), 'utf8').slice(
-      0,
-      secretCharactersMax,
-    )
-  } catch {
-    return undefined
   }
 }

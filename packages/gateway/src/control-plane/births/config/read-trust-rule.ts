@@ -44,7 +44,7 @@ export function readTrustRule(name: string, node: unknown, spec: FieldReader): T
   return rule
 }
 
-function readKeyPlace(read: FieldReader): KeyPlace {
+export function readKeyPlace(read: FieldReader): KeyPlace {
   if (read.has('jwksUri') && read.has('jwksFile')) {
     read.report('jwksFile', 'name jwksUri or jwksFile, not both')
   }

@@ -1,16 +1,14 @@
-import type { Principal, Secret } from '@sallyport/core'
+import type { AgentId, Principal, Secret } from '@sallyport/core'
 import type { IdentityConfig, OidcProvider } from '../config/identity-config.ts'
 import { askedOf, type Entitlements, smallerBudget } from '../entitlements.ts'
 import type { GrantAsk } from '../oauth/grant-request.ts'
 import { OAuthError } from '../oauth/oauth-error.ts'
-import type { BirthAgents, BirthEvent, Born } from '../ports.ts'
+import type { BirthAgents, BirthEvent, Born, ConfirmedLogin, LoginGate } from '../ports.ts'
 import { agentName } from '../workload/claims.ts'
 import type { Rechecks } from './rechecks.ts'
 
 /** Somebody whom a provider knows, and who pressed the button. */
-export interface LoggedIn {
-  readonly provider: string
-  readonly principal: Principal
+export interface LoggedIn extends ConfirmedLogin {
   readonly refreshToken?: Secret<string>
 }
 
@@ -19,6 +17,7 @@ export interface HumanOptions {
   readonly agents: BirthAgents
   readonly entitlements: Entitlements
   readonly rechecks: Rechecks
+  readonly gate: LoginGate
   readonly onEvent: (event: BirthEvent) => void
 }
 
@@ -31,11 +30,13 @@ export class HumanBirths {
   }
 
   async bear(person: LoggedIn, ask: GrantAsk): Promise<Born> {
-    const { agents, config, entitlements, rechecks, onEvent } = this.#options
+    const { agents, config, entitlements, rechecks, gate, onEvent } = this.#options
     const provider = config().providers.get(person.provider)
     if (provider === undefined)
       throw new OAuthError('invalid_grant', 'the provider of this login is gone')
-    const { principal } = person
+    await this.#refuseTakenBack(person)
+    const groups = await gate.groupsOf(person.principal, person.principal.groups)
+    const principal = { ...person.principal, groups }
     const held = await entitlements.of(principal)
     const born = await agents.createRoot({
       principal,
@@ -49,8 +50,11 @@ export class HumanBirths {
       ttlMs: ttlOf(provider, ask),
       handle: true,
     })
+    await gate.remember(born.agent.id, person)
+    // A signal that arrived meanwhile found no agent to end, so it is looked for once more.
+    await this.#refuseTakenBack(person, born.agent.id)
     // Other roots of the person were born with the groups of then.
-    await entitlements.setGroups(principal.id, principal.groups)
+    await entitlements.setGroups(principal, person.principal.groups)
     if (person.refreshToken !== undefined)
       rechecks.watch(born.agent.id, person, person.refreshToken)
     onEvent({
@@ -60,6 +64,14 @@ export class HumanBirths {
       provider: person.provider,
     })
     return born
+  }
+
+  async #refuseTakenBack(person: LoggedIn, born?: AgentId): Promise<void> {
+    const why = await this.#options.gate.refusal(person)
+    if (why === undefined) return
+    if (born !== undefined) await this.#options.agents.revoke(born, person.provider, why)
+    this.#options.onEvent({ kind: 'login.refused', provider: person.provider, why })
+    throw new OAuthError('invalid_grant', why, { code: 'SP_LOGIN_WITHDRAWN' })
   }
 }
 

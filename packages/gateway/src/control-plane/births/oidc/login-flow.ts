@@ -5,7 +5,7 @@ import { OAuthError } from '../oauth/oauth-error.ts'
 import type { BirthEvent } from '../ports.ts'
 import type { DeviceLogins } from './device-logins.ts'
 import type { LoggedIn } from './human-births.ts'
-import { LoginRefused, readIdentity } from './identity.ts'
+import { type IdentityClaims, LoginRefused, readIdentity } from './identity.ts'
 import type { LoginChecks, ProviderClient } from './provider-client.ts'
 import { ShortLived } from './short-lived.ts'
 
@@ -14,6 +14,7 @@ const loginMs = 10 * 60_000
 /** The program that waits on loopback fetches at once. */
 const codeMs = 60_000
 const pendingMax = 10_000
+const sessionCharactersMax = 512
 
 /** What a login is for: a program on loopback (RFC 8252), or a device that shows a code. */
 export type Purpose =
@@ -90,12 +91,16 @@ export class LoginFlow {
         'this login was not begun in this browser, or took too long. Begin again.',
       )
     }
+    // Before the provider is asked: what it takes back after that counts.
+    const confirmedAtMs = this.#options.now()
     try {
       const answer = new URL(`${gatewayUrl()}/login/callback?${query}`)
       const { claims, refreshToken } = await client.finish(provider, answer, pending.checks)
       const person: LoggedIn = {
         provider: provider.name,
         principal: readIdentity(provider, claims),
+        confirmedAtMs,
+        ...sessionOf(claims),
         ...(refreshToken === undefined ? {} : { refreshToken }),
       }
       const asked = { person, browser, purpose: pending.purpose }
@@ -149,6 +154,14 @@ export class LoginFlow {
     this.#finished.add(true, challenge)
     return { person: issued.person, ask: issued.ask }
   }
+}
+
+/** OpenID Connect Back-Channel Logout 1.0, section 2.1: the provider's session, by which it may be ended. */
+function sessionOf(claims: IdentityClaims): { readonly session?: string } {
+  const { sid } = claims as { readonly sid?: unknown }
+  return typeof sid === 'string' && sid !== '' && sid.length <= sessionCharactersMax
+    ? { session: sid }
+    : {}
 }
 
 /** Reads the address of a program that waits: an IP literal of loopback, as RFC 8252, section 8.3, wants it. */

@@ -11,6 +11,7 @@ import { LocalProvider } from '../local-provider.fixture.ts'
 import type { BirthEvent } from '../ports.ts'
 import { consentId, TestBrowser, type Visited } from '../test-browser.fixture.ts'
 import { MemoryTokenUses } from '../memory-token-uses.fixture.ts'
+import { openGate } from '../open-gate.fixture.ts'
 
 const gatewayUrl = 'http://127.0.0.1:8700'
 const callback = `${gatewayUrl}/login/callback`
@@ -87,6 +88,7 @@ spec: {to: ["user:dana@example.com"], on: [{connections: [orders-db]}], allow: [
 `,
   )
   births = await openBirths({
+    gate: openGate,
     dataDir: dir,
     gatewayUrl: () => gatewayUrl,
     agents,

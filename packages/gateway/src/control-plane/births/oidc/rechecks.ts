@@ -18,7 +18,7 @@ export interface RecheckOptions {
 }
 
 interface Watched {
-  readonly person: Omit<LoggedIn, 'refreshToken'>
+  readonly person: Pick<LoggedIn, 'provider' | 'principal'>
   readonly subject: string
   /** In memory only: after a restart a login is not renewed and lives to its end. */
   refreshToken: Secret<string>
@@ -62,8 +62,8 @@ export class Rechecks {
     try {
       const answer = await client.renew(provider, watched.refreshToken, watched.subject)
       watched.refreshToken = answer.refreshToken ?? watched.refreshToken
-      const { id, groups } = readIdentity(provider, answer.claims)
-      await entitlements.setGroups(id, groups)
+      const principal = readIdentity(provider, answer.claims)
+      await entitlements.setGroups(principal, principal.groups)
     } catch (error) {
       if (isProvidersRefusal(error)) return this.#end(root, watched, 'the provider ended the login')
       if (error instanceof LoginRefused) return this.#end(root, watched, error.message)

@@ -10,6 +10,7 @@ import { FakeAgents } from '../fake-agents.fixture.ts'
 import { LocalIssuer } from '../local-issuer.fixture.ts'
 import type { BirthEvent, ChildBirth } from '../ports.ts'
 import { MemoryTokenUses } from '../memory-token-uses.fixture.ts'
+import { openGate } from '../open-gate.fixture.ts'
 
 const gatewayUrl = 'https://gw.example.com'
 let issuer: LocalIssuer
@@ -96,6 +97,7 @@ after(async () => {
 
 function openFresh(): Promise<BirthsPart> {
   return openBirths({
+    gate: openGate,
     dataDir: dir,
     gatewayUrl: () => `${gatewayUrl}/`,
     agents,
@@ -377,6 +379,7 @@ test('a token whose birth failed may be shown again', async () => {
   births.close()
   const faults: unknown[] = []
   births = await openBirths({
+    gate: openGate,
     dataDir: dir,
     gatewayUrl: () => `${gatewayUrl}/`,
     agents,

@@ -1,0 +1,8 @@
+import type { LoginGate } from './ports.ts'
+
+/** Of a provider that takes nothing back. */
+export const openGate: LoginGate = {
+  refusal: async () => undefined,
+  remember: async () => {},
+  groupsOf: async (_person, stated) => stated,
+}

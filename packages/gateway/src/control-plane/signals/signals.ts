@@ -1,0 +1,70 @@
+import { Hono } from 'hono'
+import type { BirthsPart } from '../births/births.ts'
+import { IssuerKeys } from '../births/workload/issuer-keys.ts'
+import type { Store } from '../ports/store.ts'
+import { logoutRoutes } from './logout/logout-routes.ts'
+import { RateLimit } from './rate-limit.ts'
+import type { SignalAgents, SignalEvent } from './signal.ts'
+import { SignalInbox } from './signal-inbox.ts'
+import type { SignalParts } from './signal-parts.ts'
+
+/** A check of a signature takes a tenth of a millisecond; a provider that ends thousands of sessions sends this many. */
+const unknownPerSecond = 100
+const unknownBurst = 200
+/** Directories are filled at 25 to 50 requests a second. */
+const knownPerSecond = 100
+const knownBurst = 200
+/** Strangers can have as many signals refused as they like: the log shows this many. */
+const refusalsPerSecond = 1
+const refusalsBurst = 20
+
+export interface SignalsOptions {
+  readonly store: Store
+  readonly agents: SignalAgents
+  readonly births: Pick<BirthsPart, 'folder' | 'entitlements'>
+  readonly gatewayUrl: () => string
+  readonly onEvent: (event: SignalEvent) => void
+  readonly onFault: (error: unknown) => void
+  readonly now?: () => number
+}
+
+/** How identity providers tell that somebody is gone. */
+export interface SignalsPart {
+  /** To be mounted at the root of the API. */
+  readonly routes: Hono
+  close(): void
+}
+
+/** Acts upon what was left over by a crash, then takes signals. */
+export async function openSignals(options: SignalsOptions): Promise<SignalsPart> {
+  const { store, agents, births, onFault } = options
+  const now = options.now ?? Date.now
+  const shown = new RateLimit({ perSecond: refusalsPerSecond, burst: refusalsBurst }, now)
+  const onEvent = (event: SignalEvent): void => {
+    if (event.kind !== 'signal.refused' || shown.take('') === 'ok') options.onEvent(event)
+  }
+  const config = (): BirthsPart['folder']['config'] => births.folder.config
+  const { entitlements } = births
+  const inbox = new SignalInbox({ store, config, agents, entitlements, onEvent, onFault, now })
+  await inbox.resume()
+  const parts: SignalParts = {
+    store,
+    config,
+    gatewayUrl: () => options.gatewayUrl().replace(/\/+$/u, ''),
+    inbox,
+    issuerKeys: new IssuerKeys(now),
+    unknownRate: new RateLimit({ perSecond: unknownPerSecond, burst: unknownBurst }, now),
+    knownRate: new RateLimit({ perSecond: knownPerSecond, burst: knownBurst }, now),
+    onEvent,
+    onFault,
+    now,
+  }
+  const routes = new Hono()
+  routes.route('/', logoutRoutes(parts))
+  return {
+    routes,
+    close() {
+      inbox.close()
+    },
+  }
+}

@@ -48,6 +48,7 @@ const byCode: Partial<Record<ErrorCode, number>> = {
   SP_TARGET_UNREACHABLE: EXIT.unreachable,
   SP_TARGET_LOGIN: EXIT.unreachable,
   SP_TARGET_TLS: EXIT.unreachable,
+  SP_RATE_LIMIT: EXIT.unreachable,
   SP_STATE_STALE: EXIT.unreachable,
 }
 

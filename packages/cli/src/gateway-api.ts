@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ERRORS, SallyportError, type ErrorCode } from '@sallyport/core'
+import { patientFetch } from './patient-fetch.ts'
 
 /** Calls the API of the gateway that runs on a data folder. */
 export class GatewayApi {
@@ -45,11 +46,13 @@ export class GatewayApi {
   }
 
   async #fetch(method: string, path: string, body?: unknown): Promise<Response> {
-    const response = await fetch(this.#url + path, {
+    const request = {
       method,
       headers: { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    }).catch((cause: unknown) => {
+    }
+    const send = async (): Promise<Response> => await fetch(this.#url + path, request)
+    const response = await patientFetch(send).catch((cause: unknown) => {
       throw unreachable(`nothing answers at ${this.#url}`, cause)
     })
     if (response.ok) return response

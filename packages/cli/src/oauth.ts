@@ -1,4 +1,5 @@
 import { SallyportError, type ErrorCode } from '@sallyport/core'
+import { patientFetch } from './patient-fetch.ts'
 
 /** What this program calls itself; a public client (RFC 6749, section 2.1). */
 export const clientId = 'sallyport-cli'
@@ -49,12 +50,13 @@ export async function post(
 }
 
 async function ask(url: string, path: string, request: RequestInit): Promise<{ body: object }> {
-  const signal = AbortSignal.timeout(answerMsMax)
-  const response = await fetch(url + path, { ...request, signal, redirect: 'error' }).catch(
-    (cause: unknown) => {
-      throw new SallyportError('SP_GATEWAY_UNREACHABLE', `nothing answers at ${url}`, { cause })
-    },
-  )
+  const send = async (): Promise<Response> => {
+    const signal = AbortSignal.timeout(answerMsMax)
+    return await fetch(url + path, { ...request, signal, redirect: 'error' })
+  }
+  const response = await patientFetch(send).catch((cause: unknown) => {
+    throw new SallyportError('SP_GATEWAY_UNREACHABLE', `nothing answers at ${url}`, { cause })
+  })
   const body: unknown = await response.json().catch(() => undefined)
   if (typeof body === 'object' && body !== null) return { body }
   throw new SallyportError('SP_GATEWAY_UNREACHABLE', `the answer of ${url} is not a gateway's`)

@@ -42,6 +42,13 @@ export const ERRORS = {
     sqlState: '54000',
     say: 'a limit of this gateway was reached.',
   },
+  SP_RATE_LIMIT: {
+    origin: 'downstream',
+    level: 'info',
+    retry: 'later',
+    sqlState: '54000',
+    say: 'this was asked for too often. Wait as long as the answer says, then ask again.',
+  },
   SP_NOT_SUPPORTED: {
     origin: 'downstream',
     level: 'info',

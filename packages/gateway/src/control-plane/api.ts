@@ -7,13 +7,13 @@ import { getRequestListener } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
-import { SpawnRateError } from './agents/spawn-rules.ts'
 import type { ProbeResult } from '../boundary/messages.ts'
 import { type ConnectionSettings, parseSettingsChange } from './connection-settings.ts'
 import type { ConnectionView, NewConnection } from './connections.ts'
 import type { CredentialRequest, IssuedCredential } from './credentials.ts'
 import { parseCredentialRequest } from './parse-credential-request.ts'
 import { parseNewConnection } from './parse-new-connection.ts'
+import { RateError } from './rates.ts'
 import type { RecordingForm } from './recorded-session.ts'
 import type { SessionView } from './session-index.ts'
 
@@ -175,6 +175,7 @@ const statuses: Readonly<Record<string, ContentfulStatusCode>> = {
   SP_SIGNAL_REFUSED: 400,
   SP_TICKET_SPENT: 400,
   SP_LIMIT: 429,
+  SP_RATE_LIMIT: 429,
   SP_RECORD_UNAVAILABLE: 503,
   SP_SHUTTING_DOWN: 503,
 }
@@ -188,8 +189,8 @@ function errorAnswer(context: Context, error: Error): Response {
   const code = known ? error.code : 'SP_INTERNAL'
   const message = known && code !== 'SP_INTERNAL' ? error.message : ERRORS.SP_INTERNAL.say
   const body = { error: { code, message, retry: ERRORS[code].retry, fix: ERRORS[code].say } }
-  if (error instanceof SpawnRateError) {
-    context.header('retry-after', String(Math.ceil(error.retryAfterMs / 1000)))
+  if (error instanceof RateError) {
+    context.header('retry-after', error.retryAfter)
     return context.json(body, 429)
   }
   if (code === 'SP_AGENT_FROZEN') context.header('retry-after', retryAfterFrozen)

@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { StoredTokenUses } from './agents/token-uses.ts'
 import { agentRoutes } from './agents/agent-routes.ts'
 import type { AgentService } from './agents/agent-service.ts'
+import { CallerRates } from './agents/caller-rates.ts'
 import { announce } from './announce.ts'
 import { type ApiListener, apiRoutes, listenApi } from './api.ts'
 import { type BirthsPart, openBirths } from './births/births.ts'
@@ -15,6 +16,7 @@ import { openParts, type Parts } from './parts.ts'
 import { refuseTakenPort } from './port-check.ts'
 import { openSignals } from './signals/signals.ts'
 import { StoredLoginGate } from './signals/stored-login-gate.ts'
+import { SourceRates } from './source-rates.ts'
 import { startWorkers } from './start-workers.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
@@ -93,7 +95,8 @@ async function serveApi(
   const listening: { api?: ApiListener } = {}
   const ports = (): Status['ports'] => ({ api: listening.api?.port ?? 0, postgres: pool.port })
   const gatewayUrl = (): string => options.publicUrl ?? `http://${options.host}:${ports().api}`
-  const births = await openLogins(parts, gatewayUrl, undo)
+  const sources = new SourceRates()
+  const births = await openLogins(parts, gatewayUrl, sources, undo)
   const signals = await openSignals({
     store: parts.store,
     agents,
@@ -116,6 +119,8 @@ async function serveApi(
       owner,
       address: () => ({ host: options.host, port: pool.port }),
       connections: async () => await connections.list(),
+      sources,
+      rates: new CallerRates(),
     }),
     births.routes,
     signals.routes,
@@ -132,6 +137,7 @@ async function serveApi(
 async function openLogins(
   { options, agents, connections, store, fault }: Parts,
   gatewayUrl: () => string,
+  sources: SourceRates,
   undo: AsyncDisposableStack,
 ): Promise<BirthsPart> {
   const opened: { births?: BirthsPart } = {}
@@ -146,6 +152,7 @@ async function openLogins(
     connections: async () => await connections.list(),
     uses: new StoredTokenUses(store),
     gate,
+    sources,
     onEvent: (event) => options.onEvent({ kind: 'birth', event }),
     onConfig: (problems) => options.onEvent({ kind: 'identity.read', problems }),
     onFault: fault,

@@ -3,6 +3,8 @@ import { test } from 'node:test'
 import { Secret } from '@sallyport/core'
 import { sql } from 'kysely'
 import { apiRoutes } from '../api.ts'
+import { SourceRates } from '../source-rates.ts'
+import { CallerRates } from './caller-rates.ts'
 import { agentRoutes } from './agent-routes.ts'
 import { type Bench, onBothStores } from './agents.fixture.ts'
 
@@ -30,6 +32,8 @@ onBothStores('routes of agents', (bench: Bench) => {
         { name: 'orders', database: 'orders' },
         { name: 'other', database: 'other' },
       ],
+      sources: new SourceRates(),
+      rates: new CallerRates(),
     })
     const response = await apiRoutes({} as never, ownerToken, [agents]).request(path, {
       method,
@@ -277,6 +281,8 @@ onBothStores('routes of agents', (bench: Bench) => {
       owner: 'dana',
       address: () => ({ host: '', port: 1 }),
       connections: async () => [],
+      sources: new SourceRates(),
+      rates: new CallerRates(),
     })
     const response = await agents.request('/v1/events', {
       headers: { authorization: `Bearer ${root.handle}` },

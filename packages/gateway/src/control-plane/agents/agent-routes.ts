@@ -4,7 +4,9 @@ import type { Actor } from './agent-events.ts'
 import type { Spawned } from './agent-requests.ts'
 import type { AgentService } from './agent-service.ts'
 import type { AgentView } from './agent-views.ts'
+import type { SourceRates } from '../source-rates.ts'
 import { type ApiCaller, callerOf } from './api-caller.ts'
+import type { CallerRates } from './caller-rates.ts'
 import { eventStream } from './event-stream.ts'
 import { LIMITS_DEFAULT, TTL } from './limits.ts'
 import {
@@ -28,6 +30,8 @@ export interface AgentRouteOptions {
   /** `postgres://…` without user and password, for a connection. */
   readonly address: () => { readonly host: string; readonly port: number }
   readonly connections: () => Promise<readonly GrantableConnection[]>
+  readonly sources: SourceRates
+  readonly rates: CallerRates
 }
 
 /** What an agent may know of a connection. */
@@ -49,10 +53,14 @@ export function agentRoutes(options: AgentRouteOptions): Hono {
     return created(context, await createRoot(options, context))
   })
   app.post('/v1/tickets/redeem', async (context) => {
+    options.sources.birth(context)
     const { ticket, ...redemption } = parseRedemption(await bodyOf(context))
     return created(context, await agents.redeemTicket(ticket, redemption))
   })
-  app.get('/v1/events', (context) => eventStream(context, agents, caller(context)))
+  app.get('/v1/events', (context) => {
+    const who = caller(context)
+    return eventStream(context, agents, who, options.rates.stream(who))
+  })
   app.get('/v1/agents/:id', (context) => context.json(target(context, caller(context))))
   app.get('/v1/agents/:id/tree', (context) =>
     context.json(agents.tree(target(context, caller(context)).id)),
@@ -67,7 +75,7 @@ export function agentRoutes(options: AgentRouteOptions): Hono {
     return context.json(granted.map(({ name, database }) => ({ name, database })))
   })
   addBirths(app, options, caller)
-  addChanges(app, agents, caller)
+  addChanges(app, options, caller)
   return app
 }
 
@@ -89,7 +97,9 @@ function addBirths(
     return context.json({ ...rest, expiresAt: new Date(expiresAtMs).toISOString() }, 201)
   })
   app.post('/v1/agents/:id/credentials', async (context) => {
-    const { id } = acting(context, caller(context))
+    const who = caller(context)
+    const { id } = acting(context, who)
+    options.rates.mint(who)
     const request = parseMint(await bodyOf(context))
     const minted = await agents.mintCredential(id, request)
     const found = (await options.connections()).find(({ name }) => name === request.connection)
@@ -104,7 +114,7 @@ function addBirths(
 
 function addChanges(
   app: Hono,
-  agents: AgentService,
+  { agents, rates }: AgentRouteOptions,
   caller: (context: Context) => ApiCaller,
 ): void {
   app.post('/v1/agents/:id/narrow', async (context) => {
@@ -124,6 +134,8 @@ function addChanges(
     app.post(`/v1/agents/:id/${action}`, async (context) => {
       const who = caller(context)
       const { id } = target(context, who)
+      // To take away is never refused for coming too often.
+      if (action === 'freeze') rates.freeze(who)
       const reason = parseReason(await bodyOf(context)) ?? 'no reason was given'
       return context.json(await agents[action](id, who.actor, reason))
     })

@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { SallyportError, type Secret } from '@sallyport/core'
+import { type AgentId, SallyportError, type Secret } from '@sallyport/core'
 import type { Context } from 'hono'
 import type { Actor } from './agent-events.ts'
 import type { AgentService } from './agent-service.ts'
@@ -8,6 +8,9 @@ import type { AgentView } from './agent-views.ts'
 /** Whom a request comes from, and which agents it reaches. */
 export interface ApiCaller {
   readonly actor: Actor
+  /** The agent that asks and the root of its tree; none for the owner. */
+  readonly agent?: AgentId
+  readonly tree?: AgentId
   /** Also those that ended a short while ago. */
   visible(): AgentView[]
   /** The agent of this id, prefix, or `self`. What the caller does not reach reads like what does not exist. */
@@ -62,6 +65,8 @@ function agentCaller(agents: AgentService, self: AgentView, token: string): ApiC
   const reaches = (path: readonly string[]): boolean => path.includes(self.id)
   return {
     actor: { name: self.name, chain: self.chain },
+    agent: self.id,
+    tree: self.path[0] ?? self.id,
     visible: () => agents.list().filter(({ path }) => reaches(path)),
     reach: (id) => agents.get(id === 'self' ? self.id : id, self.id) ?? missing(id),
     reaches,

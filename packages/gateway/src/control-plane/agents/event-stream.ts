@@ -10,8 +10,13 @@ const pingEveryMs = 15_000
 /** A watcher that reads slower than this many events behind is cut off; it can ask for the tree again. */
 const waitingMax = 1000
 
-/** Server-sent events of what happens to the caller and all below it. */
-export function eventStream(context: Context, agents: AgentService, caller: ApiCaller): Response {
+/** Server-sent events of what happens to the caller and all below it. `closed` is called when they end. */
+export function eventStream(
+  context: Context,
+  agents: AgentService,
+  caller: ApiCaller,
+  closed: () => void,
+): Response {
   return streamSSE(context, async (stream) => {
     const waiting: AgentEvent[] = []
     let wake = Promise.withResolvers<void>()
@@ -39,6 +44,7 @@ export function eventStream(context: Context, agents: AgentService, caller: ApiC
     } finally {
       clearInterval(ping)
       stop()
+      closed()
     }
   })
 }

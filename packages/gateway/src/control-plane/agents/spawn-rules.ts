@@ -6,6 +6,7 @@ import {
   SallyportError,
 } from '@sallyport/core'
 import type { AgentLimits } from '../ports/store.ts'
+import { RateError, Rates } from '../rates.ts'
 import { type AgentNode, describe } from './agent-node.ts'
 import type { SpawnRequest } from './agent-requests.ts'
 import { LIMITS_DEFAULT, LIMITS_MAX, TTL } from './limits.ts'
@@ -150,34 +151,22 @@ export function exceeds(name: string, what: string): SallyportError {
   return refusal('SP_GRANT_EXCEEDS_PARENT', `cannot spawn "${name}": asks for ${what}`)
 }
 
-/** Refused for now only. */
-export class SpawnRateError extends SallyportError {
-  readonly retryAfterMs: number
-
-  constructor(name: string, retryAfterMs: number) {
-    const detail = `cannot spawn "${name}": this tree spawns too fast. Retry after ${retryAfterMs} ms`
-    super('SP_SPAWN_LIMIT', detail, { detail })
-    this.retryAfterMs = retryAfterMs
-  }
-}
-
-/** A token bucket for each tree. */
+/** How fast each tree may spawn. */
 export class SpawnRates {
-  readonly #perSecond: number
-  readonly #buckets = new WeakMap<AgentNode, { tokens: number; atMs: number }>()
+  readonly #rates: Rates
 
   constructor(perSecond: number) {
-    this.#perSecond = perSecond
+    this.#rates = new Rates({ perSecond, burst: perSecond })
   }
 
   take(parent: AgentNode, name: string, nowMs: number): void {
-    const root = parent.path[0] ?? parent
-    const bucket = this.#buckets.get(root) ?? { tokens: this.#perSecond, atMs: nowMs }
-    const gained = (Math.max(0, nowMs - bucket.atMs) * this.#perSecond) / 1000
-    const tokens = Math.min(this.#perSecond, bucket.tokens + gained)
-    this.#buckets.set(root, { tokens: tokens < 1 ? tokens : tokens - 1, atMs: nowMs })
-    if (tokens < 1)
-      throw new SpawnRateError(name, Math.ceil(((1 - tokens) * 1000) / this.#perSecond))
+    const waitMs = this.#rates.wait((parent.path[0] ?? parent).id, nowMs)
+    if (waitMs === 0) return
+    throw new RateError(
+      'SP_SPAWN_LIMIT',
+      `cannot spawn "${name}": this tree spawns too fast`,
+      waitMs,
+    )
   }
 }
 

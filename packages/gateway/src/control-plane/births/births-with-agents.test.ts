@@ -6,6 +6,7 @@ import { after, before, suite, test } from 'node:test'
 import { openPgliteStore } from '../adapters/pglite-store.ts'
 import { Bench } from '../agents/agents.fixture.ts'
 import { StoredTokenUses } from '../agents/token-uses.ts'
+import { SourceRates } from '../source-rates.ts'
 import { type BirthsPart, openBirths } from './births.ts'
 import { LocalIssuer } from './local-issuer.fixture.ts'
 import { openGate } from './open-gate.fixture.ts'
@@ -61,6 +62,7 @@ suite('births, with the agents of the store', () => {
   function open(): Promise<BirthsPart> {
     return openBirths({
       gate: openGate,
+      sources: new SourceRates(),
       dataDir: dir,
       gatewayUrl: () => gatewayUrl,
       agents: bench.service,

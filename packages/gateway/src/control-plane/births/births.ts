@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { Hono } from 'hono'
+import type { SourceRates } from '../source-rates.ts'
 import { IdentityFolder } from './config/identity-folder.ts'
 import { Entitlements } from './entitlements.ts'
 import { oauthRoutes } from './oauth/oauth-routes.ts'
@@ -26,6 +27,7 @@ export interface BirthsOptions {
   /** The files were read again; `problems` is empty where they were right. */
   readonly onConfig: (problems: string) => void
   readonly onFault: (error: unknown) => void
+  readonly sources: SourceRates
   readonly now?: () => number
 }
 
@@ -42,7 +44,7 @@ export interface BirthsPart {
 
 /** Reads the folder `identity` of the data folder and makes all that stands on it. */
 export async function openBirths(options: BirthsOptions): Promise<BirthsPart> {
-  const { agents, onEvent, onFault } = options
+  const { agents, sources, onEvent, onFault } = options
   // An audience with a slash at its end is another audience.
   const gatewayUrl = (): string => options.gatewayUrl().replace(/\/+$/u, '')
   const now = options.now ?? Date.now
@@ -82,10 +84,10 @@ export async function openBirths(options: BirthsOptions): Promise<BirthsPart> {
     onEvent,
   })
   const routes = new Hono()
-  routes.route('/', loginRoutes({ config, flow, devices, gatewayUrl, onFault }))
+  routes.route('/', loginRoutes({ config, flow, devices, gatewayUrl, sources, onFault }))
   const proofs = new DpopProofs(now)
   const canLogIn = (): boolean => config().providers.size > 0
-  const parts = { agents, workloads, humans, flow, devices, proofs }
+  const parts = { agents, workloads, humans, flow, devices, proofs, sources }
   routes.route('/', oauthRoutes({ ...parts, gatewayUrl, canLogIn, onEvent, onFault, now }))
   // What changed while the gateway was down.
   await entitlements.refresh()

@@ -8,6 +8,7 @@ import { Hono } from 'hono'
 import type { Bench } from '../agents/agents.fixture.ts'
 import { StoredTokenUses } from '../agents/token-uses.ts'
 import { type ApiListener, listenApi } from '../api.ts'
+import { SourceRates } from '../source-rates.ts'
 import { type BirthsPart, openBirths } from '../births/births.ts'
 import type { LoginGate } from '../births/ports.ts'
 import { LocalProvider } from '../births/local-provider.fixture.ts'
@@ -71,6 +72,7 @@ export class SignalBench {
     const { store } = this.#bench
     const now = (): number => Date.now() + this.shiftMs
     this.births = await openBirths({
+      sources: new SourceRates(),
       dataDir: this.#dir,
       gatewayUrl: () => this.url,
       agents: this.#bench.service,

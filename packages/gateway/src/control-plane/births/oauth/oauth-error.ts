@@ -1,4 +1,5 @@
 import { ERRORS, SallyportError } from '@sallyport/core'
+import { RateError } from '../../rates.ts'
 
 /** Codes of RFC 6749 (5.2), 8628 (3.5), 8693, 9396 and 9449. */
 export type OAuthErrorName =
@@ -24,7 +25,7 @@ export class OAuthError extends Error {
   readonly error: OAuthErrorName
   /** The code of our own catalogue behind it. */
   readonly code: string | undefined
-  readonly status: 400 | 403 | 500 | 503
+  readonly status: 400 | 403 | 429 | 500 | 503
 
   constructor(
     error: OAuthErrorName,
@@ -62,6 +63,9 @@ export function asOAuthError(error: unknown): OAuthError {
     })
   const { code } = error
   const description = error.detail ?? ERRORS[code].say
+  // No RFC of OAuth has a name for it; this one says that it is worth trying again.
+  if (error instanceof RateError)
+    return new OAuthError('temporarily_unavailable', description, { code, status: 429 })
   if (ERRORS[code].retry === 'later' && names[code] === undefined) {
     return new OAuthError('temporarily_unavailable', description, { code, status: 503 })
   }

@@ -1,6 +1,9 @@
 import { SallyportError } from '@sallyport/core'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
+import { RateError } from '../../rates.ts'
+import { sourceOf } from '../../source-of.ts'
+import type { SourceRates } from '../../source-rates.ts'
 import type { DeviceLogins } from '../oidc/device-logins.ts'
 import type { HumanBirths } from '../oidc/human-births.ts'
 import type { LoginFlow } from '../oidc/login-flow.ts'
@@ -22,6 +25,7 @@ export interface OAuthOptions extends ExchangeOptions {
   readonly flow: LoginFlow
   readonly devices: DeviceLogins
   readonly proofs: DpopProofs
+  readonly sources: SourceRates
   readonly canLogIn: () => boolean
   readonly onFault: (error: unknown) => void
   readonly now: () => number
@@ -47,6 +51,7 @@ export function oauthRoutes(options: OAuthOptions): Hono {
     answerToken(context, await token(context, options), options),
   )
   app.post('/oauth/device_authorization', async (context) => {
+    options.sources.login(context)
     const form = await readForm(context)
     refuseAgents(context)
     if (!options.canLogIn())
@@ -68,6 +73,8 @@ export function oauthRoutes(options: OAuthOptions): Hono {
 async function token(context: Context, options: OAuthOptions): Promise<Born> {
   const form = await readForm(context)
   const type = form.get('grant_type')
+  // A device asks every few seconds, and is told where it asks too often (RFC 8628, section 3.5).
+  if (type !== grantTypes.device) options.sources.birth(context)
   if (type === grantTypes.jwt) {
     const proof = await proofOf(context, options)
     const profile = form.get('profile')
@@ -144,24 +151,11 @@ function noStore(context: Context): Context {
 
 function answerError(context: Context, error: unknown, { onFault }: OAuthOptions): Response {
   const known = asOAuthError(error)
+  if (error instanceof RateError) context.header('retry-after', error.retryAfter)
   if (known.status === 500) onFault(error)
   const code = known.code === undefined ? {} : { code: known.code }
   return noStore(context).json(
     { error: known.error, error_description: known.message, ...code },
     known.status,
   )
-}
-
-/** The address of the peer. Forwarded headers are not read: anybody can write them. */
-export function sourceOf(context: Context): string {
-  const bindings: unknown = context.env
-  const incoming = field(bindings, 'incoming')
-  const address = field(field(incoming, 'socket'), 'remoteAddress')
-  return typeof address === 'string' ? address : 'unknown'
-}
-
-function field(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null
-    ? (value as Record<string, unknown>)[name]
-    : undefined
 }

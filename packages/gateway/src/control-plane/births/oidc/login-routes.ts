@@ -2,6 +2,8 @@ import { printAllow } from '@sallyport/core'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { getCookie, setCookie } from 'hono/cookie'
+import { RateError } from '../../rates.ts'
+import type { SourceRates } from '../../source-rates.ts'
 import type { IdentityConfig, OidcProvider } from '../config/identity-config.ts'
 import { readGrantAsk, type GrantAsk } from '../oauth/grant-request.ts'
 import { OAuthError } from '../oauth/oauth-error.ts'
@@ -20,6 +22,7 @@ export interface LoginRoutesOptions {
   readonly flow: LoginFlow
   readonly devices: DeviceLogins
   readonly gatewayUrl: () => string
+  readonly sources: SourceRates
   readonly onFault: (error: unknown) => void
 }
 
@@ -100,6 +103,7 @@ async function start(
   options: LoginRoutesOptions,
   purpose: Purpose,
 ): Promise<Response> {
+  options.sources.login(context)
   const providers = [...options.config().providers.values()]
   const wanted = context.req.query('provider')
   const [provider, second] =
@@ -196,6 +200,14 @@ function answerProblem(
   error: unknown,
   { onFault }: LoginRoutesOptions,
 ): Response {
+  if (error instanceof RateError) {
+    context.header('retry-after', error.retryAfter)
+    return show(
+      context,
+      messagePage('Not logged in', 'Too many logins begin here. Wait a little.'),
+      429,
+    )
+  }
   if (error instanceof LoginRefused || error instanceof OAuthError) {
     return show(context, messagePage('Not logged in', error.message), 400)
   }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { listenApi } from '../../api.ts'
+import { SourceRates } from '../../source-rates.ts'
 import { type BirthsPart, openBirths } from '../births.ts'
 import { FakeAgents } from '../fake-agents.fixture.ts'
 import { LocalProvider } from '../local-provider.fixture.ts'
@@ -89,6 +90,7 @@ spec: {to: ["user:dana@example.com"], on: [{connections: [orders-db]}], allow: [
   )
   births = await openBirths({
     gate: openGate,
+    sources: new SourceRates(),
     dataDir: dir,
     gatewayUrl: () => gatewayUrl,
     agents,

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
 import { base64url, exportJWK, generateKeyPair, SignJWT, type CryptoKey } from 'jose'
+import { SourceRates } from '../../source-rates.ts'
 import { type BirthsPart, openBirths } from '../births.ts'
 import { FakeAgents } from '../fake-agents.fixture.ts'
 import { LocalIssuer } from '../local-issuer.fixture.ts'
@@ -98,6 +99,7 @@ after(async () => {
 function openFresh(): Promise<BirthsPart> {
   return openBirths({
     gate: openGate,
+    sources: new SourceRates(),
     dataDir: dir,
     gatewayUrl: () => `${gatewayUrl}/`,
     agents,
@@ -380,6 +382,7 @@ test('a token whose birth failed may be shown again', async () => {
   const faults: unknown[] = []
   births = await openBirths({
     gate: openGate,
+    sources: new SourceRates(),
     dataDir: dir,
     gatewayUrl: () => `${gatewayUrl}/`,
     agents,

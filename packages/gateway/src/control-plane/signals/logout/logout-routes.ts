@@ -1,7 +1,7 @@
 import { type ErrorCode, ERRORS, SallyportError } from '@sallyport/core'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
-import { sourceOf } from '../../births/oauth/oauth-routes.ts'
+import { sourceOf } from '../../source-of.ts'
 import type { SignalParts } from '../signal-parts.ts'
 import { quoted, SignalRefused, statedIssuer } from '../verify-set.ts'
 import { readLogoutToken } from './logout-token.ts'

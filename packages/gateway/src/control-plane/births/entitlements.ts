@@ -81,16 +81,15 @@ export class Entitlements {
     })
   }
 
-  /** Takes groups away from the people that are meant: those that `most` does not name, and those that their directory denies. */
-  narrow(isMeant: (root: LiveRoot) => boolean, most?: readonly string[]): Promise<void> {
+  /** Takes groups away from the people that are meant; gives none. */
+  narrow(isMeant: (root: LiveRoot) => boolean, isKept: (group: string) => boolean): Promise<void> {
     return this.#inOrder(async () => {
-      const { agents, gate } = this.#options
+      const { agents } = this.#options
       const people = new Map<string, Principal>()
       for (const root of agents.liveRoots())
         if (isMeant(root)) people.set(root.principal.id, root.principal)
       for (const person of people.values()) {
-        const kept = person.groups.filter((group) => most === undefined || most.includes(group))
-        const groups = await gate.groupsOf(person, kept)
+        const groups = person.groups.filter(isKept)
         if (groups.length < person.groups.length) await agents.setGroups(person.id, groups)
       }
       await this.#refresh()

@@ -19,6 +19,8 @@ import { StoredLoginGate } from './stored-login-gate.ts'
 
 const loopback = 'http://127.0.0.1:45123/cb'
 
+const unlimited = { perSecond: 1_000_000, burst: 1_000_000 }
+
 /** A person who is logged in. */
 export interface Root {
   readonly id: AgentId
@@ -72,7 +74,7 @@ export class SignalBench {
     const { store } = this.#bench
     const now = (): number => Date.now() + this.shiftMs
     this.births = await openBirths({
-      sources: new SourceRates(),
+      sources: new SourceRates(now, { logins: unlimited, births: unlimited }),
       dataDir: this.#dir,
       gatewayUrl: () => this.url,
       agents: this.#bench.service,

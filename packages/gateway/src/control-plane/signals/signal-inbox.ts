@@ -170,7 +170,9 @@ export class SignalInbox {
       whom.some((each) => isMeant(root, each, sessions))
     const roots = [...agents.liveRoots()].filter(meant).map(({ id }) => id)
     if (effect.kind !== 'end') {
-      await entitlements.narrow(meant, effect.kind === 'narrow' ? effect.groups : undefined)
+      const isNamed = (group: string): boolean => effect.groups.includes(group)
+      const isKept = effect.kind === 'narrow' ? isNamed : (group: string) => !isNamed(group)
+      await entitlements.narrow(meant, isKept)
       return roots
     }
     const isPause = config().providers.get(provider)?.signals?.mode === 'freeze'

@@ -1,9 +1,9 @@
 import type { IdentityConfig } from '../births/config/identity-config.ts'
 import type { IssuerKeys } from '../births/workload/issuer-keys.ts'
 import type { Store } from '../ports/store.ts'
-import type { RateLimit } from './rate-limit.ts'
 import type { SignalEvent } from './signal.ts'
 import type { SignalInbox } from './signal-inbox.ts'
+import type { SignalRates } from './signal-rates.ts'
 
 /** What every way by which signals come in stands on. */
 export interface SignalParts {
@@ -13,10 +13,7 @@ export interface SignalParts {
   readonly gatewayUrl: () => string
   readonly inbox: SignalInbox
   readonly issuerKeys: IssuerKeys
-  /** For callers of whom nothing is known but their address. */
-  readonly unknownRate: RateLimit
-  /** For providers that have shown their token. */
-  readonly knownRate: RateLimit
+  readonly rates: SignalRates
   readonly onEvent: (event: SignalEvent) => void
   readonly onFault: (error: unknown) => void
   readonly now: () => number

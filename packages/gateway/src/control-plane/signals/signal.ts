@@ -25,8 +25,8 @@ export type Effect =
   | { readonly kind: 'end' }
   /** Leaves a person these groups at most. */
   | { readonly kind: 'narrow'; readonly groups: readonly string[] }
-  /** Asks the store again which groups a person may have. */
-  | { readonly kind: 'regroup' }
+  /** Takes these groups away. */
+  | { readonly kind: 'lose'; readonly groups: readonly string[] }
   /** Is only recorded. */
   | { readonly kind: 'none' }
 

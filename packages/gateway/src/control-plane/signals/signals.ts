@@ -3,20 +3,11 @@ import type { BirthsPart } from '../births/births.ts'
 import { IssuerKeys } from '../births/workload/issuer-keys.ts'
 import type { Store } from '../ports/store.ts'
 import { logoutRoutes } from './logout/logout-routes.ts'
-import { RateLimit } from './rate-limit.ts'
+import { scimRoutes } from './scim/scim-routes.ts'
 import type { SignalAgents, SignalEvent } from './signal.ts'
 import { SignalInbox } from './signal-inbox.ts'
+import { SignalRates } from './signal-rates.ts'
 import type { SignalParts } from './signal-parts.ts'
-
-/** A check of a signature takes a tenth of a millisecond; a provider that ends thousands of sessions sends this many. */
-const unknownPerSecond = 100
-const unknownBurst = 200
-/** Directories are filled at 25 to 50 requests a second. */
-const knownPerSecond = 100
-const knownBurst = 200
-/** Strangers can have as many signals refused as they like: the log shows this many. */
-const refusalsPerSecond = 1
-const refusalsBurst = 20
 
 export interface SignalsOptions {
   readonly store: Store
@@ -39,9 +30,9 @@ export interface SignalsPart {
 export async function openSignals(options: SignalsOptions): Promise<SignalsPart> {
   const { store, agents, births, onFault } = options
   const now = options.now ?? Date.now
-  const shown = new RateLimit({ perSecond: refusalsPerSecond, burst: refusalsBurst }, now)
+  const rates = new SignalRates(now)
   const onEvent = (event: SignalEvent): void => {
-    if (event.kind !== 'signal.refused' || shown.take('') === 'ok') options.onEvent(event)
+    if (event.kind !== 'signal.refused' || rates.isShown()) options.onEvent(event)
   }
   const config = (): BirthsPart['folder']['config'] => births.folder.config
   const { entitlements } = births
@@ -53,14 +44,14 @@ export async function openSignals(options: SignalsOptions): Promise<SignalsPart>
     gatewayUrl: () => options.gatewayUrl().replace(/\/+$/u, ''),
     inbox,
     issuerKeys: new IssuerKeys(now),
-    unknownRate: new RateLimit({ perSecond: unknownPerSecond, burst: unknownBurst }, now),
-    knownRate: new RateLimit({ perSecond: knownPerSecond, burst: knownBurst }, now),
+    rates,
     onEvent,
     onFault,
     now,
   }
   const routes = new Hono()
   routes.route('/', logoutRoutes(parts))
+  routes.route('/', scimRoutes(parts))
   return {
     routes,
     close() {

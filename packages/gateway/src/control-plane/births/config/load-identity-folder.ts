@@ -133,6 +133,9 @@ function readSpec(
     const provider = readOidcProvider(name, spec, top)
     const same = [...draft.providers.values()].find(({ issuer }) => issuer === provider.issuer)
     if (same !== undefined) top.report('spec', `provider "${same.name}" has this issuer already`)
+    const rival = [...draft.providers.values()].find((other) => haveOneToken(other, provider))
+    if (rival !== undefined)
+      top.report('spec', `provider "${rival.name}" has this token of signals.scim already`)
     draft.providers.set(name, provider)
   } else if (kind === 'TrustRule') {
     const rule = readTrustRule(name, spec, top)
@@ -159,6 +162,12 @@ function readSpec(
       })
     }
   } else draft.profiles.set(name, readAgentProfile(name, spec, top))
+}
+
+/** A token says which provider calls. */
+function haveOneToken(left: OidcProvider, right: OidcProvider): boolean {
+  const token = left.signals?.scim?.expose()
+  return token !== undefined && token === right.signals?.scim?.expose()
 }
 
 /** A name that nothing has is a slip, and what it was meant for would go without its limit. */

@@ -1,7 +1,7 @@
 import { type ErrorCode, ERRORS, SallyportError } from '@sallyport/core'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
-import { sourceOf } from '../../source-of.ts'
+import { RateError } from '../../rates.ts'
 import type { SignalParts } from '../signal-parts.ts'
 import { quoted, SignalRefused, statedIssuer } from '../verify-set.ts'
 import { readLogoutToken } from './logout-token.ts'
@@ -19,11 +19,7 @@ export function logoutRoutes(parts: SignalParts): Hono {
   app.use(path, bodyLimit({ maxSize: bodyBytesMax, onError: tooLarge }))
   app.post(path, async (context) => {
     context.header('cache-control', 'no-store')
-    const pause = parts.unknownRate.take(sourceOf(context))
-    if (pause !== 'ok') {
-      context.header('retry-after', String(pause.retryAfterSeconds))
-      return answer(context, 429, 'SP_LIMIT')
-    }
+    parts.rates.stranger(context)
     const token = await tokenOf(context)
     const issuer = statedIssuer(token)
     const provider = [...parts.config().providers.values()].find((each) => each.issuer === issuer)
@@ -47,6 +43,10 @@ async function tokenOf(context: Context): Promise<string> {
 
 function answerError(context: Context, error: unknown, parts: SignalParts): Response {
   context.header('cache-control', 'no-store')
+  if (error instanceof RateError) {
+    context.header('retry-after', error.retryAfter)
+    return answer(context, 429, error.code)
+  }
   if (error instanceof SallyportError && error.code === 'SP_SIGNAL_REFUSED') {
     parts.onEvent({ kind: 'signal.refused', why: `logout: ${error.message}` })
     return answer(context, 400, 'SP_SIGNAL_REFUSED')

@@ -200,7 +200,7 @@ onBothStores('logout', (bench) => {
     )
     const statuses = new Set(answers.map(({ status }) => status))
     assert.deepEqual(statuses, new Set([400, 429]))
-    assert.equal(answers.find(({ status }) => status === 429)?.body['code'], 'SP_LIMIT')
+    assert.equal(answers.find(({ status }) => status === 429)?.body['code'], 'SP_RATE_LIMIT')
   })
 
   test('with freeze, a signal pauses the tree and a person may let it go on', async () => {

@@ -122,8 +122,14 @@ function catalog(): Catalog {
     relations: new Map([[16_400, relation]]),
     parents: new Map(),
     below: new Map(),
-    functions: [],
-    functionNames: new Map(),
+    functions: new Map(),
+    code: {
+      operatorFunctions: () => [],
+      ofType: () => ({ checks: [], functions: [] }),
+      implicit: [],
+      ofRelation: () => [],
+      eventTriggers: [],
+    },
     searchPath: ['pg_catalog', 'public'],
   })
 }

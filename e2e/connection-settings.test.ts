@@ -17,7 +17,7 @@ const seed = `
 create table people(id int primary key, email text);
 insert into people values (1, 'ada@example.com');
 create schema app;
-create function app.score(id int) returns int language plpgsql volatile as $$ begin return id * 10; end $$;
+create function app.score(id int) returns int language plpgsql volatile as $$ declare n int; begin execute 'select ' || id || ' * 10' into n; return n; end $$;
 `
 
 suite('settings of a connection', { skip: skipReason() }, () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import { skipReason } from '@sallyport/testkit'
-import { psql } from './hardship.ts'
+import { connect, psql } from './hardship.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
 
 const policy = `apiVersion: sallyport.dev/v1
@@ -33,7 +33,7 @@ suite('functions that a session makes', { skip: skipReason(), timeout: 120_000 }
   const refused = async (...statements: readonly string[]): Promise<void> => {
     const options = statements.flatMap((statement) => ['-c', statement])
     const { err } = await psql(await gateway.url(), ...options)
-    assert.match(err, /unknown-function/)
+    assert.match(err, /Nothing is deleted|unknown-function/)
     assert.equal(await gateway.postgres.sql('select count(*) from kept'), '1')
   }
 
@@ -68,6 +68,20 @@ suite('functions that a session makes', { skip: skipReason(), timeout: 120_000 }
       "select 'a'::text::int",
       'commit',
     )
+  })
+
+  test('a function that another session changes is read anew when that is committed', async () => {
+    const [changing, calling] = await Promise.all([connect(gateway), connect(gateway)])
+    await calling.query('create function steady() returns int language sql as $$select 1$$')
+    assert.equal((await calling.query('select steady()')).rowCount, 1)
+    await changing.query('begin')
+    await changing.query(`create or replace function steady() ${body}`)
+    // Another look into the catalog shows what holds until then.
+    assert.equal((await calling.query('select steady()')).rowCount, 1)
+    await changing.query('commit')
+    await assert.rejects(calling.query('select steady()'), /no-delete/)
+    await changing.end()
+    await calling.end()
   })
 
   test('other functions are what they were', async () => {

@@ -60,6 +60,8 @@ export interface Effects {
 export interface SqlEffects {
   readonly dialect: 'postgres'
   readonly objectKind: string
+  /** What each statement is, verb and kind of object: `drop schema`, `alter table`, `select`. Statements that others set off are among them. */
+  readonly actions: readonly string[]
   readonly reads: readonly ObjectName[]
   readonly writes: readonly ObjectName[]
   readonly columns: readonly ObjectName[]

@@ -60,6 +60,7 @@ const common: FactTypes = {
 const sql: FactTypes = {
   'sql.dialect': { type: 'string', values: ['postgres', 'mysql', 'mssql'] },
   'sql.objectKind': text,
+  'sql.actions': list,
   'sql.reads': list,
   'sql.writes': list,
   'sql.columns': list,

@@ -88,6 +88,7 @@ function sqlFacts(effects: Effects): Record<string, unknown> | undefined {
   return known({
     dialect: sql.dialect,
     objectKind: sql.objectKind,
+    actions: sql.actions,
     reads: sql.reads.map(printObjectName),
     writes: sql.writes.map(printObjectName),
     columns: sql.columns.map(printObjectName),

@@ -22,14 +22,14 @@ spec:
     # Nobody drops a database or a schema.
     - name: no-drop-database
       on: sql
-      when: op.verb == "drop" && sql.objectKind in ["database", "schema"]
+      when: sql.actions.exists(action, action in ["drop database", "drop schema"])
       effect: block
       message: "Databases and schemas are never dropped through Sallyport."
 
     # A write without WHERE hits every row.
     - name: no-unbounded-writes
       on: sql
-      when: op.unbounded && op.class == "write"
+      when: op.unbounded && op.class != "read"
       effect: block
       message: "This statement would change every row of a table. Add a WHERE clause."
 `

@@ -10,7 +10,12 @@ import {
 import type { ConnectionConfig } from '../../../boundary/snapshot.ts'
 import { matchesColumn, type ColumnPattern } from '../../masking/column-pattern.ts'
 import type { CatalogColumn, MaskCatalog } from '../../masking/column-plan.ts'
-import type { CatalogFunction, CatalogView } from './classify/classified.ts'
+import { readStoredCode } from './catalog-code.ts'
+import { readFunctions } from './catalog-functions.ts'
+import { push, type Ask } from './catalog-rows.ts'
+import { readTypeChecks } from './catalog-types.ts'
+import type { CatalogView } from './classify/classified.ts'
+import type { CatalogFunction, StoredCode } from './classify/stored-code.ts'
 import { FrameSource } from './frame-source.ts'
 import { dialTarget, type Target } from './target-login.ts'
 
@@ -52,11 +57,10 @@ const parentsSql = 'select inhrelid, inhparent from pg_catalog.pg_inherits'
 const viewsSql = `select distinct r.ev_class, d.refobjid from pg_catalog.pg_rewrite r
   join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid = r.oid
     and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid <> r.ev_class`
-const functionsSql = `select p.oid, n.nspname, p.proname, p.provolatile, l.lanname, p.prosecdef
-  from pg_catalog.pg_proc p
-  join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-  join pg_catalog.pg_language l on l.oid = p.prolang`
 const pathSql = "select pg_catalog.array_to_string(pg_catalog.current_schemas(true), '\u0001')"
+/** Definitions then name every object with its schema, whatever path the login has. */
+const bareNamesSql = 'set search_path to pg_catalog'
+const versionSql = 'show server_version_num'
 
 /** What the target's objects are: read over a connection of the gateway's own, never in a caller's session. Immutable. */
 export class Catalog implements MaskCatalog {
@@ -66,7 +70,8 @@ export class Catalog implements MaskCatalog {
   readonly #below: ReadonlyMap<number, readonly number[]>
   readonly #byName = new Map<string, Relation[]>()
   readonly #functions = new Map<string, CatalogFunction[]>()
-  readonly #functionNames: ReadonlyMap<number, readonly [string, string]>
+  readonly #functionNames: ReadonlyMap<number, CatalogFunction>
+  readonly #code: StoredCode
   readonly #searchPath: readonly string[]
 
   constructor(generation: number, rows: CatalogRows) {
@@ -74,10 +79,12 @@ export class Catalog implements MaskCatalog {
     this.#relations = rows.relations
     this.#parents = rows.parents
     this.#below = rows.below
-    this.#functionNames = rows.functionNames
+    this.#functionNames = rows.functions
+    this.#code = rows.code
     this.#searchPath = rows.searchPath
     for (const relation of rows.relations.values()) push(this.#byName, relation.name, relation)
-    for (const fn of rows.functions) push(this.#functions, fn.name, fn)
+    for (const fn of rows.functions.values())
+      if (fn.isBuiltin !== true) push(this.#functions, fn.name, fn)
   }
 
   column(tableOid: number, attribute: number): CatalogColumn | undefined {
@@ -126,7 +133,8 @@ export class Catalog implements MaskCatalog {
   }
 
   functionName(oid: number): readonly [schema: string, name: string] | undefined {
-    return this.#functionNames.get(oid)
+    const fn = this.#functionNames.get(oid)
+    return fn === undefined ? undefined : [fn.schema, fn.name]
   }
 
   /** The catalog as a session sees it. Without a known search path an unqualified name stands for all that bear it. */
@@ -134,22 +142,22 @@ export class Catalog implements MaskCatalog {
     return {
       generation: this.generation * 2 + (isPathKnown ? 1 : 0),
       trustedFunctions,
-      resolve: (name) => this.#resolve(name, isPathKnown),
+      code: this.#code,
+      resolve: (name, path = isPathKnown ? this.#searchPath : 'any') => this.#resolve(name, path),
       baseRelations: (name) =>
         this.named(name)
           .flatMap((relation) =>
             [...this.#allBelow(relation.oid)].filter((oid) => oid !== relation.oid),
           )
           .flatMap((oid) => nameOf(this.#relations.get(oid))),
-      functionsNamed: (name) =>
-        (this.#functions.get(name) ?? []).filter((fn) => fn.schema !== 'pg_catalog'),
+      functionsNamed: (name) => this.#functions.get(name) ?? [],
     }
   }
 
-  #resolve(name: ObjectName, isPathKnown: boolean): readonly ObjectName[] {
+  #resolve(name: ObjectName, path: readonly string[] | 'any'): readonly ObjectName[] {
     const found = this.named(name)
-    if (name.length > 1 || !isPathKnown) return found.flatMap(nameOf)
-    for (const schema of this.#searchPath) {
+    if (name.length > 1 || path === 'any') return found.flatMap(nameOf)
+    for (const schema of path) {
       const relation = found.find((candidate) => candidate.schema === schema)
       if (relation !== undefined) return nameOf(relation)
     }
@@ -170,8 +178,8 @@ interface CatalogRows {
   readonly parents: ReadonlyMap<number, readonly number[]>
   /** A view's relations, and a table's children. */
   readonly below: ReadonlyMap<number, readonly number[]>
-  readonly functions: readonly CatalogFunction[]
-  readonly functionNames: ReadonlyMap<number, readonly [string, string]>
+  readonly functions: ReadonlyMap<number, CatalogFunction>
+  readonly code: StoredCode
   readonly searchPath: readonly string[]
 }
 
@@ -189,7 +197,10 @@ export async function readCatalog(
   const target = await dialTarget(config, parameters)
   try {
     const source = new FrameSource(target.socket, catalogMessageBytesMax, catalogWaitMsMax)
-    const ask = async (sql: string): Promise<string[][]> => await rowsOf(target, source, sql)
+    const ask: Ask = async (sql) => await rowsOf(target, source, sql)
+    const path = await ask(pathSql)
+    await ask(bareNamesSql)
+    const [version] = await ask(versionSql)
     const relations = relationsOf(await ask(relationsSql))
     const parents = new Map<number, number[]>()
     const below = new Map<number, number[]>()
@@ -198,16 +209,21 @@ export async function readCatalog(
       push(below, Number(parent), Number(child))
     }
     for (const [view, relation] of await ask(viewsSql)) push(below, Number(view), Number(relation))
-    const functions = await ask(functionsSql)
-    const path = await ask(pathSql)
+    const types = await readTypeChecks(ask, Number(version?.[0]))
+    const functions = await readFunctions(ask, types)
+    const code = await readStoredCode({
+      ask,
+      functions,
+      types,
+      relations: relations.keys(),
+      nameOf: (oid) => nameOf(relations.get(oid))[0],
+    })
     return new Catalog(generation, {
       relations,
       parents,
       below,
-      functions: functions.map(functionOf),
-      functionNames: new Map(
-        functions.map((row) => [Number(row[0]), [row[1] ?? '', row[2] ?? '']]),
-      ),
+      functions,
+      code,
       searchPath: (path[0]?.[0] ?? '').split('\u0001'),
     })
   } finally {
@@ -260,17 +276,6 @@ function relationsOf(rows: readonly string[][]): Map<number, Relation> {
   return relations
 }
 
-function functionOf(row: readonly string[]): CatalogFunction {
-  const volatility = row[3] === 'i' || row[3] === 's' ? row[3] : 'v'
-  return {
-    schema: row[1] ?? '',
-    name: row[2] ?? '',
-    volatility,
-    language: row[4] ?? '',
-    securityDefiner: row[5] === 't',
-  }
-}
-
 function nameOf(relation: Relation | undefined): ObjectName[] {
   return relation === undefined ? [] : [[relation.schema, relation.name]]
 }
@@ -280,10 +285,4 @@ function reach(oid: number, edges: ReadonlyMap<number, readonly number[]>): Set<
   const found = new Set([oid])
   for (const current of found) for (const next of edges.get(current) ?? []) found.add(next)
   return found
-}
-
-function push<Key, Value>(map: Map<Key, Value[]>, key: Key, value: Value): void {
-  const list = map.get(key)
-  if (list === undefined) map.set(key, [value])
-  else list.push(value)
 }

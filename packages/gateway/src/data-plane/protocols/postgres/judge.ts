@@ -19,12 +19,15 @@ import type { SqlClassifier } from './classify/classify-sql.ts'
 import { mergeEffects } from './classify/merge-effects.ts'
 import { opaqueClassified } from './classify/resolve-draft.ts'
 import {
+  addMade,
   emptyCatalog,
   withFunctions,
   type CatalogView,
   type Classified,
+  type MadeFunctions,
   type StatementInfo,
 } from './classify/classified.ts'
+import type { MadeFunction } from './classify/stored-code.ts'
 import type { Names, Statement } from './names.ts'
 
 export interface JudgeDeps {
@@ -40,6 +43,9 @@ export interface JudgeDeps {
 
 /** Far above what a restore makes; each name takes some hundred bytes. */
 const functionsMadeMax = 100_000
+
+/** Definitions beyond this are not kept, and a call of what they define is unknown: a session must not hoard memory. */
+const madeCharactersMax = 4 * 1024 * 1024
 
 /** Views with a session's own functions are numbered downwards, so that they share no number with a catalog's. */
 let viewsMade = 0
@@ -58,7 +64,9 @@ export class Judge {
   readonly #deps: JudgeDeps
   /** Once a session has touched its search path, an unqualified name stands for all that bear it. */
   #isPathKnown = true
-  readonly #made = new Set<string>()
+  readonly #made: MadeFunctions = new Map()
+  #madeCount = 0
+  #madeCharacters = 0
   #madeView: { readonly over: number; readonly generation: number } | undefined
 
   constructor(deps: JudgeDeps, isPathKnown: boolean) {
@@ -152,11 +160,16 @@ export class Judge {
   }
 
   /** Inside its transaction the target calls a function that no catalog of ours can show. */
-  #noteFunctions(names: readonly string[]): void {
-    if (names.length === 0) return
-    for (const name of names) this.#made.add(name)
+  #noteFunctions(functions: readonly MadeFunction[]): void {
+    if (functions.length === 0) return
+    for (const { name, definition = '' } of functions) {
+      this.#madeCharacters += definition.length
+      const isKept = definition !== '' && this.#madeCharacters <= madeCharactersMax
+      addMade(this.#made, isKept ? { name, definition } : { name })
+    }
+    this.#madeCount += functions.length
     this.#madeView = undefined
-    if (this.#made.size <= functionsMadeMax) return
+    if (this.#madeCount <= functionsMadeMax) return
     throw new SallyportError('SP_LIMIT', 'too many functions made in one session', {
       detail: `The limit is ${functionsMadeMax} functions made in one session.`,
     })

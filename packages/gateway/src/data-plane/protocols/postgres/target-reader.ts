@@ -45,6 +45,7 @@ export class TargetReader {
   readonly #columns = new DescribedColumns()
   /** Masks of the rows under way; `undefined` passes rows as they are. */
   #masker: AnswerMasker | undefined
+  #changedCatalog = false
   /** Rows may only pass while this holds, or a masker stands: it is set by the message that describes them. */
   #rowsMayPass = false
   constructor(state: SessionState, deps: TargetReaderDeps) {
@@ -180,9 +181,16 @@ export class TargetReader {
     this.#state.copyIn = undefined
     this.#endRows()
     this.#statementDone(front)
-    if (isDdl(tag)) this.#deps.catalogChanged()
+    if (isDdl(tag) || front.classified?.effects.classes.includes('ddl') === true)
+      this.#catalogChanged()
     this.#delivery.end(answer, 'complete', tag)
     if (front.kind === 'execute') this.#state.fifo.shift()
+  }
+
+  /** Told at once, and again at the end of the transaction: a catalog that was read in between shows nothing of it. */
+  #catalogChanged(): void {
+    this.#changedCatalog = true
+    this.#deps.catalogChanged()
   }
 
   #statementDone(front: Awaited): void {
@@ -319,6 +327,10 @@ export class TargetReader {
       throw new SallyportError('SP_PROTOCOL', 'a transaction status that does not exist')
     }
     this.#state.transactionStatus = status
+    if (status === 'I' && this.#changedCatalog) {
+      this.#changedCatalog = false
+      this.#deps.catalogChanged()
+    }
     this.#state.copyIn = undefined
     this.#state.names.settle(front.batch)
     if (status === 'I') this.#state.names.portals.forget((portal) => !portal.isHeld)

@@ -2,6 +2,7 @@ import type { CatalogView, Classified } from './classified.ts'
 import { draftText } from './draft-text.ts'
 import { DraftCache, type CachedDraft } from './draft-cache.ts'
 import { LargeTextReader } from './large-text-reader.ts'
+import { CodeReader } from './read-code.ts'
 import { opaqueClassified, resolveDraft } from './resolve-draft.ts'
 import { SqlParser } from './sql-parser.ts'
 import { templateOf } from './text-template.ts'
@@ -23,6 +24,7 @@ const viewsPerTextMax = 4
 /** Tells what a text asks PostgreSQL to do. Reads the text once; each session's catalog is put under the result. */
 export class SqlClassifier {
   readonly #parser: SqlParser
+  readonly #codes: CodeReader
   readonly #large = new LargeTextReader()
   readonly #small = new DraftCache(cachedTextsMax, cachedCharactersMax)
   readonly #templates = new DraftCache(cachedTextsMax, cachedCharactersMax)
@@ -30,6 +32,7 @@ export class SqlClassifier {
 
   private constructor(parser: SqlParser) {
     this.#parser = parser
+    this.#codes = new CodeReader(parser)
   }
 
   static async create(): Promise<SqlClassifier> {
@@ -39,10 +42,10 @@ export class SqlClassifier {
   /** Texts that `needsWorker` come out as unknown unless `classifyLarge` read them shortly before. Never throws. */
   classify(text: string, catalog: CatalogView): Classified {
     const known = this.#small.get(text)
-    if (known !== undefined) return resolveCached(known, catalog)
-    if (!needsWorker(text)) return resolveCached(this.#draft(text), catalog)
+    if (known !== undefined) return this.#resolve(known, catalog)
+    if (!needsWorker(text)) return this.#resolve(this.#draft(text), catalog)
     const read = this.#read.get(text)
-    return read === undefined ? opaqueClassified(['too-long'], false) : resolveCached(read, catalog)
+    return read === undefined ? opaqueClassified(['too-long'], false) : this.#resolve(read, catalog)
   }
 
   /** Statements with constants of their own in them come by the thousand: those of one template are read once. */
@@ -61,7 +64,20 @@ export class SqlClassifier {
     if (!needsWorker(text)) return this.classify(text, catalog)
     if (text.length > parsedCharactersMax) return opaqueClassified(['too-long'], false)
     const read = this.#read.get(text) ?? this.#read.add(text, await this.#large.read(text))
-    return resolveCached(read, catalog)
+    return this.#resolve(read, catalog)
+  }
+
+  #resolve(entry: CachedDraft, catalog: CatalogView): Classified {
+    const key = `${catalog.generation} ${trustKey(catalog.trustedFunctions)}`
+    const known = entry.resolved.get(key)
+    if (known !== undefined) return known
+    const classified = resolveDraft(entry.draft, catalog, this.#codes)
+    for (const oldest of entry.resolved.keys()) {
+      if (entry.resolved.size < viewsPerTextMax) break
+      entry.resolved.delete(oldest)
+    }
+    entry.resolved.set(key, classified)
+    return classified
   }
 
   /** Ends the worker. Texts that wait for it come out as unknown. */
@@ -79,17 +95,4 @@ function trustKey(trusted: ReadonlySet<string>): string {
   const key = JSON.stringify([...trusted].toSorted())
   trustKeys.set(trusted, key)
   return key
-}
-
-function resolveCached(entry: CachedDraft, catalog: CatalogView): Classified {
-  const key = `${catalog.generation} ${trustKey(catalog.trustedFunctions)}`
-  const known = entry.resolved.get(key)
-  if (known !== undefined) return known
-  const classified = resolveDraft(entry.draft, catalog)
-  for (const oldest of entry.resolved.keys()) {
-    if (entry.resolved.size < viewsPerTextMax) break
-    entry.resolved.delete(oldest)
-  }
-  entry.resolved.set(key, classified)
-  return classified
 }

@@ -1,11 +1,14 @@
 import type { EffectClass, ObjectName } from '@sallyport/core'
 import type { CopyInfo, StatementKind } from './classified.ts'
+import type { MadeFunction, RowEvent } from './stored-code.ts'
 
 /** One effect on one object, by the name as written. `relation` names are resolved against the catalog later. */
 export interface Touch {
   readonly effect: EffectClass
   readonly object?: ObjectName
   readonly kind: 'relation' | 'created' | 'named'
+  /** What happens to the rows: the target may keep code that runs then. */
+  readonly event?: RowEvent
 }
 
 /** A column as written, with the relations it may belong to. `*` stands for all columns. */
@@ -48,8 +51,15 @@ export interface DraftStatement {
   readonly touches: Touch[]
   readonly relations: ObjectName[]
   readonly functions: ObjectName[]
-  /** Functions that the statement makes, without their schema. */
-  readonly makesFunctions: string[]
+  /** Operators by their sign, and with their schema where it is written; which function stands behind one, the catalog knows. */
+  readonly operators: Set<string>
+  /** Types that values are cast to, without their schema: a cast may call a function, a domain has checks. */
+  readonly types: Set<string>
+  /** The statements of a block of code: what DO runs. */
+  readonly block: DraftStatement[]
+  readonly makesFunctions: MadeFunction[]
+  /** Functions that triggers which the statement makes will call. */
+  readonly triggerFunctions: ObjectName[]
   readonly columns: ColumnUse[]
   readonly predicateColumns: ColumnUse[]
   readonly opaque: Set<string>
@@ -75,7 +85,11 @@ export function makeDraftStatement(nodeTag: string): DraftStatement {
     touches: [],
     relations: [],
     functions: [],
+    operators: new Set(),
+    types: new Set(),
+    block: [],
     makesFunctions: [],
+    triggerFunctions: [],
     columns: [],
     predicateColumns: [],
     opaque: new Set(),
@@ -86,9 +100,16 @@ export function makeDraftStatement(nodeTag: string): DraftStatement {
 export function takeReads(draft: DraftStatement, inner: DraftStatement): void {
   draft.relations.push(...inner.relations)
   draft.functions.push(...inner.functions)
+  takeTypes(draft, inner)
   draft.columns.push(...inner.columns)
   draft.predicateColumns.push(...inner.predicateColumns)
   for (const reason of inner.opaque) draft.opaque.add(reason)
   draft.hasWhere = inner.hasWhere
   draft.limit = inner.limit
+}
+
+/** Adds the operators and types of an inner statement: both may call functions. */
+export function takeTypes(draft: DraftStatement, inner: DraftStatement): void {
+  for (const operator of inner.operators) draft.operators.add(operator)
+  for (const type of inner.types) draft.types.add(type)
 }

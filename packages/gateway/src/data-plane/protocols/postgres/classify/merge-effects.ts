@@ -6,6 +6,7 @@ export function mergeEffects(all: readonly Effects[]): Effects {
   const only = all[0]
   if (only !== undefined && all.length === 1) return only
   const top = COARSE_CLASSES.find((one) => all.some((effects) => effects.class === one)) ?? 'read'
+  const head = headOf(all.filter((effects) => effects.class === top))
   const sqls = all.flatMap((effects) => effects.sql ?? [])
   return {
     class: top,
@@ -13,21 +14,39 @@ export function mergeEffects(all: readonly Effects[]): Effects {
       all.length === 0
         ? ['read']
         : EFFECT_CLASSES.filter((one) => all.some((effects) => effects.classes.includes(one))),
-    verb: all.find((effects) => effects.class === top)?.verb ?? '',
+    verb: head?.verb ?? '',
     objects: unique(all.flatMap((effects) => effects.objects)),
     accesses: unique(all.flatMap((effects) => effects.accesses)),
     unbounded: all.some((effects) => effects.unbounded),
     opaque: unique(all.flatMap((effects) => effects.opaque)),
     persists: all.some((effects) => effects.persists),
-    sql: mergeSql(sqls),
+    sql: mergeSql(sqls, head?.sql),
   }
 }
 
-function mergeSql(sqls: readonly SqlEffects[]): SqlEffects {
+/** Among statements of one class these say most of what will be missed afterwards. */
+const verbRank = ['drop', 'truncate', 'delete', 'revoke', 'grant', 'reassign', 'alter', 'update']
+const kindRank = ['database', 'schema', 'owned', 'role', 'tablespace', 'extension', 'table']
+
+/** The statement that speaks for all: order in the text must not decide, or a harmless one in front would hide it. */
+function headOf(all: readonly Effects[]): Effects | undefined {
+  const rank = (list: readonly string[], word: string): number => {
+    const at = list.indexOf(word)
+    return at < 0 ? list.length : at
+  }
+  const rankOf = ({ verb, sql }: Effects): number =>
+    rank(verbRank, verb) * (kindRank.length + 1) + rank(kindRank, sql?.objectKind ?? '')
+  let head = all[0]
+  for (const one of all) if (head !== undefined && rankOf(one) < rankOf(head)) head = one
+  return head
+}
+
+function mergeSql(sqls: readonly SqlEffects[], head: SqlEffects | undefined): SqlEffects {
   const writing = sqls.filter((sql) => sql.writes.length > 0)
   return {
     dialect: 'postgres',
-    objectKind: sqls.find((sql) => sql.objectKind !== '')?.objectKind ?? '',
+    objectKind: [head, ...sqls].find((sql) => (sql?.objectKind ?? '') !== '')?.objectKind ?? '',
+    actions: unique(sqls.flatMap((sql) => sql.actions)),
     reads: unique(sqls.flatMap((sql) => sql.reads)),
     writes: unique(sqls.flatMap((sql) => sql.writes)),
     columns: unique(sqls.flatMap((sql) => sql.columns)),

@@ -2,6 +2,7 @@ import type { EffectClass, ObjectName } from '@sallyport/core'
 import type { ColumnUse, DraftStatement } from './draft.ts'
 import { keepsEveryRow } from './row-condition.ts'
 import { settingEffect } from './settings.ts'
+import type { RowEvent } from './stored-code.ts'
 import {
   at,
   constantText,
@@ -42,6 +43,8 @@ const transparent = new Set(
   ),
 )
 
+const comparisons = ['=', '<>', '<', '<=', '>', '>=']
+
 /** Walks queries and expressions of one statement and adds what they do to its draft. */
 export class QueryWalker {
   readonly draft: DraftStatement
@@ -63,11 +66,21 @@ export class QueryWalker {
     this.touch('unknown', undefined, 'named')
   }
 
-  relation(effect: EffectClass, rangeVar: Tree | undefined): void {
+  relation(effect: EffectClass, rangeVar: Tree | undefined, event?: RowEvent): void {
     if (rangeVar === undefined) return
     const name = rangeVarName(rangeVar)
     this.draft.relations.push(name)
-    this.touch(effect, name)
+    this.event(effect, name, event ?? (effect === 'read' ? 'select' : undefined))
+  }
+
+  /** An effect on the rows of a relation, with what the target's own code may wait for. */
+  event(effect: EffectClass, object: ObjectName, event: RowEvent | undefined): void {
+    this.draft.touches.push({
+      effect,
+      object,
+      kind: 'relation',
+      ...(event === undefined ? {} : { event }),
+    })
   }
 
   /** Any query: SELECT, VALUES, or a changing statement, as they stand in CTEs, COPY and elsewhere. */
@@ -83,6 +96,8 @@ export class QueryWalker {
   }
 
   select(body: Tree, use: Use, outer?: Scope): void {
+    // DISTINCT, GROUP BY, USING, CASE and set operations compare without writing the sign.
+    for (const sign of comparisons) this.draft.operators.add(sign)
     const scope = this.#scope(body, outer)
     // UNION chains lean to the left and may be long.
     for (const side of ['larg', 'rarg']) {
@@ -148,13 +163,14 @@ export class QueryWalker {
 
   #insert(body: Tree, outer: Scope | undefined): void {
     const scope = this.#scope(body, outer)
-    this.relation('write', at(body, 'relation'))
+    this.relation('write', at(body, 'relation'), 'insert')
     this.query(at(body, 'selectStmt'), 'result', scope)
     addRelation(scope, at(body, 'relation') ?? {})
     this.#all(body['cols'], 'predicate', scope)
     const conflict = at(body, 'onConflictClause')
     if (conflict !== undefined) {
       scope.aliases.set('excluded', undefined)
+      this.event('write', rangeVarName(at(body, 'relation') ?? {}), 'update')
       for (const field of ['infer', 'targetList', 'whereClause'])
         this.#all(conflict[field], 'predicate', scope)
     }
@@ -164,7 +180,12 @@ export class QueryWalker {
   #change(tag: string, body: Tree, outer: Scope | undefined): void {
     const scope = this.#scope(body, outer)
     const where = at(body, 'whereClause')
-    this.relation(tag === 'DeleteStmt' ? 'delete' : 'write', at(body, 'relation'))
+    const isDelete = tag === 'DeleteStmt'
+    this.relation(
+      isDelete ? 'delete' : 'write',
+      at(body, 'relation'),
+      isDelete ? 'delete' : 'update',
+    )
     addRelation(scope, at(body, 'relation') ?? {})
     this.#from([...list(body, 'fromClause'), ...list(body, 'usingClause')], scope)
     this.#all(body['targetList'], 'predicate', scope)
@@ -185,7 +206,10 @@ export class QueryWalker {
     for (const node of list(body, 'mergeWhenClauses')) {
       const clause = tagged(node, 'MergeWhenClause') ?? {}
       const command = text(clause, 'commandType')
-      if (command === 'CMD_DELETE') this.touch('delete', rangeVarName(target ?? {}))
+      const name = rangeVarName(target ?? {})
+      if (command === 'CMD_DELETE') this.event('delete', name, 'delete')
+      if (command === 'CMD_UPDATE') this.event('write', name, 'update')
+      if (command === 'CMD_INSERT') this.event('write', name, 'insert')
       const everyRow =
         keepsEveryRow(at(body, 'joinCondition')) || text(clause, 'matchKind').endsWith('BY_SOURCE')
       if (
@@ -205,7 +229,7 @@ export class QueryWalker {
   #returning(body: Tree, scope: Scope): void {
     const exprs = list(at(body, 'returningClause') ?? {}, 'exprs')
     if (exprs.length === 0) return
-    this.touch('read', rangeVarName(at(body, 'relation') ?? {}))
+    this.event('read', rangeVarName(at(body, 'relation') ?? {}), 'select')
     for (const name of ['old', 'new'])
       scope.aliases.set(name, rangeVarName(at(body, 'relation') ?? {}))
     this.#all(exprs, 'result', scope)
@@ -282,17 +306,34 @@ export class QueryWalker {
         for (const name of words(list(body, 'indirection'))) this.draft.functions.push(['', name])
         return this.#all([body['arg'], body['indirection']], use, scope)
       case 'A_Expr':
-        if (list(body, 'name').length > 1 && words(list(body, 'name'))[0] !== 'pg_catalog')
-          this.unknown('unknown-operator')
+        this.#operator(words(list(body, 'name')))
         return this.#all([body['lexpr'], body['rexpr']], use, scope)
+      case 'SubLink':
+      case 'SortBy':
+        for (const field of ['operName', 'useOp']) this.#operator(words(list(body, field)))
+        return this.#fields(body, use, scope)
+      case 'TypeCast':
+        this.draft.types.add(words(list(at(body, 'typeName') ?? {}, 'names')).at(-1) ?? '')
+        return this.#fields(body, use, scope)
       case 'RangeTableSample':
         if (!/^(pg_catalog\.)?(bernoulli|system)$/i.test(words(list(body, 'method')).join('.')))
           this.unknown('unknown-function')
         return this.#all([body['relation'], body['args'], body['repeatable']], use, scope)
       default:
         if (!transparent.has(tag)) this.unknown('unparsed-node')
-        for (const field of Object.values(body)) this.#all(field, use, scope)
+        this.#fields(body, use, scope)
     }
+  }
+
+  #fields(body: Tree, use: Use, scope: Scope): void {
+    for (const field of Object.values(body)) this.#all(field, use, scope)
+  }
+
+  #operator(name: readonly string[]): void {
+    const sign = name.at(-1)
+    if (sign === undefined || name[0] === 'pg_catalog') return
+    this.draft.operators.add(sign)
+    if (name.length > 1) this.draft.operators.add(name.join('.'))
   }
 
   /** Where columns go by names that are not theirs, any of them may be meant. */

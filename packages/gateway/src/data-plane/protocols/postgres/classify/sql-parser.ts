@@ -25,10 +25,19 @@ export class SqlParser {
   }
 
   parse(text: string): Parsed {
+    return this.#attempt((wasm) => parseWith(wasm, text))
+  }
+
+  /** Reads the bodies of a CREATE FUNCTION or a DO in PL/pgSQL: one tree for each. */
+  parsePlpgsql(text: string): Parsed {
+    return this.#attempt((wasm) => parsePlpgsqlWith(wasm, text))
+  }
+
+  #attempt(parse: (wasm: PgQueryWasm) => Parsed): Parsed {
     const wasm = this.#current ?? this.#takeSpare()
     if (wasm === undefined) return { kind: 'broken' }
     try {
-      return parseWith(wasm, text)
+      return parse(wasm)
     } catch {
       this.#current = undefined
       this.#takeSpare()
@@ -60,10 +69,7 @@ export class SqlParser {
 }
 
 function parseWith(wasm: PgQueryWasm, text: string): Parsed {
-  const bytes = wasm.lengthBytesUTF8(text) + 1
-  const pointer = wasm._malloc(bytes)
-  if (pointer === 0) throw new Error('the parser is out of memory')
-  wasm.stringToUTF8(text, pointer, bytes)
+  const pointer = place(wasm, text)
   const result = wasm._wasm_parse_query_raw(pointer)
   if (result === 0) throw new Error('the parser gave no result')
   // PgQueryParseResult: parse_tree, stderr_buffer, error.
@@ -75,4 +81,26 @@ function parseWith(wasm: PgQueryWasm, text: string): Parsed {
   const tree: unknown = JSON.parse(json)
   if (!isTree(tree)) throw new Error('the parser gave no tree')
   return { kind: 'tree', statements: list(tree, 'stmts') }
+}
+
+/** The answer is the tree, or the message of an error in its place. */
+function parsePlpgsqlWith(wasm: PgQueryWasm, text: string): Parsed {
+  const pointer = place(wasm, text)
+  const result = wasm._wasm_parse_plpgsql(pointer)
+  if (result === 0) throw new Error('the parser gave no result')
+  const json = wasm.UTF8ToString(result)
+  wasm._free(pointer)
+  wasm._wasm_free_string(result)
+  if (!json.startsWith('{')) return { kind: 'syntax-error' }
+  const tree: unknown = JSON.parse(json)
+  if (!isTree(tree)) throw new Error('the parser gave no tree')
+  return { kind: 'tree', statements: list(tree, 'plpgsql_funcs') }
+}
+
+function place(wasm: PgQueryWasm, text: string): number {
+  const bytes = wasm.lengthBytesUTF8(text) + 1
+  const pointer = wasm._malloc(bytes)
+  if (pointer === 0) throw new Error('the parser is out of memory')
+  wasm.stringToUTF8(text, pointer, bytes)
+  return pointer
 }

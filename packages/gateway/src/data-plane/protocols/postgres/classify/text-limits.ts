@@ -4,6 +4,10 @@ const inlineCharactersMax = 16 * 1024
 /** An expression of 12,000 terms broke a parser instance for good; this stays far below, since every mark may nest one level deeper. */
 const inlineMarksMax = 1500
 
+/** Twice the longest view of a large application; reading it takes some milliseconds, once. */
+const codeCharactersMax = 64 * 1024
+const codeMarksMax = 6000
+
 /** Parentheses open the deepest recursion per character. */
 const inlineDepthMax = 200
 
@@ -12,7 +16,16 @@ export const parsedCharactersMax = 8 * 1024 * 1024
 
 /** True when a text must not be parsed on the thread that serves sessions. Counts marks without reading quotes, so nothing hides in them. */
 export function needsWorker(text: string): boolean {
-  if (text.length > inlineCharactersMax) return true
+  return isBeyond(text, inlineCharactersMax, inlineMarksMax)
+}
+
+/** True for a definition of the target's own that is not read: it is read once and kept, so it may be several times as long. */
+export function isLongCode(text: string): boolean {
+  return isBeyond(text, codeCharactersMax, codeMarksMax)
+}
+
+function isBeyond(text: string, charactersMax: number, marksMax: number): boolean {
+  if (text.length > charactersMax) return true
   if (text.length <= inlineDepthMax) return false
   let marks = 0
   let depth = 0
@@ -27,7 +40,7 @@ export function needsWorker(text: string): boolean {
     if (code === 40 && ++depth > inlineDepthMax) return true
     if (code === 41 && depth > 0) depth--
   }
-  return marks > inlineMarksMax
+  return marks > marksMax
 }
 
 function isOperator(code: number): boolean {

@@ -55,7 +55,7 @@ export function walkData(
       draft.verb = 'truncate'
       draft.unbounded = true
       for (const node of list(body, 'relations'))
-        walker.relation('delete', tagged(node, 'RangeVar'))
+        walker.relation('delete', tagged(node, 'RangeVar'), 'truncate')
       if (text(body, 'behavior') === 'DROP_CASCADE') walker.touch('delete', undefined, 'relation')
       return true
     case 'LockStmt':
@@ -118,8 +118,11 @@ function walkExplain(
 /** Takes over what an inner statement does; where it is not executed, its changes count as reads of the same objects. */
 function absorb(draft: DraftStatement, inner: DraftStatement, executes: boolean): void {
   for (const touch of inner.touches) {
+    const { event, ...rest } = touch
     const effect = executes || touch.effect === 'unknown' ? touch.effect : 'explain'
-    draft.touches.push({ ...touch, effect })
+    draft.touches.push(
+      executes && event !== undefined ? { ...rest, effect, event } : { ...rest, effect },
+    )
     if (!executes && touch.effect === 'read') draft.touches.push(touch)
   }
   // Functions too where it is not executed: the planner calls those that are, or claim to be, immutable.
@@ -138,7 +141,7 @@ function walkCopy(walker: QueryWalker, body: Tree): void {
   const isFrom = flag(body, 'is_from')
   const relation = at(body, 'relation')
   draft.verb = isFrom ? 'copy_from' : 'copy_to'
-  walker.relation(isFrom ? 'write' : 'read', relation)
+  walker.relation(isFrom ? 'write' : 'read', relation, isFrom ? 'insert' : 'select')
   walker.query(at(body, 'query'))
   walker.expressionOver(relation, body['whereClause'])
   const columns = words(list(body, 'attlist'))

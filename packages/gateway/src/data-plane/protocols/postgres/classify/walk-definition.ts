@@ -1,5 +1,5 @@
 import type { EffectClass, ObjectName } from '@sallyport/core'
-import type { DraftStatement } from './draft.ts'
+import { takeTypes, type DraftStatement } from './draft.ts'
 import type { QueryWalker } from './query-walker.ts'
 import { objectKind, objectName } from './statement-objects.ts'
 import { at, flag, list, rangeVarName, tagged, text, words, type Tree } from './tree.ts'
@@ -126,6 +126,8 @@ function walkCreate(walker: QueryWalker, tag: string, body: Tree, draftOf: Draft
     case 'CreateTrigStmt':
       define(walker, 'create', 'trigger', 'persist')
       walker.relation('ddl', at(body, 'relation'))
+      // In its own transaction the trigger runs before any catalog shows it.
+      walker.draft.triggerFunctions.push(words(list(body, 'funcname')))
       walker.expressionOver(undefined, body['whenClause'])
       return true
     case 'RuleStmt':
@@ -136,14 +138,15 @@ function walkCreate(walker: QueryWalker, tag: string, body: Tree, draftOf: Draft
     case 'CreateFunctionStmt':
       define(walker, 'create', flag(body, 'is_procedure') ? 'procedure' : 'function', 'persist')
       walker.touch('ddl', words(list(body, 'funcname')), 'named')
-      walker.draft.makesFunctions.push(words(list(body, 'funcname')).at(-1) ?? '')
+      // Its definition is added by whoever has the text.
+      walker.draft.makesFunctions.push({ name: words(list(body, 'funcname')).at(-1) ?? '' })
       return true
     case 'DefineStmt': {
       const kind = objectKind(text(body, 'kind'))
       define(walker, 'create', kind, ...(kind === 'collation' ? [] : (['persist'] as const)))
       walker.touch('ddl', words(list(body, 'defnames')), 'named')
       if (kind === 'aggregate')
-        walker.draft.makesFunctions.push(words(list(body, 'defnames')).at(-1) ?? '')
+        walker.draft.makesFunctions.push({ name: words(list(body, 'defnames')).at(-1) ?? '' })
       return true
     }
     case 'CreateDomainStmt':
@@ -162,6 +165,7 @@ function absorbElement(walker: QueryWalker, element: DraftStatement): void {
   draft.touches.push(...element.touches)
   draft.relations.push(...element.relations)
   draft.functions.push(...element.functions)
+  takeTypes(draft, element)
   draft.columns.push(...element.columns)
   draft.predicateColumns.push(...element.predicateColumns)
   draft.unbounded ||= element.unbounded
@@ -295,7 +299,7 @@ function alterObject(walker: QueryWalker, tag: string, body: Tree): void {
   if (adminKinds.has(kind)) walker.touch('admin', undefined, 'named')
   if (persistKinds.has(kind)) walker.touch('persist', undefined, 'named')
   if (tag === 'RenameStmt' && functionKinds.has(kind))
-    walker.draft.makesFunctions.push(text(body, 'newname'))
+    walker.draft.makesFunctions.push({ name: text(body, 'newname') })
   const relation = at(body, 'relation')
   if (relation !== undefined) walker.relation('ddl', relation)
   else {
@@ -332,7 +336,7 @@ function walkMaintenance(walker: QueryWalker, tag: string, body: Tree): boolean 
       const relations = list(body, 'rels').map((node) =>
         at(tagged(node, 'VacuumRelation') ?? {}, 'relation'),
       )
-      for (const relation of relations) walker.relation('write', relation)
+      for (const relation of relations) walker.relation('write', relation, 'maintain')
       if (relations.length === 0) walker.touch('write', undefined, 'relation')
       return true
     }
@@ -345,20 +349,26 @@ function walkMaintenance(walker: QueryWalker, tag: string, body: Tree): boolean 
         RefreshMatViewStmt: 'refresh',
       }
       draft.verb = verbs[tag] ?? ''
-      walker.relation('write', at(body, 'relation'))
+      // A refresh runs the query of the view.
+      walker.relation(
+        'write',
+        at(body, 'relation'),
+        tag === 'RefreshMatViewStmt' ? 'select' : 'maintain',
+      )
       if (at(body, 'relation') === undefined) walker.touch('write', undefined, 'relation')
       return true
     }
     case 'DoStmt':
       draft.verb = 'do'
-      walker.unknown('dynamic-sql')
+      // What stands in the block is added by whoever has the parser.
+      walker.touch('read', undefined, 'named')
       return true
     case 'CallStmt': {
       draft.verb = 'call'
       draft.returnsRows = true
       const call = at(body, 'funccall')
       walker.expression(call === undefined ? undefined : { FuncCall: call })
-      walker.unknown('unknown-procedure')
+      walker.touch('read', undefined, 'named')
       return true
     }
     default:

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import { ScriptedPeer, skipReason, until } from '@sallyport/testkit'
 import { encodeGssEncRequest, encodeQuery } from '@sallyport/wire'
 import { listSessions } from '../packages/gateway/src/control-plane/recordings/recordings.ts'
-import { recordingKey, workerPids } from './hardship.ts'
+import { workerPids } from './hardship.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
 import { sendCancel, WireCaller } from './wire-caller.ts'
 
@@ -34,10 +33,7 @@ suite('two workers at one port', { skip }, () => {
       assert.match(answered.join('\n'), /"C":"57014","M":"canceling statement due to user request"/)
       assert.equal(await sleeping(gateway), 0)
     }
-    const { sessions } = await listSessions(
-      join(gateway.dataDir, 'journal'),
-      await recordingKey(gateway),
-    )
+    const { sessions } = await listSessions(gateway.gateway.recorded)
     assert.deepEqual(
       sessions.map(({ opened }) => opened.worker),
       (await gateway.gateway.status()).workers.map(({ worker }) => worker),

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import { ScriptedPeer, skipReason, until } from '@sallyport/testkit'
 import {
@@ -12,7 +11,6 @@ import {
   type BackendMessage,
 } from '@sallyport/wire'
 import { listSessions } from '../packages/gateway/src/control-plane/recordings/recordings.ts'
-import { recordingKey } from './hardship.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
 import { WireCaller } from './wire-caller.ts'
 
@@ -51,8 +49,7 @@ async function expectFarewell(caller: WireCaller): Promise<void> {
 }
 
 async function expectClosedRecordings(gateway: TestGateway, count: number): Promise<void> {
-  const journal = join(gateway.dataDir, 'journal')
-  const { sessions, problems } = await listSessions(journal, await recordingKey(gateway))
+  const { sessions, problems } = await listSessions(gateway.gateway.recorded)
   assert.deepEqual(problems, [])
   assert.deepEqual(
     sessions.map(({ closed, verified }) => ({ closed, verified })),

@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { after, before, suite, test } from 'node:test'
 import type { Client } from 'pg'
 import { skipReason, until } from '@sallyport/testkit'
 import {
   listSessions,
+  readRecordings,
   sessionEntries,
 } from '../packages/gateway/src/control-plane/recordings/recordings.ts'
-import { readJournalFolder } from '../packages/gateway/src/control-plane/recordings/journal-reader.ts'
-import { connect, recordingKey, workerPids, workersMemory } from './hardship.ts'
+import { connect, workerPids, workersMemory } from './hardship.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
 import { TrickleRelay } from './trickle-relay.ts'
 
@@ -201,10 +200,7 @@ suite('two workers', { skip: skipReason() }, () => {
       await assert.rejects(running, /canceling statement due to user request/)
       await client.end()
     }
-    const { sessions } = await listSessions(
-      join(gateway.dataDir, 'journal'),
-      await recordingKey(gateway),
-    )
+    const { sessions } = await listSessions(gateway.gateway.recorded)
     for (const { opened } of sessions) workersSeen.add(opened.worker)
     assert.equal(workersSeen.size, 2, 'the kernel spread the sessions')
   })
@@ -221,8 +217,6 @@ suite('a worker that is killed', { skip: skipReason() }, () => {
       seed,
       postgresConfig: ["log_line_prefix = '%a|'"],
     })
-    const journal = join(gateway.dataDir, 'journal')
-    const key = await recordingKey(gateway)
     let answered = 0
     for (let round = 0; round < rounds; round += 1) {
       const clients = await Promise.all(
@@ -254,7 +248,7 @@ suite('a worker that is killed', { skip: skipReason() }, () => {
       })
     }
     const recovered = await until('every lost session is closed', async () => {
-      const list = await listSessions(journal, key)
+      const list = await listSessions(gateway.gateway.recorded)
       return list.sessions.every(({ closed }) => closed !== undefined) ? list : false
     })
     assert.deepEqual(recovered.problems, [])
@@ -264,7 +258,7 @@ suite('a worker that is killed', { skip: skipReason() }, () => {
       assert.ok(session.verified)
     }
     const recorded = new Set<string>()
-    for await (const item of readJournalFolder(journal, key)) {
+    for await (const item of readRecordings(gateway.gateway.recorded)) {
       if (item.kind !== 'entry' || item.entry.kind !== 'command') continue
       recorded.add(Buffer.from(item.entry.text).toString())
     }
@@ -293,10 +287,8 @@ suite('a worker that is killed', { skip: skipReason() }, () => {
       return now !== undefined && now !== pid
     })
     const later = await connect(gateway, 'later')
-    const key = await recordingKey(gateway)
-    const journal = join(gateway.dataDir, 'journal')
     const sessions = await until('the lost session is closed', async () => {
-      const list = await listSessions(journal, key)
+      const list = await listSessions(gateway.gateway.recorded)
       return list.sessions[0]?.closed === undefined ? false : list.sessions
     })
     assert.deepEqual(
@@ -307,7 +299,7 @@ suite('a worker that is killed', { skip: skipReason() }, () => {
       ],
     )
     const entries: string[] = []
-    for await (const item of sessionEntries(journal, key, sessions[0]?.id ?? '')) {
+    for await (const item of sessionEntries(gateway.gateway.recorded, sessions[0]?.id ?? '')) {
       entries.push(item.kind === 'entry' && item.verified ? item.entry.kind : item.kind)
     }
     assert.equal(entries.at(-1), 'session.closed')

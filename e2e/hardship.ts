@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { Client } from 'pg'
 import type { TestGateway } from './test-gateway.ts'
 
@@ -60,11 +59,6 @@ export async function workersMemory(gateway: TestGateway): Promise<number> {
     }),
   )
   return sizes.reduce((sum, size) => sum + size, 0)
-}
-
-export async function recordingKey(gateway: TestGateway): Promise<Buffer> {
-  const text = await readFile(join(gateway.dataDir, 'recording.key'), 'utf8')
-  return Buffer.from(text.trim(), 'base64')
 }
 
 /** The large sizes of a test where they are asked for; otherwise what a CI machine does in seconds. */

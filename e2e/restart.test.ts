@@ -5,14 +5,13 @@ import { suite, test } from 'node:test'
 import { startGateway } from '@sallyport/gateway'
 import { skipReason, until } from '@sallyport/testkit'
 import { listSessions } from '../packages/gateway/src/control-plane/recordings/recordings.ts'
-import { connect, recordingKey } from './hardship.ts'
+import { connect } from './hardship.ts'
 import { startTestGateway } from './test-gateway.ts'
 
 suite('a gateway that is started again', { skip: skipReason() }, () => {
   test('with fewer workers ends the recordings of those that are gone', async () => {
     await using gateway = await startTestGateway({ workers: 2 })
     const journal = join(gateway.dataDir, 'journal')
-    const key = await recordingKey(gateway)
     const sizes = async (): Promise<number[]> => {
       const names = (await readdir(journal)).filter((name) => name.endsWith('.journal'))
       return Promise.all(names.map(async (name) => (await stat(join(journal, name))).size))
@@ -32,7 +31,7 @@ suite('a gateway that is started again', { skip: skipReason() }, () => {
     }
     // Before they are started again.
     await gateway.gateway.stop(0)
-    const before = await listSessions(journal, key)
+    const before = await listSessions(gateway.gateway.recorded)
     assert.ok(before.sessions.every(({ closed }) => closed === undefined))
 
     const again = await startGateway({
@@ -46,7 +45,7 @@ suite('a gateway that is started again', { skip: skipReason() }, () => {
     })
     try {
       const { sessions, problems } = await until('every lost session is closed', async () => {
-        const list = await listSessions(journal, key)
+        const list = await listSessions(again.recorded)
         return list.sessions.every(({ closed }) => closed !== undefined) ? list : false
       })
       assert.deepEqual(problems, [])

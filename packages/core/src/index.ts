@@ -72,11 +72,20 @@ export {
 export { ByteWriter } from './entry/byte-writer.ts'
 export { ChainVerifier, EntryChain } from './entry/entry-chain.ts'
 export { decodeFileHeader, encodeFileHeader, type FileHeader } from './entry/file-header.ts'
+export {
+  isRecoveredListName,
+  journalFileName,
+  parseJournalFileName,
+  parseRecoveredList,
+  recoveredListName,
+  type JournalName,
+} from './entry/journal-names.ts'
 export { JournalScanner, type Scanned } from './entry/journal-scanner.ts'
 export {
   decodeEntry,
   encodeEntry,
   RECORD_BYTES_MAX,
+  recordBytes,
   type DecodedRecord,
   type DecodeResult,
 } from './entry/record.ts'
@@ -169,3 +178,12 @@ export {
 export { ScramServerExchange, type ScramOutcome } from './scram-server.ts'
 export { SCRAM_ITERATIONS_MAX, ScramClientExchange, chooseScramMechanism } from './scram-client.ts'
 export { tlsServerEndPoint } from './tls-server-end-point.ts'
+export {
+  openSegment,
+  parseSegment,
+  sealSegment,
+  SEGMENT_BYTES_MAX,
+  segmentHash,
+  type SealedSegment,
+  type SegmentHeader,
+} from './recording/segment.ts'

@@ -90,6 +90,9 @@ function runningFindings(status: Status): Finding[] {
       state: all ? (restarts === 0 ? 'ok' : 'warning') : 'failed',
       text: `${ready} of ${status.workers.length} ready, ${restarts} restarts`,
     },
+    status.shipping.problem === undefined
+      ? { check: 'recordings', state: 'ok', text: `shipped to ${status.shipping.where}` }
+      : { check: 'recordings', state: 'failed', text: `not shipped: ${status.shipping.problem}` },
     status.policies.problems === ''
       ? {
           check: 'policies',
@@ -114,6 +117,7 @@ async function freePorts(ports: { api: number; postgres: number }): Promise<Find
     await one('postgres', ports.postgres),
     await one('api', ports.api),
     { check: 'workers', state: 'unchecked', text: 'no gateway runs' },
+    { check: 'recordings', state: 'unchecked', text: 'no gateway runs' },
     { check: 'policies', state: 'unchecked', text: 'no gateway runs' },
   ]
 }

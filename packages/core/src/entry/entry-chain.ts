@@ -62,11 +62,14 @@ export class EntryChain {
 /** Checks a chain that someone else wrote, entry by entry. */
 export class ChainVerifier {
   readonly #key: Uint8Array
-  #head: Uint8Array = new Uint8Array(HASH_BYTES)
-  #length = 0
+  #head: Uint8Array
+  #length: number
 
-  constructor(key: Uint8Array) {
+  /** `head` and `length` go on behind what was checked before. */
+  constructor(key: Uint8Array, head: Uint8Array = new Uint8Array(HASH_BYTES), length = 0) {
     this.#key = key
+    this.#head = head
+    this.#length = length
   }
 
   /** True when the entry is the next of the chain and its hash is right. After one failure nothing is accepted. */

@@ -1,4 +1,4 @@
-import type { Buffer } from 'node:buffer'
+import { Buffer } from 'node:buffer'
 import { crc32 } from 'node:zlib'
 import { ByteReader } from './byte-reader.ts'
 import type { ByteWriter } from './byte-writer.ts'
@@ -65,6 +65,12 @@ export function encodeEntry(
     out.end = start
     throw error
   }
+}
+
+/** All bytes of a record, as they stand in the file: a view of the same memory as `body`. */
+export function recordBytes({ body }: DecodedRecord): Buffer {
+  const length = HEAD_BYTES + body.length + HASH_BYTES
+  return Buffer.from(body.buffer, body.byteOffset - HEAD_BYTES, length)
 }
 
 /** Reads the record at `start` of `bytes`, of which `end` bytes are filled. */

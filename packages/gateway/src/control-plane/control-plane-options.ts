@@ -1,5 +1,6 @@
 import type { BirthEvent } from './births/ports.ts'
 import type { SignalEvent } from './signals/signal.ts'
+import type { ShippingStatus } from './recordings/shipping/shipper.ts'
 import type { JournalConfig } from '../boundary/messages.ts'
 
 /** A running demo database. */
@@ -65,6 +66,7 @@ export interface Status {
   readonly host: string
   readonly ports: { readonly api: number; readonly postgres: number }
   readonly demo: boolean
+  readonly shipping: ShippingStatus
   readonly policies: { readonly version: number; readonly rules: number; readonly problems: string }
   readonly workers: readonly {
     readonly worker: number

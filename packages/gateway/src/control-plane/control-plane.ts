@@ -17,6 +17,7 @@ import { refuseTakenPort } from './port-check.ts'
 import { openSignals } from './signals/signals.ts'
 import { StoredLoginGate } from './signals/stored-login-gate.ts'
 import { SourceRates } from './source-rates.ts'
+import type { RecordingSources } from './recordings/recordings.ts'
 import { startWorkers } from './start-workers.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
@@ -27,6 +28,8 @@ export const gatewayVersion = '0.1.0'
 export interface ControlPlane {
   readonly ports: { readonly api: number; readonly postgres: number }
   readonly agents: AgentService
+  /** All that is recorded, shipped or not. */
+  readonly recorded: RecordingSources
   status(): Promise<Status>
   connections(): Promise<ConnectionView[]>
   issueCredential(request: CredentialRequest): Promise<IssuedCredential>
@@ -62,6 +65,9 @@ async function start(
   const demo = await addDemo(parts, undo)
   if (demo !== undefined) step('demo', demo)
 
+  await parts.shipper.open()
+  parts.shipper.start()
+  undo.defer(async () => await parts.shipper.stop())
   const pool = await startWorkers(parts, undo)
   step('workers', `${pool.states().length} on port ${pool.port}`)
   const publish = async (): Promise<void> => await pool.publish(await parts.snapshots.build())
@@ -72,6 +78,7 @@ async function start(
   return {
     ports: api.ports,
     agents: parts.agents,
+    recorded: parts.recorded,
     status: api.status,
     connections: async () => await parts.connections.list(),
     issueCredential: async (request) => await parts.credentials.issue(request),
@@ -163,7 +170,7 @@ async function openLogins(
 }
 
 function statusOf(
-  { options, store, snapshots }: Parts,
+  { options, store, snapshots, shipper }: Parts,
   pool: WorkerPool,
   policies: PolicyFollower,
   ports: Status['ports'],
@@ -176,6 +183,7 @@ function statusOf(
     host: options.host,
     ports,
     demo: options.demo,
+    shipping: shipper.status(),
     policies: {
       version: snapshots.policyVersion,
       rules: snapshots.ruleCount,

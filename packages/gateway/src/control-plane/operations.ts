@@ -5,7 +5,7 @@ import type { WorkerPool } from './worker-pool.ts'
 
 /** What the API can do. `publish` gives workers what changed before the answer goes out. */
 export function operationsOf(
-  { connections, credentials, agents, sessions, keys, journalDir }: Parts,
+  { connections, credentials, agents, sessions, recorded }: Parts,
   pool: WorkerPool,
   publish: () => Promise<void>,
   status: () => Promise<unknown>,
@@ -37,7 +37,7 @@ export function operationsOf(
     },
     async readSession(prefix, form) {
       const id = await sessions.whole(prefix)
-      return recordedSession(journalDir, keys.recording.expose(), id, form)
+      return await recordedSession(recorded, id, form)
     },
   }
 }

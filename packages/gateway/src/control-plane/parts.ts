@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { takeDataLock } from './adapters/data-lock.ts'
+import { DirectoryRecordingStore } from './adapters/directory-recording-store.ts'
 import { openPgliteStore } from './adapters/pglite-store.ts'
 import { openPostgresStore } from './adapters/postgres-store.ts'
 import { AgentService } from './agents/agent-service.ts'
@@ -9,7 +10,11 @@ import { Connections } from './connections.ts'
 import type { ControlPlaneOptions } from './control-plane-options.ts'
 import { Credentials } from './credentials.ts'
 import { type DataKeys, loadDataKeys } from './keys/data-keys.ts'
+import { loadSigningKey } from './keys/signing-key.ts'
 import type { Store } from './ports/store.ts'
+import type { RecordingSources } from './recordings/recordings.ts'
+import { ShippedParts } from './recordings/shipping/shipped-parts.ts'
+import { Shipper } from './recordings/shipping/shipper.ts'
 import { SessionIndex } from './session-index.ts'
 import { Snapshots } from './snapshots.ts'
 
@@ -26,6 +31,9 @@ export interface Parts {
   readonly credentials: Credentials
   readonly sessions: SessionIndex
   readonly snapshots: Snapshots
+  readonly shipper: Shipper
+  /** All that is recorded, shipped or not. */
+  readonly recorded: RecordingSources
   /** Something failed that nobody waits for. */
   readonly fault: (error: unknown) => void
 }
@@ -49,6 +57,17 @@ export async function openParts(
   const agents = await AgentService.open(store, { onFault: fault })
   agents.start()
   undo.defer(() => agents.stop())
+  const recordings = new DirectoryRecordingStore(join(options.dataDir, 'recordings'))
+  const recordingKey = keys.recording.expose()
+  const shipper = new Shipper({
+    journalDir,
+    recordingKey,
+    parts: new ShippedParts(store),
+    recordings,
+    signingKey: await loadSigningKey(options.dataDir),
+    now: () => Date.now(),
+    onFault: fault,
+  })
   const sessions = new SessionIndex(store)
   await sessions.closeLost('the gateway ended')
   return {
@@ -62,6 +81,8 @@ export async function openParts(
     credentials: new Credentials(store, agents, owner),
     sessions,
     snapshots: new Snapshots(store, connections, keys.mask),
+    shipper,
+    recorded: { journalDir, recordingKey, recordings, hold: shipper.hold },
     fault,
   }
 }

@@ -24,6 +24,7 @@ export interface Tables {
   budget: BudgetTable
   credential: CredentialTable
   credential_verifier: { credential_id: string; kind: 'scram256'; data: Json<Verifier> }
+  recording_part: RecordingPartTable
   revocation: RevocationTable
   session: SessionTable
   sharing_finding: SharingFindingTable
@@ -253,6 +254,27 @@ export interface SessionTable {
   agent_id: Generated<string | null>
   path: Generated<string[] | null>
   level: Generated<number | null>
+}
+
+/** How far a part of a session's recording is in the recording store. */
+export interface RecordingPartTable {
+  session_id: string
+  /** `<worker>-<run>-<reference>`. */
+  part: string
+  worker: number
+  run: number
+  reference: Int8
+  /** Position of the first entry that is not in the store. */
+  shipped: number
+  segments: number
+  /** Of all segments. */
+  bytes: Int8
+  /** Chain hash of the last entry in the store, and SHA-256 of the last segment; hexadecimal, empty before the first. */
+  head: string
+  previous: string
+  /** What keeps the recording from being whole, in words. */
+  problems: Json<string[]>
+  sealed_at: NullableTimestamp
 }
 
 /** A change that others can see. Nobody outside may be told of it before it is on disk. */

@@ -34,19 +34,31 @@ export interface RecordingProblem {
 interface SessionState {
   readonly id: SessionId
   readonly verifier: ChainVerifier | undefined
+  /** Position of the first entry that is wanted. */
+  readonly from: number
   broken: boolean
+}
+
+/** What was read of a session elsewhere, and the verifier that did it. */
+export interface Begun {
+  readonly id: SessionId
+  readonly verifier: ChainVerifier | undefined
+  readonly from: number
 }
 
 /**
  * Reads all journals of a folder, file by file in the order they were written, and checks every chain.
  *
  * It holds one window of one file. The end of a file that is being written is not a problem: what is whole is given.
+ * `begun` names parts, as `<worker>-<run>-<reference>`, of which the beginning was read elsewhere.
  */
 export async function* readJournalFolder(
   dir: string,
   recordingKey: Uint8Array,
+  begun: ReadonlyMap<string, Begun> = new Map(),
 ): AsyncGenerator<RecordedEntry | RecordingProblem> {
   const sessions = new Map<string, SessionState>()
+  for (const [part, each] of begun) sessions.set(part, { ...each, broken: false })
   const names = await fs.readdir(dir)
   for (const name of names.toSorted()) {
     if (name.endsWith('.journal.damaged')) {
@@ -86,7 +98,7 @@ async function* readFile(
       yield { kind: 'problem', file: name, offset, reason: found.reason }
       return
     } else if (found.kind === 'header') {
-      run = `${found.header.worker}/${found.header.run}`
+      run = `${found.header.worker}-${found.header.run}`
     } else {
       yield* followRecord(found, { file: name, offset, run, recordingKey, sessions })
     }
@@ -104,12 +116,12 @@ function* followRecord(
   },
 ): Generator<RecordedEntry | RecordingProblem> {
   const { file, offset } = at
-  const reference = `${at.run}/${record.session}`
+  const reference = `${at.run}-${record.session}`
   const { entry, position, timeMs } = record
-  if (entry.kind === 'session.opened') {
+  if (entry.kind === 'session.opened' && !at.sessions.has(reference)) {
     const key = unwrapSessionKey(at.recordingKey, entry.wrappedKey, entry.session)
     const verifier = key === undefined ? undefined : new ChainVerifier(key)
-    at.sessions.set(reference, { id: entry.session, verifier, broken: false })
+    at.sessions.set(reference, { id: entry.session, verifier, from: 0, broken: false })
   }
   const state = at.sessions.get(reference)
   if (state === undefined) {
@@ -117,6 +129,7 @@ function* followRecord(
     yield { kind: 'problem', file, offset, reason }
     return
   }
+  if (position < state.from) return
   const session = state.id
   const verified = state.verifier?.accept(record) ?? false
   if (!verified && !state.broken) {

@@ -15,9 +15,10 @@ import {
   type Entry,
   type SessionId,
 } from '@sallyport/core'
+import { DirectoryRecordingStore } from '../adapters/directory-recording-store.ts'
 import { readJournalFolder, type RecordedEntry, type RecordingProblem } from './journal-reader.ts'
 import { printSession, sessionJson } from './print-session.ts'
-import { listSessions, sessionEntries } from './recordings.ts'
+import { listSessions, sessionEntries, type RecordingSources } from './recordings.ts'
 
 const recordingKey = Buffer.alloc(32, 4)
 
@@ -96,6 +97,13 @@ function file(entries: readonly Entry[], run = 1): Buffer {
   return Buffer.concat([encodeFileHeader({ node: 'n', worker: 1, run }), out.view()])
 }
 
+/** Nothing was shipped. */
+const sourcesOf = (journalDir: string): RecordingSources => ({
+  journalDir,
+  recordingKey,
+  recordings: new DirectoryRecordingStore(path.join(journalDir, 'nothing')),
+})
+
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const list: T[] = []
   for await (const item of items) list.push(item)
@@ -121,7 +129,7 @@ test('a session that goes through two files is read whole and verified', async (
     '00001-00000001.journal': whole.subarray(0, opening.length),
     '00001-00000002.journal': Buffer.concat([header, whole.subarray(opening.length)]),
   })
-  const { sessions, problems } = await listSessions(dir, recordingKey)
+  const { sessions, problems } = await listSessions(sourcesOf(dir))
   assert.deepEqual(problems, [])
   assert.equal(sessions.length, 1)
   const { id, commands, maskedValues, closed, verified } = sessions[0] ?? {}
@@ -156,7 +164,7 @@ test('damage, a missing entry and another key are each reported, and other files
     '00001-00000002.journal': Buffer.concat([gap.subarray(0, first), gap.subarray(second)]),
     '00001-00000003.journal': file(session('s_good'), 3),
   })
-  const { sessions, problems } = await listSessions(dir, recordingKey)
+  const { sessions, problems } = await listSessions(sourcesOf(dir))
   const broken = 'the chain of the session is broken here'
   assert.deepEqual(
     problems.map(({ reason }) => reason),
@@ -164,7 +172,7 @@ test('damage, a missing entry and another key are each reported, and other files
   )
   assert.equal(sessions.find(({ id }) => id === 's_good')?.verified, true)
   assert.equal(sessions.find(({ id }) => id === 's_gap')?.verified, false)
-  const other = await listSessions(dir, Buffer.alloc(32, 8))
+  const other = await listSessions({ ...sourcesOf(dir), recordingKey: Buffer.alloc(32, 8) })
   assert.ok(other.sessions.every(({ verified }) => !verified))
 })
 
@@ -183,7 +191,7 @@ test('a file that was set aside gives what stands before its damage', async (con
 test('the transcript shows verdict, rule, text, parameters, grid, masks and tag, and no control bytes', async (context) => {
   const dir = await folder(context, { '00001-00000001.journal': file(session('s_one')) })
   const items: (RecordedEntry | RecordingProblem)[] = await collect(
-    sessionEntries(dir, recordingKey, 's_o'),
+    sessionEntries(sourcesOf(dir), 's_o'),
   )
   assert.equal(
     printSession(items, 90),
@@ -207,5 +215,5 @@ test('the transcript shows verdict, rule, text, parameters, grid, masks and tag,
   assert.ok(command)
   const parsed: unknown = JSON.parse(sessionJson(command))
   assert.deepEqual(Object(parsed).entry.text, { text: 'select *\nfrom orders \u001b[2J' })
-  assert.deepEqual(await collect(sessionEntries(dir, recordingKey, 's_x')), [])
+  assert.deepEqual(await collect(sessionEntries(sourcesOf(dir), 's_x')), [])
 })

@@ -1,5 +1,22 @@
 import type { SessionId, SessionOpenedEntry } from '@sallyport/core'
-import { readJournalFolder, type RecordedEntry, type RecordingProblem } from './journal-reader.ts'
+import type { RecordingStore } from '../ports/recording-store.ts'
+import {
+  readJournalFolder,
+  type Begun,
+  type RecordedEntry,
+  type RecordingProblem,
+} from './journal-reader.ts'
+import { SegmentReader, sessionKeyOf } from './segment-reader.ts'
+import { parseSegmentKey, storeKeys } from './store-keys.ts'
+
+/** Where recordings are: what workers have written, and what of it was shipped. */
+export interface RecordingSources {
+  readonly journalDir: string
+  readonly recordingKey: Uint8Array
+  readonly recordings: RecordingStore
+  /** Keeps journals from being removed for as long as they are read. */
+  readonly hold?: () => Disposable
+}
 
 /** What a list of recordings shows of each session. */
 export interface SessionSummary {
@@ -16,17 +33,14 @@ export interface SessionSummary {
   readonly verified: boolean
 }
 
-/** All sessions of a folder, oldest first, with what could not be read. */
-export async function listSessions(
-  dir: string,
-  recordingKey: Uint8Array,
-): Promise<{
+/** All recorded sessions, oldest first, with what could not be read. */
+export async function listSessions(sources: RecordingSources): Promise<{
   readonly sessions: readonly SessionSummary[]
   readonly problems: readonly RecordingProblem[]
 }> {
   const sessions = new Map<SessionId, SessionSummary>()
   const problems: RecordingProblem[] = []
-  for await (const item of readJournalFolder(dir, recordingKey)) {
+  for await (const item of readRecordings(sources)) {
     if (item.kind === 'problem') {
       problems.push(item)
       continue
@@ -40,13 +54,51 @@ export async function listSessions(
 
 /** The entries of the sessions whose id starts with `idPrefix`, and problems that concern them. */
 export async function* sessionEntries(
-  dir: string,
-  recordingKey: Uint8Array,
+  sources: RecordingSources,
   idPrefix: string,
 ): AsyncGenerator<RecordedEntry | RecordingProblem> {
-  for await (const item of readJournalFolder(dir, recordingKey)) {
+  for await (const item of readRecordings(sources, idPrefix)) {
     if (item.session?.startsWith(idPrefix) === true) yield item
   }
+}
+
+/** Everything that is recorded: what is in the store first, and what still stands in journals behind it. */
+export async function* readRecordings(
+  { journalDir, recordingKey, recordings, hold }: RecordingSources,
+  idPrefix = '',
+): AsyncGenerator<RecordedEntry | RecordingProblem> {
+  using _held = hold?.()
+  const begun = new Map<string, Begun>()
+  for await (const { session, part, segments } of storedParts(recordings, idPrefix)) {
+    const id = session as SessionId
+    const key = await sessionKeyOf(recordings, recordingKey, session)
+    if (key === undefined) {
+      const file = storeKeys.sessionKey(session)
+      const reason = 'the key of the session is not there, or does not open with this recording key'
+      yield { kind: 'problem', file, offset: 0, session: id, reason }
+      continue
+    }
+    const reader = new SegmentReader(recordings, id, part, key)
+    yield* reader.read(segments)
+    begun.set(part, { id, verifier: reader.verifier, from: reader.next })
+  }
+  yield* readJournalFolder(journalDir, recordingKey, begun)
+}
+
+/** The parts in the store, and how many segments each has, counted by the newest. */
+async function* storedParts(
+  recordings: RecordingStore,
+  idPrefix: string,
+): AsyncGenerator<{ session: string; part: string; segments: number }> {
+  let last: { session: string; part: string; segments: number } | undefined
+  for await (const name of recordings.list(storeKeys.sessions(idPrefix))) {
+    const parsed = parseSegmentKey(name)
+    if (parsed === undefined) continue
+    const { session, part, index } = parsed
+    if (last !== undefined && (last.session !== session || last.part !== part)) yield last
+    last = { session, part, segments: index + 1 }
+  }
+  if (last !== undefined) yield last
 }
 
 function summarise(

@@ -1,6 +1,6 @@
 import path from 'node:path'
-import { encodeFileHeader } from '@sallyport/core'
-import { journalFileName, parseJournalFileName, type JournalFs } from './journal-fs.ts'
+import { encodeFileHeader, journalFileName, parseJournalFileName } from '@sallyport/core'
+import type { JournalFs } from './journal-fs.ts'
 
 /** Journals hold what callers read and wrote: nobody but the gateway's user opens them. */
 const FILE_MODE = 0o600

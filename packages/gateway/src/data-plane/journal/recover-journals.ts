@@ -7,11 +7,11 @@ import {
   encodeEntry,
   EntryChain,
   JournalScanner,
+  parseJournalFileName,
   unwrapSessionKey,
   type DecodedRecord,
   type FileHeader,
 } from '@sallyport/core'
-import { parseJournalFileName } from './journal-fs.ts'
 import { readRecovered, writeRecovered } from './recovered-files.ts'
 
 const CHUNK_BYTES = 256 * 1024
@@ -96,6 +96,7 @@ class Recovery {
         }
         await this.#file(name, live)
       } catch (error) {
+        if (isMissing(error)) continue
         await this.#setAside(name, error instanceof Error ? error.message : String(error))
       }
     }
@@ -124,8 +125,8 @@ class Recovery {
     for (const run of this.#runs.values()) {
       if (run.live || run.files.some((name) => failed.has(name))) continue
       for (const name of run.files) {
-        const { size } = await fs.stat(path.join(this.#dir, name))
-        done.set(name, size)
+        const size = await sizeOf(path.join(this.#dir, name))
+        if (size !== undefined) done.set(name, size)
       }
     }
     await writeRecovered(this.#dir, this.#deps.worker ?? 0, done)
@@ -222,7 +223,8 @@ class Recovery {
     if (session === undefined) return
     session.head = Buffer.from(record.hash)
     session.length = record.position + 1
-    if (entry.kind === 'command') session.commands += 1
+    // Files that were shipped may be gone, so what is counted here is at least that much.
+    if (entry.kind === 'command') session.commands = entry.seq
     if (entry.kind === 'command' && entry.effect === 'block') session.blocked += 1
     if (entry.kind === 'masked') session.maskedValues += entry.values
   }
@@ -293,4 +295,18 @@ async function journalNames(
     return worker === undefined || parsed.worker === worker || parsed.worker >= andFrom
   }
   return names.filter(isOurs).toSorted()
+}
+
+/** Undefined where the file has been shipped and removed meanwhile. */
+async function sizeOf(file: string): Promise<number | undefined> {
+  try {
+    return (await fs.stat(file)).size
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }

@@ -1,6 +1,6 @@
 import path from 'node:path'
-import { SallyportError } from '@sallyport/core'
-import { parseJournalFileName, type JournalFs } from './journal-fs.ts'
+import { parseJournalFileName, SallyportError } from '@sallyport/core'
+import type { JournalFs } from './journal-fs.ts'
 
 /** Free space and folder size are looked up at most this often: a lookup costs system calls, a second's growth is small. */
 const CHECK_EVERY_MS = 1000

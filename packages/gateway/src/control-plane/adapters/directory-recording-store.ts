@@ -1,0 +1,96 @@
+import type { Buffer } from 'node:buffer'
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { SallyportError } from '@sallyport/core'
+import type { RecordingStore } from '../ports/recording-store.ts'
+
+/** Recordings hold what callers read and wrote: nobody but the gateway's user opens them. */
+const folderMode = 0o700
+const fileMode = 0o600
+
+/** A key is a path inside the folder, and can't lead out of it. */
+const keyPattern = /^(?:(?!\.{1,2}\/)[\w.-]+\/)*(?!\.{1,2}$)[\w.-]+$/
+/** What is still being written: a crash may leave it, and no list shows it. */
+const draftEnd = '.draft'
+
+/** Keeps recordings in a folder. An object is written beside its place, synced, and moved there. */
+export class DirectoryRecordingStore implements RecordingStore {
+  readonly where: string
+  #drafts = 0
+
+  constructor(dir: string) {
+    this.where = dir
+  }
+
+  async put(key: string, bytes: Uint8Array): Promise<void> {
+    const path = this.#path(key)
+    const made = await mkdir(dirname(path), { recursive: true, mode: folderMode })
+    this.#drafts += 1
+    const draft = `${path}.${process.pid}-${this.#drafts}${draftEnd}`
+    try {
+      await using handle = await open(draft, 'w', fileMode)
+      await handle.writeFile(bytes)
+      await handle.sync()
+    } catch (error) {
+      await rm(draft, { force: true }).catch(() => undefined)
+      throw error
+    }
+    await rename(draft, path)
+    await syncFolder(dirname(path))
+    // A folder that was just made is itself an entry of the one above it.
+    for (let dir = dirname(path); made !== undefined && dir.length >= made.length;) {
+      dir = dirname(dir)
+      await syncFolder(dir)
+    }
+  }
+
+  async get(key: string): Promise<Buffer | undefined> {
+    try {
+      return await readFile(this.#path(key))
+    } catch (error) {
+      if (isMissing(error)) return undefined
+      throw error
+    }
+  }
+
+  async *list(prefix: string): AsyncGenerator<string> {
+    const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1)
+    for await (const key of this.#below(folder)) if (key.startsWith(prefix)) yield key
+  }
+
+  async remove(key: string): Promise<void> {
+    const path = this.#path(key)
+    await rm(path, { force: true })
+    await syncFolder(dirname(path)).catch((error: unknown) => {
+      if (!isMissing(error)) throw error
+    })
+  }
+
+  async *#below(folder: string): AsyncGenerator<string> {
+    const entries = await readdir(join(this.where, folder), { withFileTypes: true }).catch(
+      (error: unknown) => {
+        if (isMissing(error)) return []
+        throw error
+      },
+    )
+    for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+      if (entry.isDirectory()) yield* this.#below(`${folder}${entry.name}/`)
+      else if (!entry.name.endsWith(draftEnd)) yield `${folder}${entry.name}`
+    }
+  }
+
+  #path(key: string): string {
+    if (!keyPattern.test(key) || key.endsWith(draftEnd))
+      throw new SallyportError('SP_INTERNAL', `"${key}" is no key of a recording`)
+    return join(this.where, key)
+  }
+}
+
+async function syncFolder(dir: string): Promise<void> {
+  await using handle = await open(dir, 'r')
+  await handle.sync()
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+}

@@ -1,0 +1,357 @@
+import { Buffer } from 'node:buffer'
+import {
+  SallyportError,
+  sealSegment,
+  segmentHash,
+  unwrapSessionKey,
+  type DecodedRecord,
+} from '@sallyport/core'
+import type { SigningKey } from '../../keys/signing-key.ts'
+import type { RecordingStore } from '../../ports/recording-store.ts'
+import { storeKeys } from '../store-keys.ts'
+import { inParallel } from './in-parallel.ts'
+import { JournalFollower, type FollowedFile } from './journal-follower.ts'
+import { nothingShipped, partName, RecordedPart, type PendingSegment } from './recorded-part.ts'
+import type { KnownPart, ShippedParts } from './shipped-parts.ts'
+
+/** What the shipper needs. */
+export interface ShipperOptions {
+  readonly journalDir: string
+  readonly recordingKey: Uint8Array
+  readonly parts: Pick<ShippedParts, 'ofRuns' | 'save'>
+  readonly recordings: RecordingStore
+  readonly signingKey: SigningKey
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+  /** Called when shipping begins to fail, and for each recording that can't be shipped whole. */
+  readonly onFault: (error: unknown) => void
+}
+
+/** What `status` tells of shipping. */
+export interface ShippingStatus {
+  readonly where: string
+  /** Sessions that are open, or not yet wholly in the store. */
+  readonly parts: number
+  readonly pendingBytes: number
+  readonly journalFiles: number
+  /** Why it does not go on; absent while it does. */
+  readonly problem?: string
+}
+
+/** Between two looks at the journals. */
+const lookEveryMs = 1000
+/** A store that failed is asked again after this long. */
+const retryMs = 5000
+/** Entries of an open session are in the store after this long, if not before. */
+const shipAfterMs = 60_000
+/** More is not read before some of it is shipped: the journals hold the rest. */
+const pendingBytesMax = 64 * 1024 * 1024
+const putsAtOnce = 4
+const stopMsMax = 3000
+
+/** Brings what workers record into the recording store: reads their journals, seals segments, and removes files that are wholly there. */
+export class Shipper {
+  readonly #options: ShipperOptions
+  readonly #follower: JournalFollower
+  readonly #parts = new Map<string, RecordedPart>()
+  /** Parts that are whole and sealed; their entries may still stand in a file. */
+  readonly #sealed = new Set<string>()
+  readonly #strangers = new Set<string>()
+  /** By file, the position of the last entry of each part in it. */
+  readonly #held = new Map<string, Map<string, number>>()
+  readonly #reported = new Set<string>()
+  #known = new Map<string, KnownPart>()
+  #unsaved = new Set<RecordedPart>()
+  #pendingBytes = 0
+  #readers = 0
+  #isKeyPublic = false
+  #timer: NodeJS.Timeout | undefined
+  #round: Promise<void> | undefined
+  #isStopped = false
+  #endsAtMs = Infinity
+  #problem: string | undefined
+
+  constructor(options: ShipperOptions) {
+    this.#options = options
+    this.#follower = new JournalFollower(options.journalDir)
+  }
+
+  /** Learns what was shipped before. */
+  async open(): Promise<void> {
+    this.#known = await this.#options.parts.ofRuns(await this.#follower.runs())
+  }
+
+  start(): void {
+    this.#later(0)
+  }
+
+  /** Ships what is there, as much as a short time allows; the journals keep the rest. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    this.#endsAtMs = performance.now() + stopMsMax
+    clearTimeout(this.#timer)
+    await this.#round
+    await this.round()
+  }
+
+  status(): ShippingStatus {
+    return {
+      where: this.#options.recordings.where,
+      parts: this.#parts.size,
+      pendingBytes: this.#pendingBytes,
+      journalFiles: this.#follower.files.length,
+      ...(this.#problem === undefined ? {} : { problem: this.#problem }),
+    }
+  }
+
+  /** No journal file is removed before this is disposed of. */
+  readonly hold = (): Disposable => {
+    this.#readers += 1
+    let isHeld = true
+    return {
+      [Symbol.dispose]: () => {
+        if (isHeld) this.#readers -= 1
+        isHeld = false
+      },
+    }
+  }
+
+  #later(ms: number): void {
+    if (this.#isStopped) return
+    this.#timer = setTimeout(() => {
+      this.#round = this.round().finally(() => {
+        this.#round = undefined
+        this.#later(this.#problem === undefined ? lookEveryMs : retryMs)
+      })
+    }, ms)
+    this.#timer.unref()
+  }
+
+  /** One look at the journals, which never rejects: what fails is told, and tried again at the next. */
+  async round(): Promise<void> {
+    try {
+      await this.#ship()
+      this.#problem = undefined
+    } catch (error) {
+      const wasFailing = this.#problem !== undefined
+      this.#problem = error instanceof Error ? error.message : String(error)
+      if (wasFailing) return
+      const said = `recordings are not shipped: ${this.#problem}`
+      this.#options.onFault(new SallyportError('SP_RECORD_UNAVAILABLE', said, { cause: error }))
+    }
+  }
+
+  async #ship(): Promise<void> {
+    let isAll = false
+    while (!isAll && this.#hasTime()) {
+      isAll = true
+      await this.#follower.read(this.#take, () => {
+        isAll = this.#pendingBytes < pendingBytesMax && this.#hasTime()
+        return isAll
+      })
+      this.#reportFiles()
+      // Where there was too much to read at once, the largest make room.
+      const due = isAll ? this.#due() : this.#largest()
+      await inParallel(due, putsAtOnce, async (part) => await this.#shipPart(part))
+      await this.#save()
+      await this.#seal()
+    }
+    await this.#removeFiles()
+  }
+
+  #hasTime(): boolean {
+    return performance.now() < this.#endsAtMs
+  }
+
+  readonly #take = (record: DecodedRecord, file: FollowedFile): void => {
+    const of = { worker: file.worker, run: file.run ?? 0, reference: record.session }
+    const name = partName(of)
+    const held = this.#held.get(file.name) ?? new Map<string, number>()
+    held.set(name, record.position)
+    this.#held.set(file.name, held)
+    if (this.#sealed.has(name)) return
+    const part = this.#parts.get(name) ?? this.#open(name, of, record, file)
+    if (part === undefined) return
+    const before = part.pendingBytes
+    const problems = part.problems.length
+    part.take(record, file.name)
+    this.#pendingBytes += part.pendingBytes - before
+    for (const problem of part.problems.slice(problems)) this.#report(part, problem)
+  }
+
+  #open(
+    name: string,
+    of: { readonly worker: number; readonly run: number; readonly reference: number },
+    record: DecodedRecord,
+    file: FollowedFile,
+  ): RecordedPart | undefined {
+    const known = this.#known.get(name)
+    if (known?.isSealed === true) {
+      this.#sealed.add(name)
+      return undefined
+    }
+    const { entry } = record
+    if (entry.kind !== 'session.opened') {
+      if (!this.#strangers.has(name))
+        this.#fault(`${file.name} holds entries of a session whose opening is not there`)
+      this.#strangers.add(name)
+      return undefined
+    }
+    const key = unwrapSessionKey(this.#options.recordingKey, entry.wrappedKey, entry.session)
+    const part = new RecordedPart(
+      { session: entry.session, ...of },
+      {
+        key,
+        wrappedKey: Buffer.from(entry.wrappedKey),
+        file: file.name,
+        shipped: known?.shipped ?? nothingShipped,
+        problems: known?.problems ?? [],
+      },
+    )
+    if (key === undefined) this.#report(part, 'its key does not open with this recording key')
+    this.#parts.set(name, part)
+    return part
+  }
+
+  /** Parts with entries that should be in the store by now. */
+  #due(): RecordedPart[] {
+    const leaving = new Set<RecordedPart>()
+    for (const file of this.#follower.files) {
+      if (!file.isRead) continue
+      for (const [name, last] of this.#held.get(file.name) ?? []) {
+        const part = this.#parts.get(name)
+        if (part?.pending !== undefined && part.pending.first <= last) leaving.add(part)
+      }
+    }
+    const now = this.#options.now()
+    return [...this.#parts.values()].filter((part) => {
+      if (part.pending === undefined) return false
+      if (part.isClosed || part.hasWholeSegment || this.#isStopped) return true
+      return leaving.has(part) || now - part.pending.fromMs >= shipAfterMs
+    })
+  }
+
+  #largest(): RecordedPart[] {
+    const bySize = [...this.#parts.values()].toSorted((a, b) => b.pendingBytes - a.pendingBytes)
+    let bytes = 0
+    return bySize.filter((part) => {
+      if (bytes > pendingBytesMax / 2 || part.pending === undefined) return false
+      bytes += part.pendingBytes
+      return true
+    })
+  }
+
+  async #shipPart(part: RecordedPart): Promise<void> {
+    for (let segment = part.pending; segment !== undefined; segment = part.pending) {
+      if (!this.#hasTime()) return
+      await this.#put(part, segment)
+      this.#pendingBytes -= segment.bytes
+      this.#unsaved.add(part)
+    }
+  }
+
+  async #put(part: RecordedPart, segment: PendingSegment): Promise<void> {
+    const { session } = part.id
+    const { segments, bytes, previous } = part.shipped
+    // Entries without a key are never kept.
+    if (part.key === undefined) throw new TypeError('a part without a key has nothing to ship')
+    if (segments === 0)
+      await this.#options.recordings.put(storeKeys.sessionKey(session), part.wrappedKey)
+    const { first, count, fromMs, toMs, head, records } = segment
+    const range = { first, count, fromMs, toMs, rawBytes: segment.bytes, head }
+    const header = { session, part: part.name, index: segments, ...range, previous }
+    const file = await sealSegment(header, Buffer.concat(records), part.key)
+    await this.#options.recordings.put(storeKeys.segment(session, part.name, segments), file)
+    part.shippedOne({
+      position: first + count,
+      segments: segments + 1,
+      bytes: bytes + file.length,
+      head,
+      previous: segmentHash(file),
+    })
+  }
+
+  async #save(): Promise<void> {
+    if (this.#unsaved.size === 0) return
+    const parts = [...this.#unsaved]
+    await this.#options.parts.save(parts)
+    for (const part of parts) this.#unsaved.delete(part)
+  }
+
+  /** Says, signed, what each session that ended consists of. */
+  async #seal(): Promise<void> {
+    const whole = [...this.#parts.values()].filter(
+      (part) => part.isClosed && part.key !== undefined && part.pending === undefined,
+    )
+    await inParallel(whole, putsAtOnce, async (part) => {
+      const { position, segments, bytes, head, previous } = part.shipped
+      const { signingKey, recordings, now } = this.#options
+      const { name, problems } = part
+      await this.#publishKey()
+      const payload = {
+        type: 'sallyport.seal.1',
+        session: part.id.session,
+        sealedAt: new Date(now()).toISOString(),
+        parts: [{ part: name, entries: position, head, segments, bytes, last: previous, problems }],
+      }
+      const seal = Buffer.from(await signingKey.sign(payload))
+      await recordings.put(storeKeys.seal(part.id.session), seal)
+      part.isSealed = true
+      this.#unsaved.add(part)
+    })
+    await this.#save()
+    for (const part of whole) {
+      this.#parts.delete(part.name)
+      this.#sealed.add(part.name)
+    }
+  }
+
+  /** Once is enough: it never changes. */
+  async #publishKey(): Promise<void> {
+    const { signingKey, recordings } = this.#options
+    if (this.#isKeyPublic) return
+    await recordings.put(storeKeys.publicKey(signingKey.id), Buffer.from(signingKey.publicKey))
+    this.#isKeyPublic = true
+  }
+
+  async #removeFiles(): Promise<void> {
+    for (const file of this.#follower.files) {
+      if (this.#readers > 0) return
+      if (!file.isRead || file.isDamaged || file.problem !== undefined) continue
+      const held = this.#held.get(file.name) ?? new Map<string, number>()
+      if (![...held].every(([name, last]) => this.#isDone(name, last, file.name))) continue
+      if (!(await this.#follower.remove(file))) continue
+      this.#held.delete(file.name)
+      for (const name of held.keys()) if (!this.#isHeld(name)) this.#sealed.delete(name)
+    }
+  }
+
+  /** A recovery needs the first and the newest entry of a session that is open, to end it. */
+  #isDone(name: string, last: number, file: string): boolean {
+    if (this.#sealed.has(name)) return true
+    const part = this.#parts.get(name)
+    if (part === undefined || part.openedIn === file || part.newestIn === file) return false
+    return part.shipped.position > last && !this.#unsaved.has(part)
+  }
+
+  #isHeld(name: string): boolean {
+    return [...this.#held.values()].some((parts) => parts.has(name))
+  }
+
+  #reportFiles(): void {
+    for (const { name, problem } of this.#follower.files) {
+      if (problem !== undefined) this.#fault(`${name}: ${problem}; it is kept`)
+    }
+  }
+
+  #report(part: RecordedPart, problem: string): void {
+    this.#fault(`the recording of ${part.id.session}: ${problem}`)
+  }
+
+  /** Each once: what stays wrong must not fill a log. */
+  #fault(message: string): void {
+    if (this.#reported.has(message)) return
+    this.#reported.add(message)
+    this.#options.onFault(new SallyportError('SP_RECORD_UNAVAILABLE', message))
+  }
+}

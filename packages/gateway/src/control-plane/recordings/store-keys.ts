@@ -1,0 +1,21 @@
+/** What stands where in the recording store. */
+export const storeKeys = {
+  /** The session's key, sealed by the recording key. Removing it erases the recording. */
+  sessionKey: (session: string): string => `keys/${session}.key`,
+  sessions: (idPrefix: string): string => `sessions/${idPrefix}`,
+  segment: (session: string, part: string, index: number): string =>
+    `sessions/${session}/${part}/${String(index).padStart(8, '0')}.segment`,
+  /** What the node says of a session that is whole. */
+  seal: (session: string): string => `sessions/${session}/seal.jws`,
+  publicKey: (id: string): string => `signing-keys/${id}.pem`,
+} as const
+
+/** What the key of a segment says; undefined for other keys. */
+export function parseSegmentKey(
+  key: string,
+): { readonly session: string; readonly part: string; readonly index: number } | undefined {
+  const match = /^sessions\/([^/]+)\/([^/]+)\/(\d+)\.segment$/u.exec(key)
+  const [, session, part, index] = match ?? []
+  if (session === undefined || part === undefined) return undefined
+  return { session, part, index: Number(index) }
+}

@@ -1,4 +1,6 @@
 export { playDemo, startGateway, type GatewayOptions } from './main.ts'
+export { printProblems } from './control-plane/policies/config-problem.ts'
+export { readPolicyFiles } from './control-plane/policies/load-policy-folder.ts'
 export type { ControlPlane } from './control-plane/control-plane.ts'
 export type { ControlPlaneEvent, Status } from './control-plane/control-plane-options.ts'
 export type { ConnectionView } from './control-plane/connections.ts'

@@ -91,6 +91,14 @@ test('rules in observe mode are reported and do not count', () => {
   assert.equal(decide([policy([rule('a', 'block', 'yes', { observe: true })])]).effect, 'allow')
 })
 
+test('the defaults of a policy that only observes do not count', () => {
+  const defaults = { unmatched: 'block', unknown: 'block' } as const
+  const lax = policy([], { name: 'lax', defaults: { unknown: 'allow' } })
+  const watching = policy([], { name: 'watching', mode: 'observe', defaults })
+  assert.equal(decide([lax, watching], true).effect, 'allow')
+  assert.equal(decide([lax, { ...watching, mode: 'enforce' }], true).effect, 'block')
+})
+
 test('unknown commands are blocked unless a rule that covers them truly matches', () => {
   assert.deepEqual([decide([], true).effect, decide([], true).unknownBlocked], ['block', true])
   assert.equal(decide([policy([rule('a', 'allow', 'yes')])], true).effect, 'block')

@@ -38,6 +38,8 @@ export function selectRules(
   chain: Chain,
 ): SelectedRules {
   const applying = compiled.policies.filter(({ policy }) => applies(policy, connection, chain))
+  // A policy that only observes changes nothing, by its defaults neither.
+  const stating = applying.filter(({ policy }) => policy.mode === 'enforce')
   const rules = applying
     .flatMap((entry) => entry.rules)
     .filter((rule) => isOn(rule.rule.on, subject))
@@ -45,8 +47,8 @@ export function selectRules(
   return {
     rules,
     defaultsApply: subject !== 'session',
-    unmatched: strictest(applying.map(({ policy }) => policy.defaults.unmatched)) ?? 'allow',
-    unknown: strictest(applying.map(({ policy }) => policy.defaults.unknown)) ?? 'block',
+    unmatched: strictest(stating.map(({ policy }) => policy.defaults.unmatched)) ?? 'allow',
+    unknown: strictest(stating.map(({ policy }) => policy.defaults.unknown)) ?? 'block',
     readsText: rules.some((rule) => rule.condition.reads.includes('op.text')),
     readsVolatileFacts: rules.some((rule) =>
       rule.condition.reads.some((path) => volatilePaths.test(path)),

@@ -157,7 +157,10 @@ export class Decider {
     const { policyVersion } = known
     const facts = buildSqlFacts({ command, chain, connection, client, now: new Date(nowMs) })
     const outcome = decideSelected(selected, facts, command.effects.class === 'unknown')
-    const { rules, masks } = outcome
+    const { masks } = outcome
+    // What a rule in observe mode would have done is on record too: that is all it is for.
+    const rules =
+      outcome.observed.length === 0 ? outcome.rules : [...outcome.rules, ...outcome.observed]
     const rows = rowsMax === undefined ? {} : { rowsMax }
     if (outcome.effect === 'allow') {
       return { effect: 'allow', masks, rules, policyVersion, ...rows }

@@ -167,7 +167,7 @@ suite('the control plane', () => {
     const file = join(dataDir, 'policies', 'starter.yaml')
     const good = readFileSync(file, 'utf8')
     const { version } = (await gateway.status()).policies
-    writeFileSync(file, good.replace('op.verb', 'op.verbb'))
+    writeFileSync(file, good.replace('op.unbounded', 'op.unboundet'))
     await seen(events, 'policies.refused')
     assert.equal((await gateway.status()).policies.version, version)
     writeFileSync(file, good.replace('Nobody', 'No one').replace('no-drop-database', 'never-drop'))

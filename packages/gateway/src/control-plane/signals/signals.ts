@@ -8,6 +8,8 @@ import type { SignalAgents, SignalEvent } from './signal.ts'
 import { SignalInbox } from './signal-inbox.ts'
 import { SignalRates } from './signal-rates.ts'
 import type { SignalParts } from './signal-parts.ts'
+import { Poller } from './ssf/poller.ts'
+import { pushRoutes } from './ssf/push-routes.ts'
 
 export interface SignalsOptions {
   readonly store: Store
@@ -23,6 +25,8 @@ export interface SignalsOptions {
 export interface SignalsPart {
   /** To be mounted at the root of the API. */
   readonly routes: Hono
+  /** Fetches the events that wait at transmitters; a timer does the same. */
+  poll(): Promise<void>
   close(): void
 }
 
@@ -52,9 +56,13 @@ export async function openSignals(options: SignalsOptions): Promise<SignalsPart>
   const routes = new Hono()
   routes.route('/', logoutRoutes(parts))
   routes.route('/', scimRoutes(parts))
+  routes.route('/', pushRoutes(parts))
+  const poller = new Poller(parts)
   return {
     routes,
+    poll: () => poller.run(),
     close() {
+      poller.close()
       inbox.close()
     },
   }

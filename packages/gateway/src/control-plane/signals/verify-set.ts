@@ -4,10 +4,10 @@ import { decodeJwt, errors, jwtVerify, type JWTPayload } from 'jose'
 import type { KeyPlace } from '../births/config/identity-config.ts'
 import type { IssuerKeys } from '../births/workload/issuer-keys.ts'
 import { leewaySeconds, tokenAlgorithms } from '../births/workload/verify-token.ts'
+import { plainText } from './plain-text.ts'
 
 /** A signal names a person and a reason. */
 const tokenCharactersMax = 16_384
-const jtiCharactersMax = 512
 const quotedCharactersMax = 100
 
 /** What a security event token (RFC 8417) is held against. */
@@ -89,9 +89,15 @@ export async function verifySet(token: string, check: SetCheck): Promise<Checked
     const { iat, jti } = payload
     if (iat === undefined || iat > nowMs / 1000 + leewaySeconds)
       throw new SignalRefused('iat is in the future')
-    if (typeof jti !== 'string' || jti === '' || jti.length > jtiCharactersMax)
-      throw new SignalRefused('jti is no text of use')
-    return { claims: payload, jti, iat, events: eventsOf(payload['events']), digest: digest(token) }
+    const id = plainText(jti)
+    if (id === undefined) throw new SignalRefused('jti is no text of use')
+    return {
+      claims: payload,
+      jti: id,
+      iat,
+      events: eventsOf(payload['events']),
+      digest: digest(token),
+    }
   } catch (error) {
     if (error instanceof errors.JWTClaimValidationFailed)
       throw new SignalRefused(error.message, claimProblems[error.claim] ?? 'invalid_request')
@@ -118,12 +124,13 @@ function eventsOf(value: unknown): CheckedSet['events'] {
     typeof each === 'object' && each !== null && !Array.isArray(each)
   if (!isMap(value) || Object.keys(value).length === 0)
     throw new SignalRefused('events is not an object with events')
-  const events: Record<string, Record<string, unknown>> = {}
-  for (const [uri, event] of Object.entries(value)) {
-    if (!isMap(event)) throw new SignalRefused('an event is not an object')
-    events[uri] = event
-  }
-  return events
+  // Not by assignment: an event may be called `__proto__`.
+  return Object.fromEntries(
+    Object.entries(value).map(([uri, event]) => {
+      if (isMap(event)) return [uri, event]
+      throw new SignalRefused('an event is not an object')
+    }),
+  )
 }
 
 /** Of what was signed: a signature may be written in more than one way. */

@@ -136,6 +136,12 @@ function readSpec(
     const rival = [...draft.providers.values()].find((other) => haveOneToken(other, provider))
     if (rival !== undefined)
       top.report('spec', `provider "${rival.name}" has this token of signals.scim already`)
+    const sender = provider.signals?.events?.issuer
+    const twin = [...draft.providers.values()].find(
+      (other) => sender !== undefined && other.signals?.events?.issuer === sender,
+    )
+    if (twin !== undefined)
+      top.report('spec', `provider "${twin.name}" has events of this issuer already`)
     draft.providers.set(name, provider)
   } else if (kind === 'TrustRule') {
     const rule = readTrustRule(name, spec, top)

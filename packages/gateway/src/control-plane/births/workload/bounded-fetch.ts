@@ -29,7 +29,8 @@ export async function fetchJson(url: string, bytesMax: number): Promise<unknown>
   }
 }
 
-async function readBody(answer: Response, url: string, bytesMax: number): Promise<string> {
+/** The text of an answer, and no more bytes of it than wanted. */
+export async function readBody(answer: Response, url: string, bytesMax: number): Promise<string> {
   const chunks: Uint8Array[] = []
   let bytes = 0
   // Leaving the loop early cancels the body.

@@ -1,13 +1,13 @@
 import type { OidcProvider } from '../../births/config/identity-config.ts'
 import { humanId } from '../../births/entitlements.ts'
 import type { IssuerKeys } from '../../births/workload/issuer-keys.ts'
+import { plainText } from '../plain-text.ts'
 import type { Signal, Whom } from '../signal.ts'
 import { SignalRefused, verifySet } from '../verify-set.ts'
 
 const logoutEvent = 'http://schemas.openid.net/event/backchannel-logout'
 /** A provider sends it at once; one that comes later was kept by somebody. */
 const ageSecondsMax = 600
-const textCharactersMax = 512
 
 export interface LogoutCheck {
   readonly provider: OidcProvider
@@ -52,6 +52,7 @@ function whomOf(issuer: string, sub: string | undefined, sid: string | undefined
 
 function textOf(value: unknown, name: string): string | undefined {
   if (value === undefined) return undefined
-  if (typeof value === 'string' && value !== '' && value.length <= textCharactersMax) return value
+  const text = plainText(value)
+  if (text !== undefined) return text
   throw new SignalRefused(`${name} is no text of use`)
 }

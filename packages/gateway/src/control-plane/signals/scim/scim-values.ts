@@ -1,3 +1,4 @@
+import { plainText } from '../plain-text.ts'
 import { ScimError } from './scim-error.ts'
 
 /** An object of a request. Attribute names have no case (RFC 7643, section 2.1), so keys are in lower case. */
@@ -28,18 +29,14 @@ export function shortName(name: string): string {
 /** A text that a directory and PostgreSQL can both keep. Null and the empty text are an absent one (RFC 7643, section 2.5). */
 export function readText(value: unknown, name: string): string | undefined {
   if (value === undefined || value === null || value === '') return undefined
-  const isText =
-    typeof value === 'string' &&
-    value.length <= textCharactersMax &&
-    value.isWellFormed() &&
-    !/\p{Cc}/u.test(value)
-  if (!isText)
+  const text = plainText(value, textCharactersMax)
+  if (text === undefined)
     throw new ScimError(
       400,
       `${name} must be text of at most ${textCharactersMax} characters, without control characters`,
       'invalidValue',
     )
-  return value
+  return text
 }
 
 export function requireText(value: unknown, name: string): string {

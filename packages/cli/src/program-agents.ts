@@ -65,6 +65,7 @@ function addBirths(program: Command, verb: MakeVerb, finish: Finish): void {
       )
       .option('--ttl <duration>', 'how long it lives (default: as long as its parent)')
       .option('--budget <kind=n>', 'a cap, such as commands=200; repeatable', collect, [])
+      .option('--reserve', 'take the budget from those above now; what is left comes back', false)
   const runnable = (command: Command): Command =>
     command
       .option('--keep-env <name>', 'a variable that would be stripped; repeatable', collect, [])

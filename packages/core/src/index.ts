@@ -109,7 +109,14 @@ export {
   type GrantDocument,
   type ParsedGrant,
 } from './grant/grant-document.ts'
-export { cutTo, grantLeq, missingFrom, type CutLayer, type Missing } from './grant/grant-leq.ts'
+export {
+  cutTo,
+  foldLayers,
+  grantLeq,
+  missingFrom,
+  type CutLayer,
+  type Missing,
+} from './grant/grant-leq.ts'
 export { parseAllow, type ParsedAllow } from './grant/parse-allow.ts'
 export { layerProblem } from './grant/permission.ts'
 export { printAllow } from './grant/print-allow.ts'

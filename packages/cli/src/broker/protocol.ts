@@ -43,6 +43,7 @@ export interface ChildAsk {
   readonly allow?: readonly string[]
   readonly ttl?: string
   readonly budget?: Readonly<Record<string, number>>
+  readonly reserve?: boolean
   readonly purpose?: string
   /** Goes on with less where more was asked for than the parent holds. */
   readonly cut?: boolean

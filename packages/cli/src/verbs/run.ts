@@ -16,6 +16,7 @@ export interface ChildFlags {
   readonly allow: readonly string[]
   readonly ttl?: string
   readonly budget: readonly string[]
+  readonly reserve?: boolean
 }
 
 export interface RunFlags extends ChildFlags {
@@ -81,6 +82,7 @@ export function childAsk(flags: ChildFlags): ChildAsk {
     ...(flags.allow.length === 0 ? {} : { allow: flags.allow }),
     ...(flags.ttl === undefined ? {} : { ttl: flags.ttl }),
     ...(Object.keys(budget).length === 0 ? {} : { budget }),
+    ...(flags.reserve === true ? { reserve: true } : {}),
     ...(flags.for === undefined ? {} : { purpose: flags.for }),
   }
 }

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import fc from 'fast-check'
 import type { GrantLayer, Permission } from '../chain.ts'
-import { decideGrant } from './decide-grant.ts'
+import { decideGrant, decideOpening } from './decide-grant.ts'
 import { chainOfLayers, effectsOf, layers, permissions, requests, runs } from './grant.fixture.ts'
-import { cutTo, grantLeq, missingFrom } from './grant-leq.ts'
+import { cutTo, foldLayers, grantLeq, missingFrom } from './grant-leq.ts'
 import { parseAllow } from './parse-allow.ts'
 
 function layer(...texts: string[]): GrantLayer {
@@ -82,6 +82,59 @@ test('a cut layer misses nothing, and allows nothing that was not asked for', ()
     }),
     { numRuns: runs(1_500, 50_000) },
   )
+})
+
+/** Layers of which some narrow one before them, as an agent is narrowed again and again. */
+const narrowings = fc.array(pairs, { minLength: 1, maxLength: 6 }).chain((list) => {
+  const all = list.flatMap(({ parent, child }) => [parent, child])
+  return fc.shuffledSubarray(all, { minLength: 1 })
+})
+
+test('folded layers allow what all of them allow: no more, no less, and no other rows', () => {
+  let folded = 0
+  let allowed = 0
+  fc.assert(
+    fc.property(narrowings, fc.array(requests, { minLength: 10, maxLength: 10 }), (all, asked) => {
+      const kept = foldLayers(all)
+      assert.ok(kept.every((each) => all.includes(each)))
+      if (kept.length < all.length) folded += 1
+      for (const request of asked) {
+        const before = decideGrant(chainOfLayers(all), request)
+        const after = decideGrant(chainOfLayers(kept), request)
+        assert.equal(after.allowed, before.allowed)
+        const opens = decideOpening(chainOfLayers(all), request).allowed
+        assert.equal(decideOpening(chainOfLayers(kept), request).allowed, opens)
+        if (!before.allowed || !after.allowed) continue
+        allowed += 1
+        assert.equal(after.rowsMax, before.rowsMax)
+      }
+    }),
+    { numRuns: runs(2_000, 60_000) },
+  )
+  assert.ok(folded > runs(300, 9_000), `${folded} were folded`)
+  assert.ok(allowed > runs(100, 3_000), `${allowed} requests were allowed`)
+})
+
+test('layers that narrow each other fold to the last; those that say different things stay', () => {
+  const steps = ['db:*', 'db:rw', 'db:read table=a,b', 'db:read table=a'].map((text) => layer(text))
+  assert.deepEqual(foldLayers(steps), steps.slice(-1))
+  assert.deepEqual(foldLayers(steps.toReversed()), steps.slice(-1))
+  const same = [layer('db:read'), layer('db:read')]
+  assert.equal(foldLayers(same).length, 1)
+  const apart = [layer('db:read table=a*'), layer('db:read table=*b')]
+  assert.deepEqual(foldLayers(apart), apart)
+})
+
+test('folding layers that were made to be long ends early, and then leaves them as they are', () => {
+  const words = Array.from({ length: 64 }, (_, n) => `t${n}*x`)
+  const hard = Array.from({ length: 16 }, (_, n) => ({
+    permits: words.map((word) => ({
+      connections: [`c${n}`, 'd'],
+      classes: ['read', 'write', 'ddl'],
+      dimensions: { table: [word, `${word}y`], schema: ['a*', 'b*', 'c*'] },
+    })),
+  }))
+  assert.equal(foldLayers(hard).length, hard.length)
 })
 
 for (const [child, parent, expected] of [

@@ -34,10 +34,26 @@ const permitsMax = 64
  */
 export function grantLeq(child: GrantLayer, parents: readonly GrantLayer[]): boolean {
   effort = 0
-  return parents.every((parent) => {
-    const held = child.permits.every((permit) => isHeld(permit, parent.permits))
-    return held && windowLeq(child.window, parent.window) && clientLeq(child, parent)
-  })
+  return parents.every((parent) => layerLeq(child, parent))
+}
+
+/**
+ * Leaves out each layer that another one implies: what is left allows the same, since all layers have to hold. Where that
+ * can't be proven with the effort of one question, the layer stays.
+ */
+export function foldLayers(layers: readonly GrantLayer[]): readonly GrantLayer[] {
+  effort = 0
+  let kept: readonly GrantLayer[] = []
+  for (const layer of layers) {
+    if (kept.some((other) => layerLeq(other, layer))) continue
+    kept = [...kept.filter((other) => !layerLeq(layer, other)), layer]
+  }
+  return kept
+}
+
+function layerLeq(child: GrantLayer, parent: GrantLayer): boolean {
+  const held = child.permits.every((permit) => isHeld(permit, parent.permits))
+  return held && windowLeq(child.window, parent.window) && clientLeq(child, parent)
 }
 
 /** What the permits of the child name beyond those of the parents. Windows, clients and row limits of the parents hold for the child whether it repeats them or not, so they are missing only where it asks for more rows by number. */

@@ -26,10 +26,14 @@ export interface Closing {
   /** Those that have not answered. */
   readonly silent: readonly number[]
   readonly closed: readonly ClosedByAgent[]
+  /** The same, after so many milliseconds more or when nobody is silent any longer. */
+  later(ms: number): Promise<Closing>
 }
 
 /** Workers that have not closed their sessions by then are named in the report, and are fenced by their own staleness. */
 const acknowledgedMsMax = 1_000
+/** Nobody waits longer. */
+const waitedMsMax = 20_000
 
 type AgentMessage = Extract<
   FromWorker,
@@ -80,19 +84,32 @@ export class AgentRelay {
     for (const worker of workers) this.#send(worker, { kind: 'agents', changes })
   }
 
-  /** Resolves when all of these workers have closed what the changes up to `version` end, or after a second. */
+  /**
+   * Resolves when all of these workers have closed what the changes up to `version` end, or after a second; `later` waits
+   * on for those that are silent.
+   */
   async closing(version: number, workers: readonly number[]): Promise<Closing> {
     const { promise, resolve } = Promise.withResolvers<void>()
     const left = new Set(workers)
     const waiter: Waiter = { version, left, closed: [], done: resolve }
-    const timer = setTimeout(resolve, acknowledgedMsMax)
     this.#waiters.add(waiter)
     if (left.size === 0) resolve()
-    await promise
-    clearTimeout(timer)
-    this.#waiters.delete(waiter)
-    const acknowledged = workers.length - left.size
-    return { workers: workers.length, acknowledged, silent: [...left], closed: waiter.closed }
+    const forget = setTimeout(() => this.#waiters.delete(waiter), waitedMsMax)
+    forget.unref()
+    void promise.then(() => {
+      clearTimeout(forget)
+      this.#waiters.delete(waiter)
+    })
+    const later = async (ms: number): Promise<Closing> => {
+      const stop = Promise.withResolvers<void>()
+      const timer = setTimeout(stop.resolve, Math.max(0, ms))
+      await Promise.race([promise, stop.promise])
+      clearTimeout(timer)
+      const acknowledged = workers.length - left.size
+      const closed = [...waiter.closed]
+      return { workers: workers.length, acknowledged, silent: [...left], closed, later }
+    }
+    return await later(acknowledgedMsMax)
   }
 
   /** A worker's sessions ended with it; what it had leased is spent. */

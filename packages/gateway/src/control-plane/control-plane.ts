@@ -126,6 +126,8 @@ async function serveApi(
       owner,
       address: () => ({ host: options.host, port: pool.port }),
       connections: async () => await connections.list(),
+      lineageKey: keys.lineage,
+      gatewayUrl,
       sources,
       rates: new CallerRates(),
     }),

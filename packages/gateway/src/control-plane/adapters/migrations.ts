@@ -2,6 +2,7 @@ import { type Kysely, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import type { Tables } from '../ports/store.ts'
 import { agentTables } from './agent-tables.ts'
+import { birthTables } from './birth-tables.ts'
 import { recordingTables } from './recording-tables.ts'
 import { secretGuards } from './secret-guards.ts'
 import { signalTables } from './signal-tables.ts'
@@ -81,6 +82,7 @@ export const migrations = {
   '0003_secrets': secretGuards,
   '0004_signals': signalTables,
   '0005_recordings': recordingTables,
+  '0006_births': birthTables,
 }
 
 /** Brings the tables to the newest version; a failed step leaves the version before it. */

@@ -29,7 +29,10 @@ export interface AgentNode {
   state: AgentState
   freezes: readonly Freeze[]
   end: AgentEnd | undefined
+  /** As few as say what all that were ever added say. */
   layers: readonly GrantLayer[]
+  /** How many were ever added: the table keeps them all. */
+  layersWritten: number
   /** Of a root: what the `Grant` objects allow at this time. It holds beside the layers, and is replaced. */
   entitlement: readonly GrantLayer[]
   limits: AgentLimits
@@ -53,6 +56,8 @@ export interface AgentNode {
 export interface BudgetCounter {
   cap: number
   used: number
+  /** The cap was taken from those above, who are not asked again until what is left has come back. */
+  reserved: boolean
 }
 
 /** A credential in memory. */

@@ -36,6 +36,8 @@ export interface SpawnRequest {
   /** None: all that the parent holds. */
   readonly layers: readonly GrantLayer[]
   readonly budget?: Budget
+  /** The budget is taken from those above at birth, and what is left of it comes back at the end. */
+  readonly reserve?: boolean
   /** What is absent is as the parent's own. */
   readonly delegate?: DelegateLimits
   readonly ttlMs?: number
@@ -92,14 +94,24 @@ export interface IssuedTicket {
 
 /** What became of everything below an agent that was revoked, frozen or ended. */
 export interface ClosureReport {
+  /** By which the report is found later; none where nothing was changed. */
+  readonly epoch?: number
   readonly agent: AgentId
-  /** `partial`: a statement may live on. `unknown`: a worker did not answer. */
-  readonly state: 'closed' | 'partial' | 'unknown'
+  /** `partial`: a statement may live on. `unknown`: a worker did not answer. `pending`: nobody waited. */
+  readonly state: 'closed' | 'partial' | 'unknown' | 'pending'
   readonly agents: number
   readonly sessions: readonly ClosedByAgent[]
-  readonly workers: { readonly all: number; readonly acknowledged: number }
+  /** `fenced`: silent for so long that they serve no command before they have heard of it. */
+  readonly workers: {
+    readonly all: number
+    readonly acknowledged: number
+    readonly fenced?: number
+  }
   readonly ms: number
 }
+
+/** How long an end waits for the workers: a second, until each has closed or is fenced, or not at all. */
+export type EndWait = 'closed' | 'none' | undefined
 
 /** Asks all workers to apply a version of the agents, and what they closed. */
 export type Closer = (version: number) => Promise<{
@@ -108,6 +120,8 @@ export type Closer = (version: number) => Promise<{
   /** Workers that have not answered. */
   readonly silent: readonly number[]
   readonly closed: readonly ClosedByAgent[]
+  /** The same, after so many milliseconds more or when nobody is silent any longer. */
+  readonly later?: (ms: number) => ReturnType<Closer>
 }>
 
 /** Ends at their targets what runs in sessions whose worker is dead or silent. Never rejects. */

@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
 import { Secret } from '@sallyport/core'
 import { sql } from 'kysely'
+import { createLocalJWKSet, jwtVerify } from 'jose'
 import { apiRoutes } from '../api.ts'
+import { LineageKey } from '../keys/lineage-key.ts'
 import { SourceRates } from '../source-rates.ts'
 import { CallerRates } from './caller-rates.ts'
 import { agentRoutes } from './agent-routes.ts'
@@ -13,6 +18,10 @@ interface Answer {
   readonly headers: Headers
   readonly body: Record<string, never> & { readonly error?: { code: string; message: string } }
 }
+
+const keys = mkdtempSync(join(tmpdir(), 'sallyport-lineage-'))
+const lineageKey = await LineageKey.open(keys)
+after(() => rmSync(keys, { recursive: true, force: true }))
 
 onBothStores('routes of agents', (bench: Bench) => {
   const call = async (
@@ -32,6 +41,8 @@ onBothStores('routes of agents', (bench: Bench) => {
         { name: 'orders', database: 'orders' },
         { name: 'other', database: 'other' },
       ],
+      lineageKey,
+      gatewayUrl: () => 'https://gw.example.com',
       sources: new SourceRates(),
       rates: new CallerRates(),
     })
@@ -272,6 +283,97 @@ onBothStores('routes of agents', (bench: Bench) => {
     await bench.restartService()
   })
 
+  test('a lineage says who made whom, signed, and to an agent no more than it may know', async () => {
+    const root = await born('/v1/agents', 'owner', { allow: ['orders:*'] })
+    const child = await born('/v1/agents/self/children', root.handle, {
+      name: 'a',
+      allow: ['orders:read'],
+      purpose: 'to look',
+    })
+    const leaf = await born('/v1/agents/self/children', child.handle, { name: 'b' })
+    await call('POST', `/v1/agents/${leaf.id}/narrow`, child.handle, { allow: ['orders:explain'] })
+    interface Lineage {
+      readonly path: readonly { id: string; name: string; born: string; grant?: string[] }[]
+      readonly events: readonly { kind: string; agent: string; by: string }[]
+      readonly act: unknown
+    }
+    const ask = async (token: string): Promise<{ lineage: Lineage; jws: string }> =>
+      (await call('GET', `/v1/agents/${leaf.id}/lineage`, token)).body as never
+    const { lineage, jws } = await ask('owner')
+    assert.deepEqual(
+      lineage.path.map(({ id, born: how }) => [id, how]),
+      [
+        [root.id, 'login'],
+        [child.id, 'mint'],
+        [leaf.id, 'mint'],
+      ],
+    )
+    assert.deepEqual(lineage.act, { sub: leaf.id, act: { sub: child.id, act: { sub: root.id } } })
+    assert.deepEqual(
+      lineage.events.filter(({ agent }) => agent === leaf.id).map(({ kind, by }) => [kind, by]),
+      [
+        ['born', 'a'],
+        ['narrowed', 'a'],
+      ],
+    )
+    const { body: keySet } = await call('GET', '/oauth/jwks', '')
+    const { payload } = await jwtVerify(jws, createLocalJWKSet(keySet as never), {
+      issuer: 'https://gw.example.com',
+      typ: 'sallyport-lineage+jwt',
+    })
+    assert.deepEqual({ ...payload }, lineage as never)
+    const forged = jws.slice(0, -4) + (jws.endsWith('AAAA') ? 'BBBB' : 'AAAA')
+    await assert.rejects(jwtVerify(forged, createLocalJWKSet(keySet as never)))
+    assert.ok(!JSON.stringify(keySet).includes('"d"'))
+    const own = await ask(leaf.handle)
+    assert.deepEqual(
+      own.lineage.path.map(({ name, grant }) => [name, grant !== undefined]),
+      [
+        ['dana', false],
+        ['a', false],
+        ['b', true],
+      ],
+    )
+    assert.doesNotMatch(JSON.stringify(own.lineage), /to look|orders:\*/)
+    assert.ok(own.lineage.events.every(({ agent }) => agent === leaf.id))
+    const up = await call('GET', `/v1/agents/${root.id}/lineage`, leaf.handle)
+    assert.deepEqual(codeOf(up), [404, 'SP_NOT_FOUND'])
+  })
+
+  test('a report is read by whom it concerns, and an end is put off only from above', async () => {
+    const root = await born('/v1/agents', 'owner', {})
+    const other = await born('/v1/agents', 'owner', {})
+    const child = await born('/v1/agents/self/children', root.handle, { name: 'a', ttl: '10m' })
+    const later = { ttl: '20m' }
+    const own = await call('POST', '/v1/agents/self/renew', child.handle, later)
+    assert.deepEqual(codeOf(own), [400, 'SP_CONFIG_INVALID'])
+    const renewed = await call('POST', `/v1/agents/${child.id}/renew`, root.handle, later)
+    assert.equal(renewed.status, 200)
+    const path = `/v1/agents/${child.id}/revoke`
+    const odd = await call('POST', `${path}?wait=forever`, root.handle, {})
+    assert.deepEqual(codeOf(odd), [400, 'SP_CONFIG_INVALID'])
+    const ended = await call('POST', `${path}?wait=closed`, root.handle, { reason: 'x' })
+    const { epoch, state } = ended.body as unknown as { epoch: number; state: string }
+    assert.equal(state, 'closed')
+    const read = async (token: string, of: number | string = epoch): Promise<Answer> =>
+      await call('GET', `/v1/revocations/${of}`, token)
+    assert.equal((await read(root.handle)).status, 200)
+    assert.equal((await read('owner')).status, 200)
+    const strangers = [await read(other.handle), await read('owner', 99_999)]
+    for (const each of [...strangers, await read('owner', 'x'), await read('owner', '1e400')])
+      assert.deepEqual(codeOf(each), [404, 'SP_NOT_FOUND'])
+  })
+
+  test('a reservation names what it reserves', async () => {
+    const root = await born('/v1/agents', 'owner', { budget: { commands: 10 } })
+    const ask = async (body: unknown): Promise<unknown[]> =>
+      codeOf(await call('POST', '/v1/agents/self/children', root.handle, body))
+    assert.deepEqual(await ask({ name: 'x', reserve: true }), [400, 'SP_CONFIG_INVALID'])
+    const made = { name: 'x', reserve: true, budget: { commands: 8 } }
+    await born('/v1/agents/self/children', root.handle, made)
+    assert.deepEqual(await ask(made), [429, 'SP_BUDGET_SPENT'])
+  })
+
   test('those who watch hear of what is below them, and of nothing else', async () => {
     const root = await born('/v1/agents', 'owner', {})
     const other = await born('/v1/agents', 'owner', {})
@@ -281,6 +383,8 @@ onBothStores('routes of agents', (bench: Bench) => {
       owner: 'dana',
       address: () => ({ host: '', port: 1 }),
       connections: async () => [],
+      lineageKey,
+      gatewayUrl: () => 'https://gw.example.com',
       sources: new SourceRates(),
       rates: new CallerRates(),
     })

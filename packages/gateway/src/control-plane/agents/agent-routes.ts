@@ -1,9 +1,10 @@
 import { SallyportError, type Secret } from '@sallyport/core'
 import { type Context, Hono } from 'hono'
 import type { Actor } from './agent-events.ts'
-import type { Spawned } from './agent-requests.ts'
+import type { EndWait, Spawned } from './agent-requests.ts'
 import type { AgentService } from './agent-service.ts'
 import type { AgentView } from './agent-views.ts'
+import type { LineageKey } from '../keys/lineage-key.ts'
 import type { SourceRates } from '../source-rates.ts'
 import { type ApiCaller, callerOf } from './api-caller.ts'
 import type { CallerRates } from './caller-rates.ts'
@@ -30,6 +31,9 @@ export interface AgentRouteOptions {
   /** `postgres://…` without user and password, for a connection. */
   readonly address: () => { readonly host: string; readonly port: number }
   readonly connections: () => Promise<readonly GrantableConnection[]>
+  /** Signs lineages; `iss` is the gateway's own URL. */
+  readonly lineageKey: LineageKey
+  readonly gatewayUrl: () => string
   readonly sources: SourceRates
   readonly rates: CallerRates
 }
@@ -61,6 +65,15 @@ export function agentRoutes(options: AgentRouteOptions): Hono {
     const who = caller(context)
     return eventStream(context, agents, who, options.rates.stream(who))
   })
+  app.get('/v1/revocations/:epoch', async (context) => {
+    const who = caller(context)
+    const epoch = Number(context.req.param('epoch'))
+    const found = Number.isSafeInteger(epoch) ? await agents.revocation(epoch) : undefined
+    if (found === undefined || !who.reaches(found.path))
+      throw new SallyportError('SP_NOT_FOUND', 'there is no revocation of this number')
+    const { path: _, ...shown } = found
+    return context.json(shown)
+  })
   app.get('/v1/agents/:id', (context) => context.json(target(context, caller(context))))
   app.get('/v1/agents/:id/tree', (context) =>
     context.json(agents.tree(target(context, caller(context)).id)),
@@ -74,6 +87,14 @@ export function agentRoutes(options: AgentRouteOptions): Hono {
     const granted = all.filter(({ name }) => agents.opens(id, name))
     return context.json(granted.map(({ name, database }) => ({ name, database })))
   })
+  app.get('/v1/agents/:id/lineage', async (context) => {
+    const who = caller(context)
+    const known = await agents.lineage(target(context, who).id, who.agent)
+    const lineage = { iss: options.gatewayUrl(), ...known }
+    return context.json({ lineage, jws: await options.lineageKey.sign(lineage) })
+  })
+  // RFC 7517: for whoever wants to verify a lineage; it needs no login.
+  app.get('/oauth/jwks', (context) => context.json({ keys: [options.lineageKey.publicJwk] }))
   addBirths(app, options, caller)
   addChanges(app, options, caller)
   return app
@@ -122,8 +143,10 @@ function addChanges(
     return context.json(await agents.narrow(id, parseNarrow(await bodyOf(context)), by))
   })
   app.post('/v1/agents/:id/renew', async (context) => {
-    const { id, by } = acting(context, caller(context))
-    return context.json(await agents.renew(id, parseRenew(await bodyOf(context)), by))
+    const who = caller(context)
+    const { id, by } = acting(context, who)
+    const isAbove = who.agent !== id
+    return context.json(await agents.renew(id, parseRenew(await bodyOf(context)), by, isAbove))
   })
   app.post('/v1/agents/:id/beat', async (context) => {
     const who = caller(context)
@@ -137,7 +160,7 @@ function addChanges(
       // To take away is never refused for coming too often.
       if (action === 'freeze') rates.freeze(who)
       const reason = parseReason(await bodyOf(context)) ?? 'no reason was given'
-      return context.json(await agents[action](id, who.actor, reason))
+      return context.json(await agents[action](id, who.actor, reason, waitOf(context)))
     })
   }
   app.post('/v1/agents/:id/unfreeze', async (context) => {
@@ -195,6 +218,12 @@ function urlOf(
 ): string {
   const name = encodeURIComponent(database)
   return `postgresql://${encodeURIComponent(user)}:${secret}@${host}:${port}/${name}?sslmode=require`
+}
+
+function waitOf(context: Context): EndWait {
+  const wait = context.req.query('wait')
+  if (wait === undefined || wait === 'closed' || wait === 'none') return wait
+  throw invalid('wait is closed or none')
 }
 
 /** A create that is sent again with the same key gives the same agent. */

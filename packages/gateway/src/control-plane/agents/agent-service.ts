@@ -22,6 +22,7 @@ import type {
   Canceller,
   Closer,
   ClosureReport,
+  EndWait,
   IssuedTicket,
   MintedCredential,
   MintRequest,
@@ -43,10 +44,13 @@ import { Births } from './births.ts'
 import { Budgets } from './budgets.ts'
 import { ChangesOfAgents } from './changes-of-agents.ts'
 import { Endings } from './endings.ts'
+import { ClosureReports } from './closure-reports.ts'
 import { grantChain } from './grant-asks.ts'
 import { Findings } from './findings.ts'
 import { nodeOfHandle } from './handles.ts'
+import { lineageOf } from './lineage.ts'
 import { loadAgents } from './load-agents.ts'
+import { readRevocation, type RevocationView } from './revocation-rows.ts'
 import { Sweep } from './sweep.ts'
 import { type Redemption, Tickets } from './tickets.ts'
 
@@ -64,6 +68,7 @@ export class AgentService {
   readonly #context: AgentContext
   readonly #births: Births
   readonly #credentials: AgentCredentials
+  readonly #reports: ClosureReports
   readonly #endings: Endings
   readonly #changes: ChangesOfAgents
   readonly #tickets: Tickets
@@ -87,10 +92,11 @@ export class AgentService {
     this.#onFault = options.onFault
     this.#births = new Births(context)
     this.#credentials = new AgentCredentials(context)
-    this.#endings = new Endings(context, () => this)
+    this.#budgets = new Budgets(context)
+    this.#reports = new ClosureReports(context, () => this, options.onFault)
+    this.#endings = new Endings(context, this.#reports, this.#budgets, options.onFault)
     this.#changes = new ChangesOfAgents(context, this.#endings)
     this.#tickets = new Tickets(context, this.#births)
-    this.#budgets = new Budgets(context)
     this.#findings = new Findings(context, this.#endings, options.onFault)
     this.#admissions = new Admissions(context, this.#findings)
     this.#sweep = new Sweep(context, this.#endings, this.#credentials)
@@ -109,6 +115,7 @@ export class AgentService {
     clearTimeout(this.#timer)
     this.#timer = undefined
     await this.#findings.settled()
+    await this.#reports.settled()
     await this.#context.serial.run(async () => undefined)
   }
 
@@ -205,9 +212,10 @@ export class AgentService {
     return viewOf(node)
   }
 
-  async renew(agent: string, ttlMs: number, by?: Actor): Promise<AgentView> {
+  /** `isAbove`: it was not the agent itself that asked, so the end may also be put off. */
+  async renew(agent: string, ttlMs: number, by?: Actor, isAbove = false): Promise<AgentView> {
     const node = this.#node(agent)
-    await this.#changes.renew(node, ttlMs, by ?? actorOf(node))
+    await this.#changes.renew(node, ttlMs, by ?? actorOf(node), isAbove)
     return viewOf(node)
   }
 
@@ -218,16 +226,44 @@ export class AgentService {
     return viewOf(node)
   }
 
-  async end(agent: string, by: Actor | string, reason = 'done'): Promise<ClosureReport> {
-    return this.#endings.end(this.#node(agent), actor(by), reason)
+  async end(
+    agent: string,
+    by: Actor | string,
+    reason = 'done',
+    wait?: EndWait,
+  ): Promise<ClosureReport> {
+    return this.#endings.end(this.#node(agent), actor(by), reason, wait)
   }
 
-  async revoke(agent: string, by: Actor | string, reason: string): Promise<ClosureReport> {
-    return this.#endings.revoke(this.#node(agent), actor(by), reason)
+  async revoke(
+    agent: string,
+    by: Actor | string,
+    reason: string,
+    wait?: EndWait,
+  ): Promise<ClosureReport> {
+    return this.#endings.revoke(this.#node(agent), actor(by), reason, wait)
   }
 
-  async freeze(agent: string, by: Actor | string, reason: string): Promise<ClosureReport> {
-    return this.#endings.freeze(this.#node(agent), actor(by), reason, 'person')
+  async freeze(
+    agent: string,
+    by: Actor | string,
+    reason: string,
+    wait?: EndWait,
+  ): Promise<ClosureReport> {
+    return this.#endings.freeze(this.#node(agent), actor(by), reason, 'person', wait)
+  }
+
+  /** Where an agent comes from, as `viewer` may know it; the owner where that is undefined. */
+  async lineage(
+    agent: string,
+    viewer: AgentId | undefined,
+  ): Promise<Readonly<Record<string, unknown>>> {
+    return lineageOf(this.#context, this.#node(agent), viewer)
+  }
+
+  /** The report of an end or a freeze, as far as it has come; undefined where there is none of this number. */
+  async revocation(epoch: number): Promise<RevocationView | undefined> {
+    return readRevocation(this.#context.store, epoch)
   }
 
   /** Takes back what persons and findings froze; a heartbeat that was lost thaws when it returns. */

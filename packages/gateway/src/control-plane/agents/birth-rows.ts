@@ -31,11 +31,12 @@ export async function insertBirth(
       : agent.with('held', (db) => db.insertInto('agent_handle').values(handleRow(node, handle)))
   await all.insertInto('agent_event').values(eventRow(born)).execute()
   if (node.budgets.size === 0) return
-  const rows = [...node.budgets].map(([kind, { cap }]) => ({
+  const rows = [...node.budgets].map(([kind, { cap, reserved }]) => ({
     agent_id: node.id,
     kind,
     cap,
     used: 0,
+    reserved,
   }))
   await tx.insertInto('budget').values(rows).execute()
 }

@@ -5,6 +5,7 @@ import {
   type BudgetKind,
   type GrantLayer,
   makeId,
+  SallyportError,
 } from '@sallyport/core'
 import type { Transaction } from 'kysely'
 import type { Committed, Tables } from '../ports/store.ts'
@@ -15,6 +16,7 @@ import type { RootRequest, Spawned, SpawnRequest } from './agent-requests.ts'
 import { viewOf } from './agent-views.ts'
 import { authorize } from './authorize-agent.ts'
 import { insertBirth, insertHandle, newHandle, upsertPrincipal } from './birth-rows.ts'
+import { amountOf, isCapped, remember, takeBudget } from './budgets.ts'
 import { fitLayers } from './grant-asks.ts'
 import { LAYERS_MAX, PURPOSE_CHARACTERS_MAX, TTL } from './limits.ts'
 import {
@@ -103,6 +105,7 @@ export class Births {
         entitlement: [],
         limits: ask.limits(),
         budget: ask.budget(),
+        reserve: request.reserve === true,
         detached: ask.detached(),
         birthKey: request.key,
         purpose: checkedPurpose(request.purpose),
@@ -166,11 +169,14 @@ export class Births {
       atMs: node.createdAtMs,
       detail: { born: node.born, chain: chainOf(node), cut },
     }
-    const { onDisk } = await store.commit(async (tx) => {
+    const { value: reserved, onDisk } = await store.commit(async (tx) => {
       await before?.(tx, node)
+      const taken = await reserveAbove(tx, node)
       await insertBirth(tx, node, handle, event)
       await also?.(tx, node)
+      return taken
     })
+    if (node.parent !== undefined) remember(node.parent, reserved)
     tree.add(node)
     if (handle !== undefined) handles.set(handle.id, { agent: node, digest: handle.digest })
     log.commit({ agents: [node] })
@@ -208,6 +214,26 @@ export class Births {
   }
 }
 
+/** Takes what a child reserves from those above, all of it or nothing. */
+async function reserveAbove(
+  tx: Transaction<Tables>,
+  { parent, name, budgets }: AgentNode,
+): ReturnType<typeof takeBudget> {
+  if (parent === undefined) return []
+  const asked = [...budgets].flatMap(([kind, { cap, reserved }]) =>
+    reserved && cap > 0 && isCapped(parent, kind) ? [[kind, cap] as const] : [],
+  )
+  if (asked.length === 0) return []
+  const taken = await takeBudget(tx, parent, asked)
+  for (const [kind, cap] of asked) {
+    const left = amountOf(taken, kind)
+    if (left === cap) continue
+    const detail = `cannot spawn "${name}": it reserves ${kind}=${cap}, of which ${left} are left above it`
+    throw new SallyportError('SP_BUDGET_SPENT', detail, { detail })
+  }
+  return taken
+}
+
 type Newborn = Pick<
   AgentNode,
   | 'parent'
@@ -223,9 +249,9 @@ type Newborn = Pick<
   | 'purpose'
   | 'declared'
   | 'expiresAtMs'
-> & { readonly budget: Budget; readonly nowMs: number }
+> & { readonly budget: Budget; readonly reserve?: boolean; readonly nowMs: number }
 
-function newNode({ budget, nowMs, ...fixed }: Newborn): AgentNode {
+function newNode({ budget, reserve = false, nowMs, ...fixed }: Newborn): AgentNode {
   const path: AgentNode[] = [...(fixed.parent?.path ?? [])]
   const caps = Object.entries(budget) as [BudgetKind, number][]
   const node: AgentNode = {
@@ -235,8 +261,9 @@ function newNode({ budget, nowMs, ...fixed }: Newborn): AgentNode {
     state: 'active',
     freezes: [],
     end: undefined,
+    layersWritten: fixed.layers.length,
     createdAtMs: nowMs,
-    budgets: new Map(caps.map(([kind, cap]) => [kind, { cap, used: 0 }])),
+    budgets: new Map(caps.map(([kind, cap]) => [kind, { cap, used: 0, reserved: reserve }])),
     children: new Set(),
     liveNames: new Set(),
     liveBelow: 0,

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { AgentId, Budget, BudgetKind } from '@sallyport/core'
 import fc from 'fast-check'
 import { LEASE_CHUNK } from './budgets.ts'
-import { type Bench, onBothStores } from './agents.fixture.ts'
+import { type Bench, hasCode, onBothStores } from './agents.fixture.ts'
 
 onBothStores('budgets', (bench: Bench) => {
   const lease = (
@@ -138,6 +138,102 @@ onBothStores('budgets', (bench: Bench) => {
         },
       ),
       { numRuns: 15 },
+    )
+  })
+
+  test('what a child reserves is gone for its siblings, and what it leaves comes back when it ends', async () => {
+    const root = await bench.root({ budget: { commands: 100, rows: 50 } })
+    const child = await bench.child(root.agent.id, 'kid', {
+      budget: { commands: 70 },
+      reserve: true,
+    })
+    assert.equal(used(root.agent.id, 'dana', 'commands'), 70)
+    assert.deepEqual((await lease(root.agent.id, { commands: 64 })).granted, { commands: 30 })
+    const leaf = await bench.child(child.agent.id, 'leaf')
+    await lease(leaf.agent.id, { commands: 20, rows: 5 }, 1)
+    const counts = (): unknown[] => [
+      used(leaf.agent.id, 'kid', 'commands'),
+      used(leaf.agent.id, 'dana', 'commands'),
+      used(leaf.agent.id, 'dana', 'rows'),
+    ]
+    // Its commands were paid for; its rows were not reserved.
+    assert.deepEqual(counts(), [20, 100, 5])
+    await bench.restart()
+    await lease(leaf.agent.id, { commands: 10 }, 1)
+    assert.deepEqual(counts(), [30, 100, 5])
+    await bench.service.end(child.agent.id, 'dana')
+    assert.deepEqual(counts(), [30, 60, 5])
+    // In its grace the leaf spends what is its grandparent's again, and within the cap of old.
+    await lease(leaf.agent.id, { commands: 64 }, 1)
+    assert.deepEqual(counts(), [70, 100, 5])
+    await bench.service.returnLease({ agent: leaf.agent.id, amounts: { commands: 40 } }, 1)
+    assert.deepEqual(counts(), [30, 60, 5])
+    await bench.service.revoke(child.agent.id, 'dana', 'twice')
+    assert.deepEqual(counts(), [30, 60, 5])
+  })
+
+  test('nobody reserves more than is left, and what is refused takes nothing', async () => {
+    const root = await bench.root({ budget: { commands: 100, rows: 10 } })
+    const reserve = (commands: number, rows: number): ReturnType<typeof bench.child> =>
+      bench.child(root.agent.id, 'kid', { budget: { commands, rows }, reserve: true })
+    await reserve(60, 5)
+    await assert.rejects(
+      reserve(50, 1),
+      hasCode('SP_BUDGET_SPENT', /reserves commands=50, of which 40 are left/),
+    )
+    assert.equal(used(root.agent.id, 'dana', 'commands'), 60)
+    assert.equal(used(root.agent.id, 'dana', 'rows'), 5)
+    const tries = await Promise.allSettled(Array.from({ length: 8 }, () => reserve(10, 1)))
+    assert.equal(tries.filter(({ status }) => status === 'fulfilled').length, 4)
+    assert.equal(used(root.agent.id, 'dana', 'commands'), 100)
+  })
+
+  test('reserved within reserved: a revocation gives all back, in whatever order', async () => {
+    const root = await bench.root({ budget: { commands: 100 } })
+    const a = await bench.child(root.agent.id, 'a', { budget: { commands: 50 }, reserve: true })
+    const b = await bench.child(a.agent.id, 'b', { budget: { commands: 20 }, reserve: true })
+    await lease(b.agent.id, { commands: 7 })
+    await bench.service.revoke(a.agent.id, 'dana', 'x')
+    assert.equal(used(root.agent.id, 'dana', 'commands'), 7)
+  })
+
+  test('whatever is reserved, spent, returned and ended: nobody pays twice, and no cap is passed', async () => {
+    const step = fc.oneof(
+      fc.record({
+        kind: fc.constant('spawn' as const),
+        at: fc.nat(),
+        cap: fc.integer({ min: 1, max: 40 }),
+        reserve: fc.boolean(),
+      }),
+      fc.record({
+        kind: fc.constant('lease' as const),
+        at: fc.nat(),
+        amount: fc.integer({ min: 1, max: 30 }),
+      }),
+      fc.record({ kind: fc.constant('end' as const), at: fc.nat() }),
+    )
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 12 }), async (steps) => {
+        const root = await bench.root({ budget: { commands: 100 } })
+        const ids: AgentId[] = [root.agent.id]
+        let spent = 0
+        for (const each of steps) {
+          const agent = ids[each.at % ids.length] ?? root.agent.id
+          if (each.kind === 'spawn') {
+            const { cap, reserve } = each
+            const asked = { budget: { commands: cap }, reserve, cut: true, delegate: {} }
+            const made = await bench.child(agent, 'x', asked).catch(() => undefined)
+            if (made !== undefined) ids.push(made.agent.id)
+          } else if (each.kind === 'lease') {
+            spent += (await lease(agent, { commands: each.amount })).granted.commands ?? 0
+          } else if (agent !== root.agent.id) await bench.service.revoke(agent, 'dana', 'x')
+        }
+        for (const id of ids.slice(1)) await bench.service.revoke(id, 'dana', 'x')
+        // All that was reserved has come back: what is left used is what was spent.
+        assert.equal(used(root.agent.id, 'dana', 'commands'), spent)
+        assert.ok(spent <= 100)
+      }),
+      { numRuns: 25 },
     )
   })
 })

@@ -1,5 +1,5 @@
 import type { BudgetKind } from '@sallyport/core'
-import { type Kysely, sql, type Transaction } from 'kysely'
+import { type Kysely, type RawBuilder, sql, type Transaction } from 'kysely'
 import type { Lease, LeaseRequest } from '../../boundary/agents.ts'
 import type { Tables } from '../ports/store.ts'
 import type { AgentContext } from './agent-context.ts'
@@ -72,6 +72,19 @@ export class Budgets {
     this.#leased.delete(worker)
   }
 
+  /** Gives back what agents that have ended had reserved and not spent. Once: a crash before it costs the rest. */
+  async free(ended: readonly AgentNode[]): Promise<void> {
+    const reserving = ended.filter(({ budgets }) =>
+      [...budgets.values()].some((each) => each.reserved),
+    )
+    // What the deepest give back may have been reserved by those above them.
+    for (const agent of reserving.toSorted((left, right) => right.path.length - left.path.length)) {
+      const given = await this.#context.store.durable((tx) => freeBudget(tx, agent))
+      for (const counter of agent.budgets.values()) counter.reserved = false
+      remember(agent, given, -1)
+    }
+  }
+
   #hold(worker: number, agent: AgentNode, granted: ReadonlyMap<BudgetKind, number>): void {
     const held = this.#leased.get(worker) ?? new Map<string, number>()
     this.#leased.set(worker, held)
@@ -96,13 +109,15 @@ export function capOf(agent: AgentNode, kind: BudgetKind): NonNullable<Lease['sp
     const left = counter.cap - counter.used
     if (least === undefined || left < least.left)
       least = { left, cap: counter.cap, agent: each.name }
+    if (counter.reserved) break
   }
   return { kind, cap: least?.cap ?? 0, agent: least?.agent ?? agent.name }
 }
 
 /**
- * Takes as much of each kind as every agent of the path has left, from all of them or from none. The rows are locked in
- * one order, so that takes that come at once wait for each other instead of meeting crosswise.
+ * Takes as much of each kind as every agent that pays has left, from all of them or from none. The rows are locked in one
+ * order, so that takes that come at once wait for each other instead of meeting crosswise. Whoever reserved pays last:
+ * those above did when it was born.
  */
 export async function takeBudget(
   tx: Transaction<Tables> | Kysely<Tables>,
@@ -112,15 +127,12 @@ export async function takeBudget(
   const { path, kinds, amounts } = columns(agent, asked)
   const { rows } = await sql<Counter>`
     with asked as (select * from unnest(${kinds}::text[], ${amounts}::bigint[]) as a (kind, amount)),
-    locked as materialized (
-      select agent_id, kind, cap, used from budget
-        where agent_id = any(${path}::text[]) and kind = any(${kinds}::text[])
-        order by agent_id, kind for update),
+    ${paying(path, kinds)},
     granted as materialized (
       select kind, least(min(cap - used), min(amount)) as amount
-        from locked join asked using (kind) group by kind)
+        from paying join asked using (kind) group by kind)
     update budget b set used = b.used + g.amount
-      from granted g where b.kind = g.kind and b.agent_id = any(${path}::text[])
+      from paying p join granted g using (kind) where b.agent_id = p.agent_id and b.kind = p.kind
       returning b.agent_id, b.kind, g.amount`.execute(tx)
   return rows
 }
@@ -134,14 +146,52 @@ async function returnBudget(
   const { rows } = await sql<Counter>`
     with given as (
       select * from unnest(${given.kinds}::text[], ${given.amounts}::bigint[]) as a (kind, amount)),
-    locked as materialized (
-      select agent_id, kind from budget
-        where agent_id = any(${given.path}::text[]) and kind = any(${given.kinds}::text[])
-        order by agent_id, kind for update)
+    ${paying(given.path, given.kinds)}
     update budget b set used = greatest(0, b.used - g.amount)
-      from locked l join given g using (kind) where b.agent_id = l.agent_id and b.kind = l.kind
+      from paying p join given g using (kind) where b.agent_id = p.agent_id and b.kind = p.kind
       returning b.agent_id, b.kind, g.amount`.execute(tx)
   return rows
+}
+
+/** What an agent reserved and has not spent goes back to those that paid for it; it is their budget again that it spends. */
+async function freeBudget(tx: Transaction<Tables>, agent: AgentNode): Promise<readonly Counter[]> {
+  const kinds = [...agent.budgets].filter(([, { reserved }]) => reserved).map(([kind]) => kind)
+  const { path } = columns(agent, [])
+  const above = path.slice(0, -1)
+  const { rows } = await sql<Counter>`
+    with ${locked(path, kinds)},
+    rest as materialized (
+      select kind, cap - used as amount from locked where agent_id = ${agent.id} and reserved),
+    payers as materialized (
+      select l.agent_id, l.kind from locked l join rest using (kind)
+        where l.agent_id = any(${above}::text[]) and l.at >= coalesce((
+          select max(r.at) from locked r
+            where r.kind = l.kind and r.reserved and r.agent_id = any(${above}::text[])), 0)),
+    freed as (
+      update budget b set reserved = false
+        from rest r where b.agent_id = ${agent.id} and b.kind = r.kind returning b.kind)
+    update budget b set used = greatest(0, b.used - r.amount)
+      from payers p join rest r using (kind) where b.agent_id = p.agent_id and b.kind = p.kind
+      returning b.agent_id, b.kind, r.amount`.execute(tx)
+  return rows
+}
+
+/** The counters of a path, held until the transaction ends, with their depth. */
+function locked(path: readonly string[], kinds: readonly string[]): RawBuilder<unknown> {
+  return sql`
+    locked as materialized (
+      select agent_id, kind, cap, used, reserved, array_position(${path}::text[], agent_id) as at
+        from budget
+        where agent_id = any(${path}::text[]) and kind = any(${kinds}::text[])
+        order by agent_id, kind for update)`
+}
+
+/** Of these, for each kind, those from the nearest one that reserved downwards. Read under the lock: a reservation may end meanwhile. */
+function paying(path: readonly string[], kinds: readonly string[]): RawBuilder<unknown> {
+  return sql`${locked(path, kinds)},
+    paying as materialized (
+      select * from locked l where l.at >= coalesce(
+        (select max(r.at) from locked r where r.kind = l.kind and r.reserved), 0))`
 }
 
 function columns(

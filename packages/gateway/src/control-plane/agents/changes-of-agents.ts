@@ -1,4 +1,5 @@
-import type { GrantLayer } from '@sallyport/core'
+import { foldLayers, type GrantLayer } from '@sallyport/core'
+import { type RawBuilder, sql } from 'kysely'
 import type { AgentContext } from './agent-context.ts'
 import type { Actor, AgentEvent } from './agent-events.ts'
 import type { AgentNode } from './agent-node.ts'
@@ -6,7 +7,7 @@ import { authorize } from './authorize-agent.ts'
 import type { Endings } from './endings.ts'
 import { gatewayActor } from './agent-events.ts'
 import { printLayers } from './grant-asks.ts'
-import { LAYERS_MAX } from './limits.ts'
+import { LAYERS_MAX, LAYERS_WRITTEN_MAX } from './limits.ts'
 import { invalid } from './spawn-rules.ts'
 
 /** Changes that leave an agent alive. */
@@ -22,26 +23,34 @@ export class ChangesOfAgents {
   /** Adds a layer: from now on the agent and all below it may do only what this layer allows too. */
   narrow(agent: AgentNode, layer: GrantLayer, by: Actor): Promise<void> {
     return this.#change(agent, by, 'narrowed', () => {
-      if (agent.layers.length >= LAYERS_MAX)
-        throw invalid(`a grant has ${LAYERS_MAX} layers at most`)
-      const layers = [...agent.layers, layer]
+      const layers = fewest([...agent.layers, layer])
+      if (layers.length > LAYERS_MAX || agent.layersWritten >= LAYERS_WRITTEN_MAX)
+        throw invalid(`a grant has ${LAYERS_MAX} layers at most. Ask for a new child`)
       return {
-        row: { layers: JSON.stringify(layers) },
+        // The table keeps them all, so that it can see that none is ever taken away.
+        row: { layers: sql<string>`layers || ${JSON.stringify([layer])}::jsonb` },
         detail: { grant: printLayers([layer]) },
         apply: () => {
           agent.layers = layers
+          agent.layersWritten += 1
         },
       }
     })
   }
 
-  /** Sets the end of an agent. It only comes nearer: whoever needs longer asks for a new child. */
-  renew(agent: AgentNode, ttlMs: number, by: Actor): Promise<void> {
+  /**
+   * Sets the end of an agent. An agent brings its own nearer; one above it, or the owner, may put it off as far as a new
+   * child of the same parent would live. Nobody gains by it what a new child would not give.
+   */
+  renew(agent: AgentNode, ttlMs: number, by: Actor, isAbove: boolean): Promise<void> {
     return this.#change(agent, by, 'renewed', () => {
       if (!Number.isSafeInteger(ttlMs) || ttlMs <= 0) throw invalid('ttl must be a time to come')
-      const expiresAtMs = this.#context.now() + ttlMs
-      if (expiresAtMs > agent.expiresAtMs)
-        throw invalid('the end of an agent only comes nearer. Ask for a new child')
+      const nowMs = this.#context.now()
+      const expiresAtMs = Math.min(nowMs + ttlMs, latestEnd(agent, nowMs))
+      if (expiresAtMs > agent.expiresAtMs && !isAbove)
+        throw invalid('an agent only brings its own end nearer. Ask whoever is above it')
+      if (nowMs + ttlMs > expiresAtMs + ttlToleranceMs)
+        throw invalid(`it can live until ${new Date(expiresAtMs).toISOString()} at most`)
       return {
         row: { expires_at: new Date(expiresAtMs) },
         detail: { expiresAt: new Date(expiresAtMs).toISOString() },
@@ -73,7 +82,7 @@ export class ChangesOfAgents {
     by: Actor,
     kind: AgentEvent['kind'],
     change: () => {
-      row: { layers: string } | { expires_at: Date }
+      row: { layers: RawBuilder<string> } | { expires_at: Date }
       detail: AgentEvent['detail']
       apply: () => void
     },
@@ -92,4 +101,19 @@ export class ChangesOfAgents {
       events.tell([event])
     })
   }
+}
+
+/** An ask for as long as the parent has left is late by the time it took to send. */
+const ttlToleranceMs = 60_000
+
+/** A root only ends earlier: who needs longer logs in again. */
+function latestEnd({ parent, expiresAtMs }: AgentNode, nowMs: number): number {
+  if (parent === undefined) return expiresAtMs
+  const latest = Math.min(parent.expiresAtMs, nowMs + parent.limits.ttlMs)
+  return Math.max(expiresAtMs, latest)
+}
+
+/** The same grant in no more layers than it may have, where that can be proven. */
+export function fewest(layers: readonly GrantLayer[]): readonly GrantLayer[] {
+  return layers.length <= LAYERS_MAX ? layers : foldLayers(layers)
 }

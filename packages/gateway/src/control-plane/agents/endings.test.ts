@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { sql } from 'kysely'
+import { until } from '@sallyport/testkit'
 import { type Bench, hasCode, layer, onBothStores } from './agents.fixture.ts'
 
 const minuteMs = 60_000
@@ -228,20 +230,131 @@ onBothStores('ends', (bench: Bench) => {
     )
   })
 
-  test('an agent narrows and comes nearer to its end, and never the other way', async () => {
+  test('an agent narrows and brings its end nearer, and never the other way', async () => {
     const root = await bench.root()
     const { agent } = await bench.child(root.agent.id, 'x')
     const narrowed = await bench.service.narrow(agent.id, layer('orders:read'))
     assert.deepEqual(narrowed.grant, ['orders:read'])
     const sooner = await bench.service.renew(agent.id, minuteMs)
     assert.equal(Date.parse(sooner.expiresAt), bench.nowMs + minuteMs)
-    await assert.rejects(bench.service.renew(agent.id, 2 * minuteMs), hasCode('SP_CONFIG_INVALID'))
-    for (let count = 1; count < 8; count += 1)
-      await bench.service.narrow(agent.id, layer('orders:read'))
     await assert.rejects(
-      bench.service.narrow(agent.id, layer('orders:read')),
+      bench.service.renew(agent.id, 2 * minuteMs),
+      hasCode('SP_CONFIG_INVALID', /only brings its own end nearer/),
+    )
+  })
+
+  test('whoever is above puts the end off, as far as the parent lives and lets a child live', async () => {
+    const root = await bench.root({ ttlMs: 8 * 60 * minuteMs })
+    const parent = await bench.child(root.agent.id, 'p', {
+      ttlMs: 60 * minuteMs,
+      delegate: { ttlMs: 30 * minuteMs },
+    })
+    const { agent } = await bench.child(parent.agent.id, 'x', { ttlMs: 10 * minuteMs })
+    const endOf = async (ttlMs: number): Promise<number> => {
+      const view = await bench.service.renew(agent.id, ttlMs, undefined, true)
+      return Date.parse(view.expiresAt) - bench.nowMs
+    }
+    assert.equal(await endOf(30 * minuteMs), 30 * minuteMs)
+    await assert.rejects(endOf(40 * minuteMs), hasCode('SP_CONFIG_INVALID', /can live until/))
+    bench.nowMs += 25 * minuteMs
+    assert.equal(await endOf(30 * minuteMs), 30 * minuteMs)
+    bench.nowMs += 25 * minuteMs
+    // The parent has 10 minutes left.
+    await assert.rejects(endOf(30 * minuteMs), hasCode('SP_CONFIG_INVALID'))
+    assert.equal(await endOf(10 * minuteMs), 10 * minuteMs)
+    await assert.rejects(
+      bench.service.renew(root.agent.id, 9 * 60 * minuteMs, undefined, true),
       hasCode('SP_CONFIG_INVALID'),
     )
+    await bench.restart()
+    assert.equal(
+      Date.parse(bench.service.get(agent.id)?.expiresAt ?? ''),
+      bench.nowMs + 10 * minuteMs,
+    )
+    bench.nowMs += 11 * minuteMs
+    await assert.rejects(endOf(minuteMs), hasCode('SP_AGENT_ENDED'))
+  })
+
+  test('narrowing again and again folds, also after a restart, and what says something else is refused', async () => {
+    const root = await bench.root()
+    const { agent } = await bench.child(root.agent.id, 'x')
+    const tables = Array.from({ length: 12 }, (_, n) => `t${n}`)
+    for (let left = 12; left > 0; left -= 1)
+      await bench.service.narrow(
+        agent.id,
+        layer(`orders:read table=${tables.slice(0, left).join(',')}`),
+      )
+    assert.deepEqual(bench.service.get(agent.id)?.grant.at(-1), 'orders:read table=t0')
+    const layersOf = (): number =>
+      bench.service.changesSince(0).agents.find(({ id }) => id === agent.id)?.layers.length ?? 0
+    assert.ok(layersOf() <= 8)
+    const { rows } = await sql<{ n: number }>`
+      select jsonb_array_length(layers) as n from agent where id = ${agent.id}`.execute(
+      bench.store.db,
+    )
+    assert.deepEqual(rows, [{ n: 12 }])
+    await bench.restart()
+    assert.ok(layersOf() <= 8)
+    assert.deepEqual(bench.service.get(agent.id)?.grant.at(-1), 'orders:read table=t0')
+    const other = await bench.child(root.agent.id, 'y')
+    // None of these lies within another.
+    for (let n = 0; n < 8; n += 1)
+      await bench.service.narrow(other.agent.id, layer(`orders:read table=a${n}*`))
+    await assert.rejects(
+      bench.service.narrow(other.agent.id, layer('orders:read table=b*')),
+      hasCode('SP_CONFIG_INVALID', /8 layers/),
+    )
+    await bench.service.narrow(other.agent.id, layer('orders:read table=a0b'))
+  })
+
+  test('an end waits for the workers as long as it is told to', async () => {
+    const { agent } = await bench.root()
+    const child = async (): Promise<string> => (await bench.child(agent.id, 'x')).agent.id
+    const waits: number[] = []
+    let isAnswered = false
+    const closing = (): Awaited<ReturnType<typeof bench.service.closer>> => ({
+      acknowledged: isAnswered ? 2 : 1,
+      workers: 2,
+      silent: isAnswered ? [] : [1],
+      closed: [],
+      later: async (ms) => {
+        waits.push(ms)
+        return closing()
+      },
+    })
+    bench.service.closer = async () => closing()
+    const soon = await bench.service.revoke(await child(), 'dana', 'x')
+    assert.deepEqual([soon.state, waits.length], ['unknown', 0])
+    const fenced = await bench.service.revoke(await child(), 'dana', 'x', 'closed')
+    assert.equal(fenced.state, 'partial')
+    assert.deepEqual(fenced.workers, { all: 2, acknowledged: 1, fenced: 1 })
+    assert.ok((waits[0] ?? 0) > 10_000 && (waits[0] ?? 0) <= 12_000)
+    isAnswered = true
+    assert.equal((await bench.service.revoke(await child(), 'dana', 'x', 'closed')).state, 'closed')
+    const last = await child()
+    const none = await bench.service.revoke(last, 'dana', 'x', 'none')
+    assert.equal(none.state, 'pending')
+    assert.equal(state(last), 'revoked')
+    assert.ok(none.epoch !== undefined)
+    const { epoch } = none
+    await until('its report', async () => (await bench.service.revocation(epoch))?.report)
+    assert.equal((await bench.service.revocation(epoch))?.report?.state, 'closed')
+    assert.equal(await bench.service.revocation(999_999), undefined)
+    bench.service.closer = async () => ({ acknowledged: 0, workers: 0, silent: [], closed: [] })
+  })
+
+  test('a report tells of nothing that was below another', async () => {
+    const [one, two] = [await bench.root(), await bench.root()]
+    const session = { session: 's_2', agent: two.agent.id, connection: 'orders', outcome: 'idle' }
+    bench.service.closer = async () => ({
+      acknowledged: 1,
+      workers: 1,
+      silent: [],
+      closed: [session as never],
+    })
+    assert.deepEqual((await bench.service.revoke(one.agent.id, 'dana', 'x')).sessions, [])
+    assert.equal((await bench.service.revoke(two.agent.id, 'dana', 'x')).sessions.length, 1)
+    bench.service.closer = async () => ({ acknowledged: 0, workers: 0, silent: [], closed: [] })
   })
 
   test('long gone agents are forgotten, and their children with them', async () => {

@@ -1,16 +1,16 @@
 import type { AgentState } from '@sallyport/core'
-import type { AgentEnd, ClosedByAgent, Outcome } from '../../boundary/agents.ts'
+import type { AgentEnd } from '../../boundary/agents.ts'
 import type { Freeze, RevocationTable } from '../ports/store.ts'
-import { lostForMs } from './admissions.ts'
 import type { AgentContext } from './agent-context.ts'
 import type { Actor, AgentEvent, AgentEventKind } from './agent-events.ts'
 import { type AgentNode, isLive } from './agent-node.ts'
-import type { Canceller, Closer, ClosureReport } from './agent-requests.ts'
+import type { ClosureReport, EndWait } from './agent-requests.ts'
 import { subtree } from './agent-tree.ts'
-import type { OrphanSession } from '../target-cancels.ts'
 import { authorize } from './authorize-agent.ts'
+import type { Budgets } from './budgets.ts'
+import type { ClosureReports } from './closure-reports.ts'
 import { REASON_CHARACTERS_MAX } from './limits.ts'
-import { nextEpoch, saveReport, writeEnds, writeFreezes } from './revocation-rows.ts'
+import { nextEpoch, writeEnds, writeFreezes } from './revocation-rows.ts'
 import { checkedText } from './spawn-rules.ts'
 
 type Mode = RevocationTable['mode']
@@ -21,12 +21,7 @@ interface Ending {
   readonly event: AgentEventKind
   readonly by: Actor
   readonly reason: string
-}
-
-/** Who reaches the sessions of agents; it is there once the workers are. */
-export interface Reach {
-  readonly closer: Closer
-  readonly canceller: Canceller
+  readonly wait?: EndWait | undefined
 }
 
 const endedStates: Partial<Record<Mode, AgentState>> = {
@@ -41,15 +36,24 @@ const endedStates: Partial<Record<Mode, AgentState>> = {
  */
 export class Endings {
   readonly #context: AgentContext
-  readonly #reach: () => Reach
+  readonly #reports: ClosureReports
+  readonly #budgets: Budgets
+  readonly #onFault: (error: unknown) => void
 
-  constructor(context: AgentContext, reach: () => Reach) {
+  constructor(
+    context: AgentContext,
+    reports: ClosureReports,
+    budgets: Budgets,
+    onFault: (error: unknown) => void,
+  ) {
     this.#context = context
-    this.#reach = reach
+    this.#reports = reports
+    this.#budgets = budgets
+    this.#onFault = onFault
   }
 
-  revoke(agent: AgentNode, by: Actor, reason: string): Promise<ClosureReport> {
-    return this.#finish({ agent, mode: 'revoke', event: 'revoked', by, reason }, subtree)
+  revoke(agent: AgentNode, by: Actor, reason: string, wait?: EndWait): Promise<ClosureReport> {
+    return this.#finish({ agent, mode: 'revoke', event: 'revoked', by, reason, wait }, subtree)
   }
 
   /** Time is over, or nobody has heard of it. */
@@ -58,8 +62,8 @@ export class Endings {
   }
 
   /** The agent said that it is done. Its children have a grace. */
-  end(agent: AgentNode, by: Actor, reason: string): Promise<ClosureReport> {
-    return this.#finish({ agent, mode: 'end', event: 'ended', by, reason }, justItself)
+  end(agent: AgentNode, by: Actor, reason: string, wait?: EndWait): Promise<ClosureReport> {
+    return this.#finish({ agent, mode: 'end', event: 'ended', by, reason, wait }, justItself)
   }
 
   /** The grace of a child is over: it ends with all below it but those that may outlive a parent. */
@@ -73,6 +77,7 @@ export class Endings {
     by: Actor,
     reason: string,
     kind: Freeze['kind'],
+    wait?: EndWait,
   ): Promise<ClosureReport> {
     const started = performance.now()
     const ending: Ending = {
@@ -81,6 +86,7 @@ export class Endings {
       event: 'frozen',
       by,
       reason: checkedReason(reason),
+      wait,
     }
     return this.#reported(started, ending, async () => {
       // A frozen agent may be frozen for one more reason; one that has ended may not.
@@ -147,14 +153,14 @@ export class Endings {
       for (const each of reached) tree.finish(each, state, end)
       log.commit({ agents: reached })
       events.tell([event])
-      return { epoch, agents: reached.length }
+      return { epoch, agents: reached.length, ended: reached }
     })
   }
 
   async #setFreezes(
     ending: Ending,
     after: ReadonlyMap<AgentNode, readonly Freeze[]>,
-  ): Promise<{ epoch: number | undefined; agents: number }> {
+  ): Promise<Changed> {
     if (after.size === 0) return { epoch: undefined, agents: 0 }
     const { store, log, events, now } = this.#context
     const nowMs = now()
@@ -176,69 +182,21 @@ export class Endings {
 
   /** The workers are asked outside of the queue: other changes need not wait for them. */
   async #reported(
-    started: number,
-    ending: Ending,
-    change: () => Promise<{ epoch: number | undefined; agents: number }>,
+    startedMs: number,
+    { agent, wait }: Ending,
+    change: () => Promise<Changed>,
   ): Promise<ClosureReport> {
-    const { serial, log, store } = this.#context
-    const { epoch, agents } = await serial.runUrgent(change)
-    const { acknowledged, workers, silent, closed } = await this.#reach().closer(log.version)
-    const known = new Set(closed.map(({ session }) => session))
-    const orphans = this.#orphansBelow(ending.agent, silent).filter(
-      (each) => !known.has(each.session),
-    )
-    const sessions = [...closed, ...(await this.#endOrphans(orphans))]
-    const isSure = sessions.every(({ outcome }) => isOver[outcome])
-    const report: ClosureReport = {
-      agent: ending.agent.id,
-      state: acknowledged < workers ? 'unknown' : isSure ? 'closed' : 'partial',
-      agents,
-      sessions,
-      workers: { all: workers, acknowledged },
-      ms: Math.round(performance.now() - started),
-    }
-    if (epoch !== undefined) await saveReport(store, epoch, report)
-    return report
-  }
-
-  /** Sessions of workers that were killed, and so have cancelled nothing, or that have not answered. */
-  #orphansBelow(agent: AgentNode, silent: readonly number[]): Orphan[] {
-    const { lost, sessions, now } = this.#context
-    const left = lost
-      .filter(({ atMs }) => atMs > now() - lostForMs)
-      .map(({ session, agent: node, connection }) => ({ session, node, connection }))
-    for (const [session, { agent: node, credential, worker }] of sessions)
-      if (silent.includes(worker) && !isLive(node))
-        left.push({ session, node, connection: credential.connection })
-    return left
-      .filter(({ node }) => node.path.includes(agent))
-      .map((each) => ({ ...each, agent: each.node.id }))
-  }
-
-  /** What runs for an agent that is only frozen goes on. */
-  async #endOrphans(orphans: readonly Orphan[]): Promise<ClosedByAgent[]> {
-    const over = orphans.filter(({ node }) => !isLive(node))
-    const outcomes = await this.#reach().canceller(over)
-    return orphans.map(({ session, agent, connection }) => ({
-      session,
-      agent,
-      connection,
-      outcome: outcomes.get(session) ?? 'unknown',
-    }))
+    const { epoch, agents, ended = [] } = await this.#context.serial.runUrgent(change)
+    const report = this.#reports.of({ agent, epoch, agents, startedMs }, wait)
+    await this.#budgets.free(ended).catch(this.#onFault)
+    return await report
   }
 }
 
-interface Orphan extends OrphanSession {
-  readonly node: AgentNode
-}
-
-/** Outcomes after which nothing of the session goes on at its target. */
-const isOver: Readonly<Record<Outcome, boolean>> = {
-  idle: true,
-  terminated: true,
-  'completed-before': true,
-  'cancel-sent': false,
-  unknown: false,
+interface Changed {
+  readonly epoch: number | undefined
+  readonly agents: number
+  readonly ended?: readonly AgentNode[]
 }
 
 function* justItself(agent: AgentNode): Iterable<AgentNode> {

@@ -17,7 +17,15 @@ const forbidden: readonly (readonly [name: string, change: string])[] = [
     'the time of its birth',
     `update agent set created_at = now() - interval '1 year' where id = '%'`,
   ],
-  ['a later end', `update agent set expires_at = expires_at + interval '1 s' where id = '%'`],
+  [
+    'a later end than its parent',
+    `update agent set expires_at = (select p.expires_at + interval '1 s' from agent p where p.id = agent.parent_id) where id = '%'`,
+  ],
+  [
+    'a root that ends later',
+    `update agent set expires_at = expires_at + interval '1 s' where id = (select root_id from agent where id = '%')`,
+  ],
+  ['a budget that is reserved later', `update budget set reserved = true where agent_id = '%'`],
   ['a layer less', `update agent set layers = layers - 0 where id = '%'`],
   ['no layers', `update agent set layers = '[]' where id = '%'`],
   [
@@ -101,6 +109,8 @@ onBothStores('what the tables refuse', (bench: Bench) => {
       ))
         await assert.rejects(run(`update agent set state = '${next}' where id = '%'`, id), /final/)
       await assert.rejects(run(`update agent set ended_at = null where id = '%'`, id), /final/)
+      const later = `update agent set expires_at = expires_at + interval '1 s' where id = '%'`
+      await assert.rejects(run(later, id), /lives no longer/)
     })
   }
 

@@ -46,3 +46,7 @@ export const CREDENTIAL_USES_MAX = 20
 export const PURPOSE_CHARACTERS_MAX = 500
 export const REASON_CHARACTERS_MAX = 500
 export const LAYERS_MAX = 8
+/** All that were ever added to one agent: each is kept. */
+export const LAYERS_WRITTEN_MAX = 64
+/** A worker that was silent for so long has refused commands for a while, and hears of agents before it serves again. */
+export const FENCED_AFTER_MS = 12_000

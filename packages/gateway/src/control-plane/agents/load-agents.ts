@@ -3,6 +3,7 @@ import type { Selectable } from 'kysely'
 import type { AgentTable } from '../ports/store.ts'
 import type { AgentContext } from './agent-context.ts'
 import type { AgentNode } from './agent-node.ts'
+import { fewest } from './changes-of-agents.ts'
 import { KEPT_AFTER_END_MS, KEPT_AFTER_EXPIRY_MS } from './limits.ts'
 
 /** Reads all agents that live or ended a short while ago, with everything above them, into an empty memory. */
@@ -70,7 +71,8 @@ function nodeOf(
       row.ended_at === null
         ? undefined
         : { by: row.ended_by ?? '', reason: row.end_reason ?? '', atMs: row.ended_at.getTime() },
-    layers: row.layers,
+    layers: fewest(row.layers),
+    layersWritten: row.layers.length,
     entitlement: row.entitlement,
     limits: row.limits,
     expiresAtMs: row.expires_at.getTime(),
@@ -96,8 +98,10 @@ async function loadBudgets({ store, tree }: AgentContext): Promise<void> {
     .selectAll('budget')
     .where('agent.state', 'in', ['active', 'frozen'])
     .execute()
-  for (const { agent_id: id, kind, cap, used } of rows)
-    tree.find(id)?.budgets.set(kind as BudgetKind, { cap: Number(cap), used: Number(used) })
+  for (const { agent_id: id, kind, cap, used, reserved } of rows)
+    tree
+      .find(id)
+      ?.budgets.set(kind as BudgetKind, { cap: Number(cap), used: Number(used), reserved })
 }
 
 async function loadHandles({ store, tree, handles }: AgentContext): Promise<void> {

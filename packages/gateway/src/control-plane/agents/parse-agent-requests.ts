@@ -25,7 +25,7 @@ const budgetKinds: readonly string[] = [
   'approvals',
 ]
 const grantFields = ['allow', 'grant', 'ttl', 'budget']
-const childFields = ['name', ...grantFields, 'purpose', 'cut', 'detach', 'declared']
+const childFields = ['name', ...grantFields, 'purpose', 'cut', 'detach', 'declared', 'reserve']
 /** Enough for a run, a model and a host; each is kept with the agent for good. */
 const declaredMax = 16
 const declaredCharactersMax = 200
@@ -120,11 +120,19 @@ function childOf(fields: Fields): SpawnRequest {
     handle: true,
     cut: flag(fields, 'cut'),
     detach: flag(fields, 'detach'),
+    ...reserveOf(fields),
     ...(purpose === undefined
       ? {}
       : { purpose: checkedText('purpose', purpose, PURPOSE_CHARACTERS_MAX) }),
     ...(declared === undefined ? {} : { declared }),
   }
+}
+
+function reserveOf(fields: Fields): { reserve?: true } {
+  if (!flag(fields, 'reserve')) return {}
+  if (Object.keys(grantOf(fields).budget).length === 0)
+    throw invalid('reserve needs a budget: what is to be reserved')
+  return { reserve: true }
 }
 
 /** One layer of `allow` texts or of a grant document; none where neither is given. */

@@ -1,4 +1,4 @@
-import type { AgentState } from '@sallyport/core'
+import type { AgentId, AgentState } from '@sallyport/core'
 import { sql, type Transaction } from 'kysely'
 import type { AgentEnd } from '../../boundary/agents.ts'
 import type { Freeze, RevocationTable, Store, Tables } from '../ports/store.ts'
@@ -80,4 +80,44 @@ export async function saveReport(
       .where('epoch', '=', sql<string>`${epoch}`)
       .execute(),
   )
+}
+
+/** An end or a freeze as the API shows it. */
+export interface RevocationView {
+  readonly epoch: number
+  readonly agent: AgentId
+  /** Of the agent: who may read it. */
+  readonly path: readonly string[]
+  readonly mode: RevocationTable['mode']
+  readonly by: string
+  readonly reason: string
+  readonly at: string
+  readonly agents: number
+  /** None while the workers are still asked. */
+  readonly report?: ClosureReport
+}
+
+export async function readRevocation(
+  store: Store,
+  epoch: number,
+): Promise<RevocationView | undefined> {
+  const row = await store.db
+    .selectFrom('revocation')
+    .innerJoin('agent', 'agent.id', 'revocation.agent_id')
+    .selectAll('revocation')
+    .select('agent.path')
+    .where('epoch', '=', sql<string>`${epoch}::bigint`)
+    .executeTakeFirst()
+  if (row === undefined) return undefined
+  return {
+    epoch,
+    agent: row.agent_id as AgentId,
+    path: row.path,
+    mode: row.mode,
+    by: row.by_name,
+    reason: row.reason,
+    at: row.at.toISOString(),
+    agents: row.agents,
+    ...(row.report === null ? {} : { report: row.report as ClosureReport }),
+  }
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { SallyportError, Secret } from '@sallyport/core'
 import { secretFile } from './secret-file.ts'
+import { LineageKey } from './lineage-key.ts'
 import { currentCertificate } from './listener-certificate.ts'
 
 const keyBytes = 32
@@ -14,13 +15,14 @@ export interface DataKeys {
   readonly mask: Secret<Buffer>
   /** Opens the API. */
   readonly ownerToken: Secret<string>
+  readonly lineage: LineageKey
   /** PEM. */
   readonly tls: { readonly cert: string; readonly key: string }
 }
 
 /** Reads the keys of a data folder, making those that are absent. */
 export async function loadDataKeys(dataDir: string): Promise<DataKeys> {
-  const [kek, recording, mask, ownerToken, tls] = await Promise.all([
+  const [kek, recording, mask, ownerToken, lineage, tls] = await Promise.all([
     keyFile(join(dataDir, 'kek')),
     keyFile(join(dataDir, 'recording.key')),
     keyFile(join(dataDir, 'mask.key')),
@@ -28,9 +30,10 @@ export async function loadDataKeys(dataDir: string): Promise<DataKeys> {
       join(dataDir, 'owner.token'),
       () => `${randomBytes(keyBytes).toString('base64url')}\n`,
     ),
+    LineageKey.open(dataDir),
     currentCertificate(dataDir),
   ])
-  return { kek, recording, mask, ownerToken: new Secret(ownerToken.trim()), tls }
+  return { kek, recording, mask, lineage, ownerToken: new Secret(ownerToken.trim()), tls }
 }
 
 async function keyFile(path: string): Promise<Secret<Buffer>> {

@@ -163,6 +163,8 @@ export interface BudgetTable {
   cap: Int8
   /** Spent by the whole subtree, with what workers hold in hand. */
   used: Int8
+  /** The cap was taken from those above at birth: what is spent here is not taken from them again. */
+  reserved: Generated<boolean>
 }
 
 export interface RevocationTable {

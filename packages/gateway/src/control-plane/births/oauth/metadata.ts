@@ -8,6 +8,7 @@ export function serverMetadata(
   const human = canLogIn ? [grantTypes.code, grantTypes.device] : []
   return {
     issuer: gatewayUrl,
+    jwks_uri: `${gatewayUrl}/oauth/jwks`,
     token_endpoint: `${gatewayUrl}/oauth/token`,
     ...(canLogIn
       ? {

@@ -26,6 +26,9 @@ import { Decider } from '../packages/gateway/src/data-plane/pipeline/decide.ts'
 import { Catalog } from '../packages/gateway/src/data-plane/protocols/postgres/catalog.ts'
 import { HeldCatalog } from '../packages/gateway/src/data-plane/protocols/postgres/catalogs.ts'
 import { SqlClassifier } from '../packages/gateway/src/data-plane/protocols/postgres/classify/classify-sql.ts'
+import { noLineageRows } from '../packages/gateway/src/data-plane/protocols/postgres/lineage/lineage-rows.ts'
+import { LookupMeter } from '../packages/gateway/src/data-plane/protocols/postgres/lineage/lookup-meter.ts'
+import { MaskedDatabases } from '../packages/gateway/src/data-plane/protocols/postgres/lineage/masked-database.ts'
 import { Rewriter } from '../packages/gateway/src/data-plane/protocols/postgres/rewrite.ts'
 import {
   PostgresSession,
@@ -120,7 +123,6 @@ function catalog(): Catalog {
   const relation = { oid: 16_400, schema: 'public', name: 'pgbench_accounts', kind: 'r', columns }
   return new Catalog(1, {
     relations: new Map([[16_400, relation]]),
-    parents: new Map(),
     below: new Map(),
     functions: new Map(),
     code: {
@@ -131,6 +133,7 @@ function catalog(): Catalog {
       eventTriggers: [],
     },
     searchPath: ['pg_catalog', 'public'],
+    lineage: noLineageRows,
   })
 }
 
@@ -178,6 +181,7 @@ async function openSession(dir: string): Promise<{
   })
   const held = new HeldCatalog(now, () => Promise.resolve(catalog()))
   await held.load()
+  const classifier = await SqlClassifier.create()
   const caller = new DeafSocket()
   const target = new DeafSocket()
   const snapshots = new SnapshotHolder(snapshot, Number.MAX_SAFE_INTEGER, now)
@@ -192,7 +196,10 @@ async function openSession(dir: string): Promise<{
     targetRest: Buffer.alloc(0),
     journal: opened,
     judge: {
-      classifier: await SqlClassifier.create(),
+      classifier,
+      databases: new MaskedDatabases((sql) => classifier.parse(sql)),
+      lookups: new LookupMeter(now),
+      connection: 'shop',
       catalog: held,
       decider: new Decider(
         snapshots,
@@ -201,7 +208,7 @@ async function openSession(dir: string): Promise<{
       ),
       trustedFunctions: new Set(),
     },
-    rewriter: new Rewriter(() => held.current, MaskKey.derive(Buffer.alloc(32), 'bench')),
+    rewriter: new Rewriter(MaskKey.derive(Buffer.alloc(32), 'bench'), () => undefined),
     recordsAnswers: true,
     tellsMasks: false,
     isPathKnown: true,

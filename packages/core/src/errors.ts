@@ -224,6 +224,27 @@ export const ERRORS = {
     sqlState: '42501',
     say: 'this response cannot be masked in its format, so it was withheld. Ask for another format.',
   },
+  SP_MASKED_WRITE: {
+    origin: 'downstream',
+    level: 'info',
+    retry: 'never',
+    sqlState: '42501',
+    say: 'this would put masked values where no mask covers them. Nothing was executed.',
+  },
+  SP_MASKED_INFERENCE: {
+    origin: 'downstream',
+    level: 'info',
+    retry: 'after-fix',
+    sqlState: '42501',
+    say: 'masked columns may not decide which rows come back, in what order, or whether a statement fails.',
+  },
+  SP_MASK_SIDE_DOOR: {
+    origin: 'downstream',
+    level: 'info',
+    retry: 'never',
+    sqlState: '42501',
+    say: 'this leads around every mask, so it is refused while masks are in force.',
+  },
   SP_RECORD_UNAVAILABLE: {
     origin: 'gateway',
     level: 'error',

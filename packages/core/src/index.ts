@@ -32,7 +32,14 @@ export {
   type SessionId,
 } from './ids.ts'
 export { Secret } from './secret.ts'
-export type { MaskFunction, MaskRule, Refusal, Verdict } from './verdict.ts'
+export {
+  INFERENCE_MODES,
+  type InferenceMode,
+  type MaskFunction,
+  type MaskRule,
+  type Refusal,
+  type Verdict,
+} from './verdict.ts'
 export {
   RULE_SUBJECTS,
   type ApprovalDemand,

@@ -52,7 +52,13 @@ export interface MaskRule {
   readonly with: MaskFunction
   /** What happens to a result column whose origin can't be told, in a statement that touches masked columns. */
   readonly unresolved: 'mask' | 'block'
+  /** Whether the columns may decide about rows, order, groups and branches; absent: `observe` for people, `block` for all others. */
+  readonly inference?: InferenceMode
 }
+
+/** `lookup` lets a command ask for the row of a value that it names, and nothing else; `observe` notes what is asked. */
+export const INFERENCE_MODES = ['allow', 'observe', 'lookup', 'block'] as const
+export type InferenceMode = (typeof INFERENCE_MODES)[number]
 
 /** Names of mask functions; `round` carries its step (`round:10`, `round:month`). Strongest first is block, null, redact, hash, token, last4, round, partial. */
 export type MaskFunction =

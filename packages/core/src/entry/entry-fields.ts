@@ -36,6 +36,9 @@ export function writeFields(out: ByteWriter, entry: Entry): void {
       out.count(entry.seq)
       out.text(entry.code)
       return out.text(entry.message)
+    case 'lineage':
+      out.count(entry.seq)
+      return out.text(entry.text)
     case 'cancelled':
       return out.count(entry.seq)
     case 'notice':
@@ -65,6 +68,8 @@ export function readFields(from: ByteReader, kind: Entry['kind']): Entry {
     case 'refused':
       // The cast trusts the writer: the chain hash, not this function, proves who wrote it.
       return { kind, seq: from.count(), code: from.text() as ErrorCode, message: from.text() }
+    case 'lineage':
+      return { kind, seq: from.count(), text: from.text() }
     case 'cancelled':
       return { kind, seq: from.count() }
     case 'notice':

@@ -79,6 +79,13 @@ export interface MaskedEntry {
   readonly values: number
 }
 
+/** Where the values of an answer come from, and what masked columns decided about it: a line for each. */
+export interface LineageEntry {
+  readonly kind: 'lineage'
+  readonly seq: number
+  readonly text: string
+}
+
 /** Copy data that went from the caller to the target. */
 export interface CopyDataEntry {
   readonly kind: 'copy.data'
@@ -122,6 +129,7 @@ export type Entry =
   | ResponseDataEntry
   | ResponseEndEntry
   | MaskedEntry
+  | LineageEntry
   | CopyDataEntry
   | RefusedEntry
   | CancelledEntry
@@ -140,4 +148,5 @@ export const ENTRY_KINDS = [
   'cancelled',
   'notice',
   'session.closed',
+  'lineage',
 ] as const satisfies readonly Entry['kind'][]

@@ -87,6 +87,7 @@ const entries: fc.Arbitrary<Entry> = fc.oneof(
     message: text,
   }),
   fc.record({ kind: fc.constant('cancelled' as const), seq: count }),
+  fc.record({ kind: fc.constant('lineage' as const), seq: count, text }),
   fc.record({ kind: fc.constant('notice' as const), text }),
   fc.record({
     kind: fc.constant('session.closed' as const),

@@ -13,6 +13,8 @@ import { recoverJournals } from './journal/recover-journals.ts'
 import { Cancels } from './protocols/postgres/cancels.ts'
 import { Catalogs } from './protocols/postgres/catalogs.ts'
 import { SqlClassifier } from './protocols/postgres/classify/classify-sql.ts'
+import { LookupMeters } from './protocols/postgres/lineage/lookup-meter.ts'
+import { MaskedDatabases } from './protocols/postgres/lineage/masked-database.ts'
 import { listenerTls, serveSocket } from './protocols/postgres/listener.ts'
 import type { PostgresWorker } from './protocols/postgres/login.ts'
 import { dialTarget } from './protocols/postgres/target-login.ts'
@@ -45,6 +47,7 @@ class Worker {
     void agents.apply(known)
     const line = new ControlLine(tell)
     const giveBack = (request: LeaseRequest): void => tell({ kind: 'lease.return', request })
+    const classifier = await SqlClassifier.create()
     const postgres: PostgresWorker = {
       agents,
       line,
@@ -52,7 +55,9 @@ class Worker {
       worker: config.worker,
       snapshots: new SnapshotHolder(snapshot, config.staleAfterMs, now),
       journal,
-      classifier: await SqlClassifier.create(),
+      classifier,
+      databases: new MaskedDatabases((text) => classifier.parse(text)),
+      lookups: new LookupMeters(now),
       catalogs: new Catalogs(now),
       cancels: new Cancels(),
       sessions: new Set(),

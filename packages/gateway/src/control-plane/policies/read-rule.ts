@@ -3,6 +3,7 @@ import {
   DETECTORS,
   compileCondition,
   factSchema,
+  INFERENCE_MODES,
   RULE_SUBJECTS,
   type ApprovalDemand,
   type MaskFunction,
@@ -14,7 +15,9 @@ import { FieldReader } from './field-reader.ts'
 import type { YamlSource } from './yaml-source.ts'
 
 const ruleFields =
-  'name on when effect message approve mask unresolved coversUnknown observe owner'.split(' ')
+  'name on when effect message approve mask unresolved inference coversUnknown observe owner'.split(
+    ' ',
+  )
 const detectors = [...DETECTOR_GROUPS.keys(), ...DETECTORS.keys()]
 const maskFunctions = ['block', 'null', 'redact', 'hash', 'token', 'last4', 'partial'] as const
 /** Lower case, so that names read the same in files, logs and messages. */
@@ -123,11 +126,12 @@ function readMasks(
   on: Rule['on'],
 ): Rule['masks'] {
   const unresolved = fields.oneOf('unresolved', ['mask', 'block']) ?? 'mask'
+  const inference = fields.oneOf('inference', INFERENCE_MODES)
   if (effect === 'mask') {
     fields.require('mask')
     if (on.includes('session')) fields.report('effect', 'a session has nothing to mask')
   } else {
-    for (const name of ['mask', 'unresolved']) {
+    for (const name of ['mask', 'unresolved', 'inference']) {
       if (fields.has(name)) fields.report(name, `${name} is for rules with effect: mask`)
     }
   }
@@ -138,7 +142,13 @@ function readMasks(
     const detect = mask.listOf('detect', detectors)
     if (!mask.has('columns') && !mask.has('detect'))
       mask.report('', 'a mask needs columns or detect')
-    return { columns, detect, with: readFunction(mask), unresolved }
+    return {
+      columns,
+      detect,
+      with: readFunction(mask),
+      unresolved,
+      ...(inference === undefined ? {} : { inference }),
+    }
   })
 }
 

@@ -53,6 +53,8 @@ export class SessionPrinter {
         return this.#end(entry, time)
       case 'masked':
         return [`${time}  #${entry.seq} masked ${entry.values} by ${entry.rule}`]
+      case 'lineage':
+        return entry.text.split('\n').map((line) => `${time}  #${entry.seq} ${line}`)
       case 'copy.data':
         return [`${time}  #${entry.seq} copied ${entry.bytes.length} bytes to the target`]
       case 'refused':

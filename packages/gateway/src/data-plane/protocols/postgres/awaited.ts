@@ -1,5 +1,6 @@
 import type { Answer } from '../../pipeline/answer.ts'
 import type { Classified } from './classify/classified.ts'
+import type { FollowedUnit } from './lineage/lineage-judge.ts'
 import type { Portal, Statement } from './names.ts'
 
 type AwaitedKind =
@@ -38,6 +39,8 @@ export class Awaited {
   answer: Answer | undefined
   /** What the answered command is; set with `answer`. */
   classified: Classified | undefined
+  /** Where the values of the answer come from; set with `answer`, where masks go by columns. */
+  followed: FollowedUnit | undefined
   /** `query` only: how many of its statements are complete. */
   completed = 0
 
@@ -51,6 +54,7 @@ export class Awaited {
     this.refusal = expected.refusal
     this.answer = undefined
     this.classified = undefined
+    this.followed = undefined
   }
 }
 

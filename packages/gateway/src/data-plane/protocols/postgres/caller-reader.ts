@@ -73,6 +73,7 @@ export class CallerReader {
         for (const awaited of awaits) {
           awaited.answer = answer
           awaited.classified = unit.classified
+          awaited.followed = unit.followed
         }
         if (!needsDescription(unit, answer.masks.length > 0)) {
           fillSlot(slot, unit.frames, awaits)
@@ -373,6 +374,7 @@ export class CallerReader {
       oid: more.oid,
       endsUnnamed: more.endsUnnamed === true,
       classified: undefined,
+      followed: undefined,
       decidedFor: undefined,
       generation: 0,
       awaits: [],

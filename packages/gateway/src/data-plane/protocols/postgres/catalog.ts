@@ -1,4 +1,4 @@
-import { SallyportError, type MaskRule, type ObjectName } from '@sallyport/core'
+import { SallyportError, type ObjectName } from '@sallyport/core'
 import {
   BackendType,
   decodeDataRow,
@@ -8,8 +8,6 @@ import {
   frameType,
 } from '@sallyport/wire'
 import type { ConnectionConfig } from '../../../boundary/snapshot.ts'
-import { matchesColumn, type ColumnPattern } from '../../masking/column-pattern.ts'
-import type { CatalogColumn, MaskCatalog } from '../../masking/column-plan.ts'
 import { readStoredCode } from './catalog-code.ts'
 import { readFunctions } from './catalog-functions.ts'
 import { push, type Ask } from './catalog-rows.ts'
@@ -17,6 +15,8 @@ import { readTypeChecks } from './catalog-types.ts'
 import type { CatalogView } from './classify/classified.ts'
 import type { CatalogFunction, StoredCode } from './classify/stored-code.ts'
 import { FrameSource } from './frame-source.ts'
+import { readLineageRows, type LineageRows } from './lineage/lineage-rows.ts'
+import { LineageDatabase } from './lineage/session-catalog.ts'
 import { dialTarget, type Target } from './target-login.ts'
 
 /** One relation of the target. */
@@ -30,16 +30,6 @@ export interface Relation {
     { readonly name: string; readonly typeOid: number; readonly typmod: number }
   >
 }
-
-/** Columns that every table has; they hold numbers of the server's own, and pg_dump reads them. */
-const systemColumns: ReadonlyMap<number, string> = new Map([
-  [-1, 'ctid'],
-  [-2, 'xmin'],
-  [-3, 'cmin'],
-  [-4, 'xmax'],
-  [-5, 'cmax'],
-  [-6, 'tableoid'],
-])
 
 /** A description row is far below this. */
 const catalogMessageBytesMax = 16 * 1024 * 1024
@@ -63,10 +53,11 @@ const bareNamesSql = 'set search_path to pg_catalog'
 const versionSql = 'show server_version_num'
 
 /** What the target's objects are: read over a connection of the gateway's own, never in a caller's session. Immutable. */
-export class Catalog implements MaskCatalog {
+export class Catalog {
   readonly generation: number
+  /** What lineage asks of it. */
+  readonly lineage: LineageDatabase
   readonly #relations: ReadonlyMap<number, Relation>
-  readonly #parents: ReadonlyMap<number, readonly number[]>
   readonly #below: ReadonlyMap<number, readonly number[]>
   readonly #byName = new Map<string, Relation[]>()
   readonly #functions = new Map<string, CatalogFunction[]>()
@@ -77,52 +68,14 @@ export class Catalog implements MaskCatalog {
   constructor(generation: number, rows: CatalogRows) {
     this.generation = generation
     this.#relations = rows.relations
-    this.#parents = rows.parents
     this.#below = rows.below
     this.#functionNames = rows.functions
     this.#code = rows.code
     this.#searchPath = rows.searchPath
+    this.lineage = new LineageDatabase(rows)
     for (const relation of rows.relations.values()) push(this.#byName, relation.name, relation)
     for (const fn of rows.functions.values())
       if (fn.isBuiltin !== true) push(this.#functions, fn.name, fn)
-  }
-
-  column(tableOid: number, attribute: number): CatalogColumn | undefined {
-    const relation = this.#relations.get(tableOid)
-    const name = relation?.columns.get(attribute)?.name ?? systemColumns.get(attribute)
-    if (relation === undefined || name === undefined) return undefined
-    const names: (readonly [string, string, string])[] = []
-    for (const oid of this.#withAncestors(tableOid)) {
-      const ancestor = this.#relations.get(oid)
-      if (ancestor !== undefined) names.push([ancestor.schema, ancestor.name, name])
-    }
-    const isView = relation.kind === 'v' || relation.kind === 'm'
-    return { names, kind: isView ? 'view' : relation.kind === 'f' ? 'other' : 'table' }
-  }
-
-  readsMasked(tableOid: number, patterns: readonly ColumnPattern[]): boolean {
-    for (const oid of this.#allBelow(tableOid)) {
-      const relation = this.#relations.get(oid)
-      if (relation === undefined) return true
-      for (const attribute of relation.columns.keys()) {
-        const names = this.column(oid, attribute)?.names ?? []
-        if (patterns.some((pattern) => names.some((name) => matchesColumn(pattern, name))))
-          return true
-      }
-    }
-    return false
-  }
-
-  /** Whether a statement that reads these relations can meet a column that one of the masks names. */
-  touchesMasked(reads: readonly ObjectName[], masks: readonly MaskRule[]): boolean {
-    const patterns = masks.flatMap((mask) => mask.columns)
-    if (patterns.length === 0) return false
-    return reads.some((name) => {
-      const found = this.named(name)
-      return (
-        found.length === 0 || found.some((relation) => this.readsMasked(relation.oid, patterns))
-      )
-    })
   }
 
   /** Every relation that a name, qualified or not, can mean. */
@@ -164,10 +117,6 @@ export class Catalog implements MaskCatalog {
     return []
   }
 
-  #withAncestors(oid: number): Set<number> {
-    return reach(oid, this.#parents)
-  }
-
   #allBelow(oid: number): Set<number> {
     return reach(oid, this.#below)
   }
@@ -175,12 +124,12 @@ export class Catalog implements MaskCatalog {
 
 interface CatalogRows {
   readonly relations: ReadonlyMap<number, Relation>
-  readonly parents: ReadonlyMap<number, readonly number[]>
   /** A view's relations, and a table's children. */
   readonly below: ReadonlyMap<number, readonly number[]>
   readonly functions: ReadonlyMap<number, CatalogFunction>
   readonly code: StoredCode
   readonly searchPath: readonly string[]
+  readonly lineage: LineageRows
 }
 
 /** Reads the catalog of one database with the connection's own login. */
@@ -202,10 +151,8 @@ export async function readCatalog(
     await ask(bareNamesSql)
     const [version] = await ask(versionSql)
     const relations = relationsOf(await ask(relationsSql))
-    const parents = new Map<number, number[]>()
     const below = new Map<number, number[]>()
     for (const [child, parent] of await ask(parentsSql)) {
-      push(parents, Number(child), Number(parent))
       push(below, Number(parent), Number(child))
     }
     for (const [view, relation] of await ask(viewsSql)) push(below, Number(view), Number(relation))
@@ -220,11 +167,11 @@ export async function readCatalog(
     })
     return new Catalog(generation, {
       relations,
-      parents,
       below,
       functions,
       code,
       searchPath: (path[0]?.[0] ?? '').split('\u0001'),
+      lineage: await readLineageRows(ask),
     })
   } finally {
     target.socket.destroy()

@@ -35,6 +35,9 @@ export class HeldCatalog {
   #current: Catalog | undefined
   #readAtMs = 0
   #isStale = true
+  #changes = 0
+  /** The newest change that the catalog at hand shows. */
+  #shown = 0
   #reading: Promise<Catalog> | undefined
 
   constructor(now: () => number, read: () => Promise<Catalog>) {
@@ -53,9 +56,16 @@ export class HeldCatalog {
     return this.#current
   }
 
-  /** Some session has changed objects: the next statement waits for a new look. */
-  markStale(): void {
+  /** Some session has changed objects: the next statement waits for a new look. Gives the number of the change. */
+  markStale(): number {
     this.#isStale = true
+    this.#changes += 1
+    return this.#changes
+  }
+
+  /** Whether the catalog at hand was read after this change. */
+  shows(change: number): boolean {
+    return change <= this.#shown
   }
 
   async load(): Promise<Catalog> {
@@ -66,10 +76,12 @@ export class HeldCatalog {
   async #readNow(): Promise<Catalog> {
     // Cleared first: a change that happens while the catalog is being read asks for another look.
     this.#isStale = false
+    const changes = this.#changes
     try {
       const catalog = await this.#read()
       this.#current = catalog
       this.#readAtMs = this.#now()
+      this.#shown = changes
       return catalog
     } catch (error) {
       this.#isStale = true

@@ -24,18 +24,41 @@ const classesWithoutValues = new Set([
   '57',
 ])
 
+/** Those that speak of the session and the server alone, whatever the statement computes. */
+const classesOfServer = new Set(['08', '25', '40', '53', '57'])
+
+const withheldText = 'Sallyport withholds the text: this statement can read masked columns'
+
+/** What constraint was violated, in words of the gateway's own, without the row that did. */
+function constraintText(sqlState: string, fields: DiagnosticFields): string | undefined {
+  const name = fields.get('n')
+  const what = violations.get(sqlState)
+  if (name === undefined || what === undefined) return undefined
+  return `violates ${what} "${name}"; Sallyport withholds the values`
+}
+
+const violations = new Map([
+  ['23505', 'unique constraint'],
+  ['23503', 'foreign key constraint'],
+  ['23514', 'check constraint'],
+  ['23P01', 'exclusion constraint'],
+])
+
 /** The fields of a diagnostic that may reach a caller for whom masks apply; undefined where all of them may. */
-export function withheldDiagnostic(fields: DiagnosticFields): Map<string, string> | undefined {
+export function withheldDiagnostic(
+  fields: DiagnosticFields,
+  mayQuote: boolean,
+): Map<string, string> | undefined {
   const sqlState = fields.get('C') ?? ''
-  if (classesWithoutValues.has(sqlState.slice(0, 2))) return undefined
+  const sqlClass = sqlState.slice(0, 2)
+  // A value that is read as a name stands in the text of an unknown one: `email::regclass`.
+  const isSafe = mayQuote ? classesOfServer.has(sqlClass) : classesWithoutValues.has(sqlClass)
+  if (isSafe) return undefined
   const kept = new Map<string, string>()
   for (const field of fieldsWithoutValues) {
     const value = fields.get(field)
     if (value !== undefined) kept.set(field, value)
   }
-  kept.set(
-    'M',
-    `SQLSTATE ${sqlState} (Sallyport withholds the text: this statement can read masked columns)`,
-  )
+  kept.set('M', `SQLSTATE ${sqlState} (${constraintText(sqlState, fields) ?? withheldText})`)
   return kept
 }

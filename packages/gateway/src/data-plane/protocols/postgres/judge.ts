@@ -3,7 +3,9 @@ import {
   SallyportError,
   type Command,
   type CommandId,
+  type Chain,
   type Effects,
+  type InferenceMode,
   type Refusal,
   type Verdict,
 } from '@sallyport/core'
@@ -16,6 +18,10 @@ import { budgetRefusal } from './budget-refusal.ts'
 import type { Unit } from './unit.ts'
 import type { HeldCatalog } from './catalogs.ts'
 import type { SqlClassifier } from './classify/classify-sql.ts'
+import { LineageJudge } from './lineage/lineage-judge.ts'
+import type { LookupMeter } from './lineage/lookup-meter.ts'
+import type { MaskedDatabases } from './lineage/masked-database.ts'
+import { UnsettledNames } from './lineage/unsettled-names.ts'
 import { mergeEffects } from './classify/merge-effects.ts'
 import { opaqueClassified } from './classify/resolve-draft.ts'
 import {
@@ -38,6 +44,9 @@ export interface JudgeDeps {
   readonly names: Names
   readonly purse: Purse
   readonly trustedFunctions: ReadonlySet<string>
+  readonly databases: MaskedDatabases
+  readonly lookups: LookupMeter
+  readonly connection: string
   transactionStatus(): 'I' | 'T' | 'E'
 }
 
@@ -59,9 +68,15 @@ function needsOf({ statements }: Classified, isRead: boolean): Needs {
   ]
 }
 
+function blocked({ id, rules, policyVersion }: Verdict, reason: Refusal): Verdict {
+  return { effect: 'block', id, rules, policyVersion, reason }
+}
+
 /** The stages of the pipeline that a PostgreSQL session fills in: what is asked, may it run, and is it on record. */
 export class Judge {
   readonly #deps: JudgeDeps
+  readonly #lineage: LineageJudge
+  readonly #unsettled = new UnsettledNames()
   /** Once a session has touched its search path, an unqualified name stands for all that bear it. */
   #isPathKnown = true
   readonly #made: MadeFunctions = new Map()
@@ -72,6 +87,20 @@ export class Judge {
   constructor(deps: JudgeDeps, isPathKnown: boolean) {
     this.#deps = deps
     this.#isPathKnown = isPathKnown
+    this.#lineage = new LineageJudge({
+      databases: deps.databases,
+      names: deps.names,
+      connection: deps.connection,
+      lookups: deps.lookups,
+      inference: () => inferenceOf(deps.decider.chain),
+      catalog: () => deps.catalog.current,
+      callText: (oid) => this.#callText(oid),
+      session: () => ({
+        isPathKnown: this.#isPathKnown,
+        trustedFunctions: deps.trustedFunctions,
+        unsettled: this.#unsettled.current((change) => deps.catalog.shows(change)),
+      }),
+    })
   }
 
   /** What a command of this text may take of budgets at most: what an EXECUTE in it does is known later. */
@@ -110,13 +139,21 @@ export class Judge {
   decide(unit: Unit, command: Command): Verdict {
     const verdict = this.#deps.decider.decide(command)
     unit.decidedFor = this.#deps.decider.chain
-    if (verdict.effect !== 'allow' || unit.kind === 'parse') return verdict
+    if (verdict.effect !== 'allow') return verdict
+    const refusal = this.#lineage.judge(unit, verdict)
+    if (refusal !== undefined) return blocked(verdict, refusal)
+    if (unit.kind === 'parse') return verdict
+    if (unit.classified !== undefined) this.#unsettled.note(unit.classified, unit.slot.batch)
     const { purse } = this.#deps
     if (!purse.countsCommands || unit.classified === undefined) return verdict
     const spent = purse.take(needsOf(unit.classified, command.effects.class === 'read'))
     if (spent === undefined) return verdict
-    const { id, rules, policyVersion } = verdict
-    return { effect: 'block', id, rules, policyVersion, reason: budgetRefusal(spent) }
+    return blocked(verdict, budgetRefusal(spent))
+  }
+
+  /** No transaction is open after this batch. */
+  settled(batch: number): void {
+    this.#unsettled.settle(batch, () => this.#deps.catalog.markStale())
   }
 
   recheck(unit: Unit, command: Command): Refusal | undefined {
@@ -131,7 +168,8 @@ export class Judge {
     const { effects } = command
     // A Parse never executes, and a refused command never leaves: neither has to wait for the disk.
     const isRead = effects.class === 'read' || unit.kind === 'parse' || verdict.effect === 'block'
-    return this.#deps.journal.command(
+    const { journal } = this.#deps
+    const stored = journal.command(
       {
         id: command.id,
         decision: verdict.id,
@@ -148,6 +186,10 @@ export class Judge {
       },
       isRead ? 'read' : 'write',
     )
+    const text = unit.followed?.explained ?? ''
+    if (text !== '' && !journal.closed)
+      journal.note({ kind: 'lineage', seq: journal.counts().commands, text })
+    return stored
   }
 
   /** People can't be asked yet, so the answer is a refusal that says so. */
@@ -192,10 +234,15 @@ export class Judge {
 
   /** A function call names a function by its oid: it is judged as a SELECT that calls it. */
   #functionCall(oid: number): Classified {
+    const text = this.#callText(oid)
+    if (text === undefined) return opaqueClassified(['unknown-function'], false)
+    return this.#deps.classifier.classify(text, this.view())
+  }
+
+  #callText(oid: number): string | undefined {
     const name = this.#deps.catalog.current?.functionName(oid)
-    if (name === undefined) return opaqueClassified(['unknown-function'], false)
-    const quoted = name.map((part) => `"${part.replaceAll('"', '""')}"`).join('.')
-    return this.#deps.classifier.classify(`SELECT ${quoted}()`, this.view())
+    const quoted = name?.map((part) => `"${part.replaceAll('"', '""')}"`).join('.')
+    return quoted === undefined ? undefined : `SELECT ${quoted}()`
   }
 
   /** EXECUTE does what was prepared, FETCH reads what was declared. A name that was not seen may stand for anything. */
@@ -242,4 +289,9 @@ export class Judge {
     if (source === undefined || source.generation === view.generation) return prepared
     return classifier.classify(source.text, view).statements[source.statementIndex]?.prepared
   }
+}
+
+/** A person who looks for a row is noted; what acts by itself could guess value by value. */
+function inferenceOf({ root, agents }: Chain): InferenceMode {
+  return root.kind === 'human' && agents.length === 1 ? 'observe' : 'block'
 }

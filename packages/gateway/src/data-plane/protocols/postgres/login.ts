@@ -25,6 +25,8 @@ import { logInCaller } from './caller-login.ts'
 import type { Cancels } from './cancels.ts'
 import type { Catalogs } from './catalogs.ts'
 import type { SqlClassifier } from './classify/classify-sql.ts'
+import type { LookupMeters } from './lineage/lookup-meter.ts'
+import type { MaskedDatabases } from './lineage/masked-database.ts'
 import type { Link } from './link.ts'
 import { notice } from './refuse.ts'
 import { Rewriter } from './rewrite.ts'
@@ -38,6 +40,8 @@ export interface PostgresWorker {
   readonly snapshots: SnapshotHolder
   readonly journal: Journal
   readonly classifier: SqlClassifier
+  readonly databases: MaskedDatabases
+  readonly lookups: LookupMeters
   readonly catalogs: Catalogs
   readonly cancels: Cancels
   readonly sessions: Set<PostgresSession>
@@ -184,8 +188,14 @@ async function serve(
       catalog,
       decider: new Decider(worker.snapshots, context, () => worker.now()),
       trustedFunctions: new Set(config.trustedFunctions),
+      databases: worker.databases,
+      lookups: worker.lookups.of(chain.agents[0]?.id ?? ''),
+      connection: config.name,
     },
-    rewriter: new Rewriter(() => catalog.current, maskKeyOf(known, chain)),
+    rewriter: new Rewriter(maskKeyOf(known, chain), () => {
+      catalog.markStale()
+      worker.log.warn({ event: 'lineage.moved', sessionId: id, connection: config.name })
+    }),
     recordsAnswers: config.responses === 'masked',
     tellsMasks: speaks,
     isPathKnown: !settings.setsSearchPath,

@@ -10,11 +10,15 @@ import {
   type CopyRow,
 } from '@sallyport/wire'
 import { MaskSink } from '../../masking/mask-sink.ts'
-import { planColumns, type ResultField } from '../../masking/column-plan.ts'
+import { planColumns, type ColumnOutcome, type ResultField } from '../../masking/column-plan.ts'
 import { createRowMasker, MaskError, type RowMasker } from '../../masking/row-masker.ts'
 import type { Answer } from '../../pipeline/answer.ts'
-import type { Catalog } from './catalog.ts'
 import type { Classified, CopyInfo } from './classify/classified.ts'
+import { outcomeOf } from './lineage/column-outcome.ts'
+import { clean, type Flow } from './lineage/flow.ts'
+import type { FollowedUnit } from './lineage/lineage-judge.ts'
+import type { Lineage } from './lineage/lineage.ts'
+import { resultFlows } from './lineage/result-flows.ts'
 
 /** Masks one result: rows or COPY data. Same shape, fewer secrets. */
 export interface AnswerMasker {
@@ -31,27 +35,32 @@ export interface AnswerMasker {
 export interface Source {
   readonly answer: Answer
   readonly classified: Classified | undefined
+  readonly followed: FollowedUnit | undefined
+  /** Which of the command's statements is answered. */
+  readonly statement: number
 }
 
 /** The masker of a description, and all that it was planned from. */
 interface Planned {
   readonly masks: Answer['masks']
-  readonly catalog: Catalog | undefined
-  readonly classified: Classified | undefined
+  readonly database: FollowedUnit['database'] | undefined
+  readonly lineage: Lineage | undefined
+  readonly isTouched: boolean
   readonly resultFormats: readonly number[] | undefined
   readonly masker: AnswerMasker | undefined
 }
 
 /** Plans the masks of each result of a session. */
 export class Rewriter {
-  readonly #catalog: () => Catalog | undefined
   readonly #key: MaskKey
+  readonly #onMoved: () => void
   /** Executions of one statement share their description, and so their plan. */
   readonly #planned = new WeakMap<readonly ColumnDescription[], Planned>()
 
-  constructor(catalog: () => Catalog | undefined, key: MaskKey) {
-    this.#catalog = catalog
+  /** `onMoved` hears of results that have other columns than the catalog lets expect. */
+  constructor(key: MaskKey, onMoved: () => void) {
     this.#key = key
+    this.#onMoved = onMoved
   }
 
   /**
@@ -59,17 +68,19 @@ export class Rewriter {
    * call for the same columns may return it again.
    */
   rows(
-    { answer, classified }: Source,
+    source: Source,
     columns: readonly ColumnDescription[],
     resultFormats: readonly number[] | undefined,
   ): AnswerMasker | undefined {
-    const catalog = this.#catalog()
-    const { masks } = answer
+    const { masks } = source.answer
+    const { followed } = source
     const known = this.#planned.get(columns)
+    const lineage = lineageOf(source)
     if (
       known?.masks === masks &&
-      known.catalog === catalog &&
-      known.classified === classified &&
+      known.database === followed?.database &&
+      known.lineage === lineage &&
+      known.isTouched === (followed?.isTouched === true) &&
       areEqual(known.resultFormats, resultFormats)
     ) {
       known.masker?.takeCounts()
@@ -86,69 +97,98 @@ export class Rewriter {
         format: format === 1 ? 1 : 0,
       }
     })
-    const rowMasker = this.#masker({ answer, classified }, fields)
+    const rowMasker = this.#masker(source, fields)
     const masker = rowMasker === undefined ? undefined : new RowAnswerMasker(rowMasker)
-    this.#planned.set(columns, { masks, catalog, classified, resultFormats, masker })
+    this.#planned.set(columns, {
+      masks,
+      database: followed?.database,
+      lineage,
+      isTouched: followed?.isTouched === true,
+      resultFormats,
+      masker,
+    })
     return masker
   }
 
-  /** A masker for COPY data. Columns of a table are known by name; those of a query are not, and so are masked. */
-  copy(source: Source, index: number, columns: number): AnswerMasker | undefined {
-    const info = source.classified?.statements[index]?.copy
+  /** A masker for COPY data, whose columns have no description: they are those that lineage expects. */
+  copy(source: Source, columns: number): AnswerMasker | undefined {
+    const info = source.classified?.statements[source.statement]?.copy
     if (info === undefined)
       throw new SallyportError('SP_MASK_IMPOSSIBLE', 'COPY of an unknown form')
-    const masker = this.#masker(source, this.#copyFields(info, columns))
+    const masker = this.#masker(source, copyFields(source, info, columns))
     return masker === undefined ? undefined : new CopyAnswerMasker(masker, copyOptions(info))
   }
 
-  /** True where a value that comes from no known column may come from a masked one. */
-  touchesMasked({ answer, classified }: Source): boolean {
-    if (answer.masks.length === 0) return false
-    const catalog = this.#catalog()
-    const effects = classified?.effects
-    if (catalog === undefined || effects?.sql === undefined || effects.class === 'unknown')
-      return true
-    return catalog.touchesMasked([...effects.sql.reads, ...effects.sql.writes], answer.masks)
+  /** True where the command can meet masked values, and so a text about it may quote one. */
+  touchesMasked({ answer, followed }: Pick<Source, 'answer' | 'followed'>): boolean {
+    if (!answer.masks.some(({ columns }) => columns.length > 0)) return false
+    return followed === undefined || followed.isTouched
   }
 
   #masker(source: Source, fields: readonly ResultField[]): RowMasker | undefined {
-    const { answer, classified } = source
-    const catalog = this.#catalog()
-    const only = classified?.statements.length === 1 ? classified.statements[0] : undefined
-    const plan = planColumns({
-      fields,
-      masks: answer.masks,
-      origins: catalog ?? { column: () => undefined, readsMasked: () => true },
-      // Only fields without an origin ask for it, and telling it walks the columns of all that is read.
-      touchesMasked: fields.some((field) => field.tableOid === 0) && this.touchesMasked(source),
-      clean: (index) => only?.cleanColumns[index] === 'clean',
-    })
+    const { masks } = source.answer
+    const plan = planColumns(fields, this.#outcomes(source, fields), masks)
     if ('blocked' in plan) throw new MaskError('a column of unknown origin', plan.blocked)
     if (plan.every((column) => column.kind === 'pass')) return undefined
     return createRowMasker(plan, this.#key)
   }
 
-  #copyFields(info: CopyInfo, columns: number): ResultField[] {
-    const format = info.format === 'binary' ? 1 : 0
-    const unknown = { name: '', tableOid: 0, attribute: 0, typeOid: 0, typmod: -1, format } as const
-    const found = info.relation === undefined ? [] : (this.#catalog()?.named(info.relation) ?? [])
-    const relation = found.length === 1 ? found[0] : undefined
-    if (relation === undefined) return Array.from({ length: columns }, () => unknown)
-    const all = [...relation.columns].toSorted(([a], [b]) => a - b)
-    const named =
-      info.columns === undefined || info.columns.length === 0
-        ? all
-        : info.columns.flatMap((name) => all.filter(([, column]) => column.name === name))
-    if (named.length !== columns) return Array.from({ length: columns }, () => unknown)
-    return named.map(([attribute, column]) => ({
-      name: column.name,
-      tableOid: relation.oid,
-      attribute,
-      typeOid: column.typeOid,
-      typmod: column.typmod,
-      format,
-    }))
+  #outcomes(source: Source, fields: readonly ResultField[]): readonly ColumnOutcome[] {
+    const { followed } = source
+    if (!source.answer.masks.some(({ columns }) => columns.length > 0))
+      return fields.map(() => ({ kind: 'clean' }))
+    // Without a catalog nothing can be told; such a column is withheld.
+    if (followed === undefined) return []
+    const { database } = followed
+    const lineage = followed.isTouched ? lineageOf(source) : untouched
+    const { flows, isResolved, hasMoved } = resultFlows(lineage, fields, database)
+    if (hasMoved) this.#onMoved()
+    return flows.map((flow) => outcomeOf(flow, isResolved, database.masks))
   }
+}
+
+/** What is expected of a statement that meets nothing masked: any columns, and nothing in them. */
+const untouched: Lineage = {
+  columns: undefined,
+  others: clean,
+  influences: [],
+  launders: [],
+  partials: [],
+  unresolved: [],
+  sideDoors: [],
+  maskedWrites: [],
+}
+
+function lineageOf({ followed, statement }: Source): Lineage | undefined {
+  return followed?.statements[statement]
+}
+
+/** Columns as lineage knows them, with the types that the catalog has for them. */
+function copyFields(source: Source, info: CopyInfo, columns: number): ResultField[] {
+  const format = info.format === 'binary' ? 1 : 0
+  const expected = lineageOf(source)?.columns
+  const { database } = source.followed ?? {}
+  return Array.from({ length: columns }, (_, index): ResultField => {
+    const column = expected?.length === columns ? expected[index] : undefined
+    const name = column?.name ?? ''
+    const { origin } = column ?? {}
+    const relation = origin === undefined ? undefined : database?.catalog.relation(origin.relation)
+    const found = relation?.columns.find(({ attribute }) => attribute === origin?.attribute)
+    if (found === undefined || origin === undefined) {
+      const typeOid = column?.flow.isExact === true ? typeOf(column.flow) : 0
+      return { name, tableOid: 0, attribute: 0, typeOid, typmod: -1, format }
+    }
+    const { relation: tableOid, attribute } = origin
+    const { typeOid, typmod } = found
+    return { name, tableOid, attribute, typeOid, typmod, format }
+  })
+}
+
+/** The type that all sources of a value share; 0 where they share none. */
+function typeOf({ sources }: Flow): number {
+  const types = new Set([...sources.keys()].map(({ typeOid }) => typeOid))
+  const [only = 0] = types
+  return types.size === 1 ? only : 0
 }
 
 class RowAnswerMasker implements AnswerMasker {

@@ -35,7 +35,7 @@ const journalWaitMs = 20
 
 export interface SessionOptions extends Omit<
   TargetReaderDeps,
-  'catalogChanged' | 'cancelTarget' | 'resumed' | 'failed'
+  'settled' | 'catalogChanged' | 'cancelTarget' | 'resumed' | 'failed'
 > {
   readonly id: SessionId
   readonly caller: Socket
@@ -122,7 +122,10 @@ export class PostgresSession implements SessionState {
     this.#callerReader = new CallerReader(this, this.#judge)
     this.#targetReader = new TargetReader(this, {
       ...options,
-      catalogChanged: () => options.judge.catalog.markStale(),
+      settled: (batch) => this.#judge.settled(batch),
+      catalogChanged: () => {
+        options.judge.catalog.markStale()
+      },
       cancelTarget: () => options.cancelTarget(),
       resumed: () => {
         this.#resumeTarget()

@@ -53,7 +53,7 @@ function changesOf(
     case 'declare': {
       if (info.name === undefined || info.prepared === undefined) return []
       const portal: Portal = {
-        statement: { text: '', prepared: info.prepared },
+        statement: { text: '', prepared: info.prepared, source },
         resultFormats: [],
         isHeld: true,
       }

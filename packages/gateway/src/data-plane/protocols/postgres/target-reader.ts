@@ -19,7 +19,7 @@ import { Delivery } from './delivery.ts'
 import { DescribedColumns } from './described-columns.ts'
 import { withheldDiagnostic } from './diagnostics.ts'
 import { checkSetting } from './pinned-settings.ts'
-import type { AnswerMasker, Rewriter } from './rewrite.ts'
+import type { AnswerMasker, Rewriter, Source } from './rewrite.ts'
 import { notice } from './refuse.ts'
 import { RowGate, type RowGateDeps } from './row-gate.ts'
 import type { SessionState } from './session-state.ts'
@@ -29,6 +29,8 @@ export interface TargetReaderDeps extends Omit<RowGateDeps, 'read'> {
   readonly recordsAnswers: boolean
   /** The caller reads notices: an interactive client, or an agent. */
   readonly tellsMasks: boolean
+  /** No transaction is open after this batch. */
+  settled(batch: number): void
   /** A statement that changes the catalog is complete. */
   catalogChanged(): void
 }
@@ -141,7 +143,7 @@ export class TargetReader {
       if (columns === undefined) {
         throw new SallyportError('SP_MASK_IMPOSSIBLE', 'rows without a description')
       }
-      const source = { answer, classified: front.classified }
+      const source = sourceOf(answer, front)
       this.#masker = this.#deps.rewriter.rows(source, columns, front.portal?.resultFormats)
     }
     this.#rowsMayPass = true
@@ -155,11 +157,11 @@ export class TargetReader {
       if (front.portal !== undefined) front.portal.columns = columns
       return this.#plainReply(whole, at, end, front)
     }
-    const { answer, classified } = front
+    const { answer } = front
     if (answer === undefined) throw unexpected('RowDescription', front)
     this.#delivery.send(whole, at, end, answer)
     if (answer.masks.length > 0) {
-      this.#masker = this.#deps.rewriter.rows({ answer, classified }, columns, undefined)
+      this.#masker = this.#deps.rewriter.rows(sourceOf(answer, front), columns, undefined)
     }
     this.#rowsMayPass = true
   }
@@ -239,9 +241,8 @@ export class TargetReader {
     const response = decodeCopyResponse('CopyOutResponse', frameBody(whole, at))
     this.#endRows()
     if (answer.masks.length > 0) {
-      const source = { answer, classified: front.classified }
       const columns = response.columnFormats.length
-      this.#masker = this.#deps.rewriter.copy(source, front.completed, columns)
+      this.#masker = this.#deps.rewriter.copy(sourceOf(answer, front), columns)
     }
     this.#rowsMayPass = true
     this.#delivery.send(whole, at, end, answer)
@@ -274,7 +275,9 @@ export class TargetReader {
     if (fields.get('V') === 'FATAL') this.#state.targetSaidFatal = true
     if (front === undefined) return this.#delivery.send(whole, at, end, undefined)
     const isOurs = front.kind === 'poison'
-    const withheld = this.#mayTellValues(front) ? undefined : withheldDiagnostic(fields)
+    const withheld = this.#mayTellValues(front)
+      ? undefined
+      : withheldDiagnostic(fields, front.followed?.mayQuote !== false)
     const ours =
       front.refusal ?? (withheld === undefined ? undefined : encodeErrorResponse(withheld))
     if (ours === undefined) this.#delivery.send(whole, at, end, front.answer)
@@ -302,7 +305,10 @@ export class TargetReader {
     const withheld =
       front === undefined || this.#mayTellValues(front)
         ? undefined
-        : withheldDiagnostic(decodeNoticeResponse(frameBody(whole, at)).fields)
+        : withheldDiagnostic(
+            decodeNoticeResponse(frameBody(whole, at)).fields,
+            front.followed?.mayQuote !== false,
+          )
     if (withheld === undefined) this.#delivery.send(whole, at, end, front?.answer)
     else this.#delivery.add(encodeNoticeResponse(withheld), front?.answer)
   }
@@ -312,8 +318,8 @@ export class TargetReader {
     return front.answer === undefined || !this.#touchesMasked(front)
   }
 
-  #touchesMasked({ answer, classified }: Awaited): boolean {
-    return answer === undefined || this.#deps.rewriter.touchesMasked({ answer, classified })
+  #touchesMasked({ answer, followed }: Awaited): boolean {
+    return answer === undefined || this.#deps.rewriter.touchesMasked({ answer, followed })
   }
 
   #readyForQuery(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
@@ -333,7 +339,10 @@ export class TargetReader {
     }
     this.#state.copyIn = undefined
     this.#state.names.settle(front.batch)
-    if (status === 'I') this.#state.names.portals.forget((portal) => !portal.isHeld)
+    if (status === 'I') {
+      this.#state.names.portals.forget((portal) => !portal.isHeld)
+      this.#deps.settled(front.batch)
+    }
     this.#delivery.send(whole, at, end, undefined)
   }
 
@@ -364,6 +373,10 @@ export class TargetReader {
 /** Tags of statements that change what names mean. A false alarm costs a look into the catalog. */
 function isDdl(tag: string): boolean {
   return /^(?:CREATE|ALTER|DROP|SELECT INTO|REFRESH|DO|CALL|IMPORT)/.test(tag)
+}
+
+function sourceOf(answer: Answer, { classified, followed, completed }: Awaited): Source {
+  return { answer, classified, followed, statement: completed }
 }
 
 function unexpected(what: string, front: Awaited | undefined): SallyportError {

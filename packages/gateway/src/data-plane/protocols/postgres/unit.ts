@@ -2,6 +2,7 @@ import { frameBody } from '@sallyport/wire'
 import type { Chain } from '@sallyport/core'
 import type { Awaited } from './awaited.ts'
 import type { Classified } from './classify/classified.ts'
+import type { FollowedUnit } from './lineage/lineage-judge.ts'
 import type { Statement } from './names.ts'
 
 /** Whole messages, in `bytes` from `start` to `end`. */
@@ -35,6 +36,8 @@ export interface Unit {
   /** A simple query or a Parse of the unnamed statement ends the older one, also where it is refused. */
   readonly endsUnnamed: boolean
   classified: Classified | undefined
+  /** Where the values of its answer come from; set where masks go by columns. */
+  followed: FollowedUnit | undefined
   /** The generation of the catalog under which it was classified. */
   generation: number
   /** What the target will owe for these messages, in order. */

@@ -5,6 +5,7 @@ import { LargeTextReader } from './large-text-reader.ts'
 import { CodeReader } from './read-code.ts'
 import { opaqueClassified, resolveDraft } from './resolve-draft.ts'
 import { SqlParser } from './sql-parser.ts'
+import type { Tree } from './tree.ts'
 import { templateOf } from './text-template.ts'
 import { needsWorker, parsedCharactersMax } from './text-limits.ts'
 
@@ -57,6 +58,13 @@ export class SqlClassifier {
     // A text without constants is its own template, and is found sooner by itself.
     const isShared = template !== undefined && template !== text && draft.isTemplate
     return isShared ? this.#templates.add(template, draft) : this.#small.add(text, draft)
+  }
+
+  /** The statements of a text; undefined where they can't be read. Those of a large text come from the worker, without long lists of constants. */
+  parse(text: string): readonly Tree[] | undefined {
+    if (needsWorker(text)) return this.#read.get(text)?.draft.trees
+    const parsed = this.#parser.parse(text)
+    return parsed.kind === 'tree' ? parsed.statements : undefined
   }
 
   /** As `classify`, for texts of any size, in a worker where that is needed. */

@@ -28,7 +28,12 @@ export function opaqueDraft(reason: string, syntaxError = false): Draft {
 }
 
 /** Reads a text with the grammar. Never throws: what goes wrong becomes an opaque draft. `depth` counts the texts around it. */
-export function draftText(parser: SqlParser, text: string, depth = 0): Draft {
+export function draftText(
+  parser: SqlParser,
+  text: string,
+  depth = 0,
+  keep?: (statements: readonly Tree[]) => readonly Tree[] | undefined,
+): Draft {
   const parsed = parser.parse(text)
   if (parsed.kind === 'syntax-error') return opaqueDraft('unparsed', true)
   if (parsed.kind === 'broken') return opaqueDraft('too-long')
@@ -49,7 +54,9 @@ export function draftText(parser: SqlParser, text: string, depth = 0): Draft {
     const hasReadConstants = constantReadsSoFar() !== before
     const isTemplate =
       !hasReadConstants && statements.every(({ nodeTag }) => plainTags.has(nodeTag))
-    return { statements, syntaxError: false, opaque: [], isTemplate }
+    const trees = keep?.(parsed.statements)
+    const kept = trees === undefined ? {} : { trees }
+    return { statements, syntaxError: false, opaque: [], isTemplate, ...kept }
   } catch {
     // Only a tree deeper than the stack can end here.
     return opaqueDraft('too-long')

@@ -1,4 +1,5 @@
 import type { EffectClass, ObjectName } from '@sallyport/core'
+import type { Tree } from './tree.ts'
 import type { CopyInfo, StatementKind } from './classified.ts'
 import type { MadeFunction, RowEvent } from './stored-code.ts'
 
@@ -25,6 +26,8 @@ export interface Draft {
   readonly opaque: readonly string[]
   /** True where every text of the same template (text-template.ts) has this draft too. */
   readonly isTemplate: boolean
+  /** Only of texts that a worker reads: their trees, without long lists of constants. */
+  readonly trees?: readonly Tree[]
 }
 
 /** Collects what one statement does while its tree is walked. */

@@ -1,0 +1,89 @@
+import type { ObjectName } from '@sallyport/core'
+
+/** One column of a relation, in the order of `*`. */
+export interface LineageColumn {
+  readonly attribute: number
+  readonly name: string
+  readonly typeOid: number
+  readonly typmod: number
+  /** The expression of a generated column. */
+  readonly generated?: string
+}
+
+export interface LineageRelation {
+  readonly oid: number
+  readonly schema: string
+  readonly name: string
+  /** `pg_class.relkind`. */
+  readonly kind: string
+  readonly columns: readonly LineageColumn[]
+  /** The query of a view, every name in it qualified; undefined where it is no view, or its query is not known. */
+  readonly definition?: string
+  /** Rules other than a view's own: what is written may be something else, and rows may come back. */
+  readonly hasRules: boolean
+  readonly constraints: readonly LineageConstraint[]
+  readonly triggers: readonly LineageTrigger[]
+  /** The session has just made it: its columns are not known, and nothing masked is in them. */
+  readonly isMade?: true
+}
+
+/** Code that runs when rows are written. */
+export interface LineageTrigger {
+  readonly name: string
+  readonly events: readonly ('insert' | 'update' | 'delete')[]
+  /** `schema.name` of its function. */
+  readonly function: string
+  readonly language: string
+  /** The function's body. */
+  readonly source: string
+}
+
+/** What the server checks when rows are written, and tells of by an error. */
+export interface LineageConstraint {
+  readonly kind: 'unique' | 'check' | 'foreign' | 'exclusion'
+  readonly name: string
+  /** Attributes that it looks at; empty where it may look at any of the relation's. */
+  readonly attributes: readonly number[]
+  readonly references?: { readonly oid: number; readonly attributes: readonly number[] }
+}
+
+/** A function outside `pg_catalog`. */
+export interface LineageFunction {
+  readonly oid: number
+  readonly schema: string
+  readonly name: string
+  readonly volatility: 'i' | 's' | 'v'
+  readonly language: string
+  /** The operator vouches for it: it takes its arguments, and nothing that is stored. */
+  readonly isTrusted: boolean
+  readonly returnsSet: boolean
+  /** CREATE FUNCTION as the server prints it; undefined where it can't be told. */
+  readonly definition?: string
+}
+
+/** All functions of one name in `pg_catalog`. */
+export interface BuiltinFacts {
+  readonly isVolatile: boolean
+  readonly returnsSet: boolean
+}
+
+/** What lineage has to know of the target, as one session sees it. */
+export interface LineageCatalog {
+  /** Relations that the name may mean; empty where none is known. */
+  named(name: ObjectName): readonly LineageRelation[]
+  /** Relations of this name in any schema. */
+  bearing(name: string): readonly LineageRelation[]
+  relation(oid: number): LineageRelation | undefined
+  /** All partitions and children below, at any depth. */
+  descendants(oid: number): readonly number[]
+  functionsNamed(name: string): readonly LineageFunction[]
+  builtin(name: string): BuiltinFacts | undefined
+  /** Functions behind operators of this name outside `pg_catalog`. */
+  operatorsNamed(name: string): readonly LineageFunction[]
+  /** Functions behind casts to types of this name; those of implicit casts stand under ``. */
+  castsTo(type: string): readonly LineageFunction[]
+  /** Operators and casts run code that can't be told from their names: some of it may read anything. */
+  readonly hasHiddenCode: boolean
+  /** Types outside `pg_catalog`, domains among them: a cast to one may check, and call anything. */
+  isOwnType(name: string): boolean
+}

@@ -1,0 +1,198 @@
+import type { LineageConstraint, LineageFunction, LineageTrigger } from './lineage-catalog.ts'
+
+/** What of the target's catalog only lineage asks for. Names and definitions come as the server prints them for an empty search path. */
+export interface LineageRows {
+  /** Queries of views and materialised views, by relation. */
+  readonly definitions: ReadonlyMap<number, string>
+  /** Expressions of generated columns, by relation and attribute. */
+  readonly generated: ReadonlyMap<number, ReadonlyMap<number, string>>
+  readonly withRules: ReadonlySet<number>
+  readonly constraints: ReadonlyMap<number, readonly LineageConstraint[]>
+  readonly triggers: ReadonlyMap<number, readonly LineageTrigger[]>
+  /** Partitions and children, by the relation above. */
+  readonly children: ReadonlyMap<number, readonly number[]>
+  readonly parents: ReadonlyMap<number, readonly number[]>
+  readonly functions: readonly OwnFunction[]
+  readonly builtins: ReadonlyMap<
+    string,
+    { readonly isVolatile: boolean; readonly returnsSet: boolean }
+  >
+  /** Functions behind operators that are not the server's own, by the operator's name. */
+  readonly operators: ReadonlyMap<string, readonly number[]>
+  /** Functions behind casts, by the name of the type; those that need not be written stand under ``. */
+  readonly casts: ReadonlyMap<string, readonly number[]>
+  readonly ownTypes: ReadonlySet<string>
+}
+
+export type OwnFunction = Omit<LineageFunction, 'isTrusted'>
+
+const quietPath = "select pg_catalog.set_config('search_path', '', false)"
+
+const definitionsSql = `select c.oid, pg_catalog.pg_get_viewdef(c.oid) from pg_catalog.pg_class c
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  where c.relkind in ('v', 'm') and n.nspname not in ('pg_catalog', 'information_schema')`
+const generatedSql = `select a.attrelid, a.attnum, pg_catalog.pg_get_expr(d.adbin, d.adrelid) from pg_catalog.pg_attrdef d
+  join pg_catalog.pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum where a.attgenerated <> ''`
+const rulesSql = "select distinct ev_class from pg_catalog.pg_rewrite where rulename <> '_RETURN'"
+const uniqueSql = `select i.indrelid, c.relname, i.indkey::text, i.indexprs is not null or i.indpred is not null
+  from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid where i.indisunique and i.indrelid >= 16384`
+const constraintsSql = `select conrelid, conname, contype, pg_catalog.array_to_string(conkey, ' '), confrelid,
+  pg_catalog.array_to_string(confkey, ' ') from pg_catalog.pg_constraint where conrelid >= 16384 and contype in ('c', 'f', 'x')`
+const triggersSql = `select t.tgrelid, t.tgname, t.tgtype, n.nspname || '.' || p.proname, l.lanname, p.prosrc
+  from pg_catalog.pg_trigger t join pg_catalog.pg_proc p on p.oid = t.tgfoid
+  join pg_catalog.pg_namespace n on n.oid = p.pronamespace join pg_catalog.pg_language l on l.oid = p.prolang
+  where not t.tgisinternal and t.tgenabled <> 'D'`
+const inheritsSql = 'select inhrelid, inhparent from pg_catalog.pg_inherits'
+const functionsSql = `select p.oid, n.nspname, p.proname, p.provolatile, l.lanname, p.proretset,
+    case when l.lanname = 'sql' and p.prokind in ('f', 'p') then pg_catalog.pg_get_functiondef(p.oid) end
+  from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+  join pg_catalog.pg_language l on l.oid = p.prolang where p.oid >= 16384 or n.nspname <> 'pg_catalog'`
+const builtinsSql = `select proname, bool_or(provolatile = 'v'), bool_or(proretset) from pg_catalog.pg_proc
+  where oid < 16384 and pronamespace = 'pg_catalog'::regnamespace group by proname`
+const operatorsSql = 'select oprname, oprcode::oid from pg_catalog.pg_operator where oid >= 16384'
+const castsSql = `select t.typname, c.castfunc, c.castcontext from pg_catalog.pg_cast c
+  join pg_catalog.pg_type t on t.oid = c.casttarget where c.oid >= 16384 and c.castfunc <> 0`
+const typesSql = `select t.typname from pg_catalog.pg_type t where t.oid >= 16384 and t.typelem = 0
+  and (t.typtype <> 'c' or exists (select from pg_catalog.pg_class c where c.oid = t.typrelid and c.relkind = 'c'))`
+
+/** A database without code of its own. */
+export const noLineageRows: LineageRows = {
+  definitions: new Map(),
+  generated: new Map(),
+  withRules: new Set(),
+  constraints: new Map(),
+  triggers: new Map(),
+  children: new Map(),
+  parents: new Map(),
+  functions: [],
+  builtins: new Map(),
+  operators: new Map(),
+  casts: new Map(),
+  ownTypes: new Set(),
+}
+
+/** Reads them. It changes the search path of the connection, so it comes last. */
+export async function readLineageRows(
+  ask: (sql: string) => Promise<string[][]>,
+): Promise<LineageRows> {
+  await ask(quietPath)
+  const definitions = await ask(definitionsSql)
+  const rules = await ask(rulesSql)
+  const parents = new Map<number, number[]>()
+  const children = new Map<number, number[]>()
+  for (const [child, parent] of await ask(inheritsSql)) {
+    push(parents, Number(child), Number(parent))
+    push(children, Number(parent), Number(child))
+  }
+  const operators = new Map<string, number[]>()
+  for (const [name, code] of await ask(operatorsSql)) push(operators, name ?? '', Number(code))
+  const casts = new Map<string, number[]>()
+  for (const [type, code, kind] of await ask(castsSql)) {
+    push(casts, type ?? '', Number(code))
+    if (kind !== 'e') push(casts, '', Number(code))
+  }
+  return {
+    definitions: new Map(definitions.map(([oid, text]) => [Number(oid), text ?? ''])),
+    generated: await readGenerated(ask),
+    withRules: new Set(rules.map(([oid]) => Number(oid))),
+    constraints: await readConstraints(ask),
+    triggers: await readTriggers(ask),
+    parents,
+    children,
+    functions: (await ask(functionsSql)).map(functionOf),
+    builtins: new Map(
+      (await ask(builtinsSql)).map(([name, isVolatile, returnsSet]) => [
+        name ?? '',
+        { isVolatile: isVolatile === 't', returnsSet: returnsSet === 't' },
+      ]),
+    ),
+    operators,
+    casts,
+    ownTypes: new Set((await ask(typesSql)).map(([name]) => name ?? '')),
+  }
+}
+
+async function readGenerated(
+  ask: (sql: string) => Promise<string[][]>,
+): Promise<Map<number, Map<number, string>>> {
+  const generated = new Map<number, Map<number, string>>()
+  for (const [oid, attribute, expression] of await ask(generatedSql)) {
+    const ofRelation = generated.get(Number(oid)) ?? new Map<number, string>()
+    ofRelation.set(Number(attribute), expression ?? '')
+    generated.set(Number(oid), ofRelation)
+  }
+  return generated
+}
+
+const kinds: Readonly<Record<string, LineageConstraint['kind']>> = {
+  c: 'check',
+  f: 'foreign',
+  x: 'exclusion',
+}
+
+async function readConstraints(
+  ask: (sql: string) => Promise<string[][]>,
+): Promise<Map<number, LineageConstraint[]>> {
+  const constraints = new Map<number, LineageConstraint[]>()
+  for (const [oid, name, attributes, isComputed] of await ask(uniqueSql)) {
+    const seen = isComputed === 't' ? [] : numbers(attributes)
+    push(constraints, Number(oid), { kind: 'unique', name: name ?? '', attributes: seen })
+  }
+  for (const [oid, name, kind, attributes, other, theirs] of await ask(constraintsSql)) {
+    const references =
+      Number(other) === 0 ? {} : { references: { oid: Number(other), attributes: numbers(theirs) } }
+    push(constraints, Number(oid), {
+      kind: kinds[kind ?? ''] ?? 'check',
+      name: name ?? '',
+      attributes: numbers(attributes),
+      ...references,
+    })
+  }
+  return constraints
+}
+
+/** Bits of `pg_trigger.tgtype`. */
+const eventBits = [
+  ['insert', 4],
+  ['delete', 8],
+  ['update', 16],
+] as const
+
+async function readTriggers(
+  ask: (sql: string) => Promise<string[][]>,
+): Promise<Map<number, LineageTrigger[]>> {
+  const triggers = new Map<number, LineageTrigger[]>()
+  for (const [oid, name, type, fn, language, source] of await ask(triggersSql)) {
+    push(triggers, Number(oid), {
+      name: name ?? '',
+      events: eventBits.flatMap(([event, bit]) => ((Number(type) & bit) === 0 ? [] : [event])),
+      function: fn ?? '',
+      language: language ?? '',
+      source: source ?? '',
+    })
+  }
+  return triggers
+}
+
+function functionOf(row: readonly string[]): OwnFunction {
+  const [oid, schema, name, volatility, language, returnsSet, definition] = row
+  return {
+    oid: Number(oid),
+    schema: schema ?? '',
+    name: name ?? '',
+    volatility: volatility === 'i' || volatility === 's' ? volatility : 'v',
+    language: language ?? '',
+    returnsSet: returnsSet === 't',
+    ...(definition === undefined || definition === '' ? {} : { definition }),
+  }
+}
+
+function numbers(text: string | undefined): readonly number[] {
+  return (text ?? '').split(' ').flatMap((word) => (word === '' ? [] : [Number(word)]))
+}
+
+function push<Key, Value>(map: Map<Key, Value[]>, key: Key, value: Value): void {
+  const list = map.get(key)
+  if (list === undefined) map.set(key, [value])
+  else list.push(value)
+}

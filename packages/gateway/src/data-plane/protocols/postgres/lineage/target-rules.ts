@@ -1,0 +1,125 @@
+import { at, list, tagged, text, unwrap, words, type Tree } from '../classify/tree.ts'
+import { callOutput } from './call-rules.ts'
+import { typeName } from './cast-rules.ts'
+import type { Context, Output, Place } from './context.ts'
+import { along, derived, either, type Flow } from './flow.ts'
+import { reference, rowOf } from './reference-rules.ts'
+import { eitherOpen, findItem, type ScopeColumn, type Visible } from './scope.ts'
+
+/** The columns of a SELECT list or of RETURNING. `from` is what a bare `*` stands for. */
+export function targetOutput(
+  targets: readonly Tree[],
+  from: Visible,
+  place: Place,
+  context: Context,
+): Output {
+  const columns: ScopeColumn[] = []
+  let open: Flow | undefined
+  for (const node of targets) {
+    const target = tagged(node, 'ResTarget') ?? {}
+    const output = context.isOn('target') ? targetColumns(target, from, place, context) : nothing
+    columns.push(...output.columns)
+    open = eitherOpen(open, output.open)
+  }
+  return { columns, open }
+}
+
+const nothing: Output = { columns: [], open: undefined }
+
+function targetColumns(target: Tree, from: Visible, place: Place, context: Context): Output {
+  const value = at(target, 'val') ?? {}
+  const star = starOutput(value, from, place, context)
+  if (star !== undefined) return star
+  const alias = text(target, 'name')
+  const names = words(list(tagged(value, 'ColumnRef') ?? {}, 'fields'))
+  const found = names.length > 0 ? reference(names, place, context) : undefined
+  const flow = context.expression(value, place)
+  const name = alias === '' ? outputName(value) : alias
+  // A view's own columns have the names; those inside of it tell nothing.
+  const isAlias = !place.isPrinted && alias !== '' && alias !== names.at(-1)
+  const origin = found?.column?.origin
+  return {
+    columns: [
+      {
+        name: name ?? '',
+        flow: isAlias ? along(flow, `alias ${alias}`) : flow,
+        ...(origin === undefined ? {} : { origin }),
+        ...(name === undefined ? { isNameless: true } : {}),
+      },
+    ],
+    open: undefined,
+  }
+}
+
+/** `*`, `t.*`, `(row).*`. */
+function starOutput(
+  value: Tree,
+  from: Visible,
+  place: Place,
+  context: Context,
+): Output | undefined {
+  const fields = list(tagged(value, 'ColumnRef') ?? {}, 'fields')
+  if (fields.some((field) => 'A_Star' in field)) {
+    if (fields.length === 1) return { columns: from.columns, open: from.open }
+    const item = findItem(place.scope, words(fields))
+    if (item !== undefined) return { columns: item.columns, open: item.open }
+    // `column.*`, the fields of a composite.
+    const { flow } = reference(words(fields), place, context)
+    return { columns: [], open: derived([flow]) }
+  }
+  const selection = tagged(value, 'A_Indirection')
+  const steps = list(selection ?? {}, 'indirection')
+  const last = steps.at(-1)
+  if (selection === undefined || last === undefined || !('A_Star' in last)) return undefined
+  const row = steps.length === 1 ? rowOf(at(selection, 'arg'), place) : undefined
+  if (row !== undefined) return { columns: row.columns, open: row.open }
+  const call = steps.length === 1 ? at(at(selection, 'arg') ?? {}, 'FuncCall') : undefined
+  if (call !== undefined) {
+    const output = callOutput(call, place, context)
+    const isListed =
+      output.open === undefined && !output.columns.some(({ isNameless }) => isNameless)
+    if (isListed) return output
+    const flows = output.columns.map(({ flow }) => flow)
+    return {
+      columns: [],
+      open: either(output.open === undefined ? flows : [...flows, output.open]),
+    }
+  }
+  return { columns: [], open: context.expression(value, place) }
+}
+
+/** The name that the server gives an output (`FigureColname` in its source); undefined where this does not follow it. */
+function outputName(value: Tree): string | undefined {
+  const { tag, body } = unwrap(value) ?? { tag: '', body: {} }
+  switch (tag) {
+    case 'ColumnRef':
+      return words(list(body, 'fields')).at(-1)
+    case 'A_Indirection': {
+      const name = words(list(body, 'indirection')).at(-1)
+      return name ?? outputName(at(body, 'arg') ?? {})
+    }
+    case 'FuncCall':
+      return words(list(body, 'funcname')).at(-1)
+    case 'TypeCast': {
+      const inner = at(body, 'arg') ?? {}
+      return outputName(hasName(inner) ? inner : {}) ?? typeName(at(body, 'typeName') ?? {})
+    }
+    case 'CollateClause':
+      return outputName(at(body, 'arg') ?? {})
+    case 'CoalesceExpr':
+      return 'coalesce'
+    case 'A_ArrayExpr':
+      return 'array'
+    case 'RowExpr':
+      return 'row'
+    default:
+      return undefined
+  }
+}
+
+/** Expressions whose own name counts more than that of a type. */
+function hasName(value: Tree): boolean {
+  return ['ColumnRef', 'FuncCall', 'CoalesceExpr', 'A_ArrayExpr', 'RowExpr'].some(
+    (tag) => tag in value,
+  )
+}

@@ -1,0 +1,83 @@
+import { strongest } from '@sallyport/core'
+import { constantText, tagged, type Tree } from '../classify/tree.ts'
+import type { Context } from './context.ts'
+import { columnFlow, derived, isTainted, type Flow, type MaskedColumn } from './flow.ts'
+import type { LineageRelation } from './lineage-catalog.ts'
+import type { ScopeColumn } from './scope.ts'
+
+/** A column that a statement assigns. */
+export interface Assignment {
+  readonly column: ScopeColumn
+  readonly flow: Flow
+  /** The expression, where there is one for this column alone. */
+  readonly value: Tree | undefined
+}
+
+/** Functions that show nothing of a value, whatever it is made of. */
+const opaqueFunctions = new Set(['block', 'null', 'redact'])
+
+/** A masked value may only go where the same mask awaits it. */
+export function assign({ column, flow, value }: Assignment, where: string, context: Context): void {
+  for (const masked of column.flow.sources.keys()) {
+    const parameter = tagged(value, 'ParamRef')?.['number']
+    context.facts.maskedWrite(
+      masked,
+      value !== undefined && 'A_Const' in value ? constantText(value) : undefined,
+      typeof parameter === 'number' ? parameter : undefined,
+    )
+  }
+  if (!isTainted(flow) || !context.isOn('write')) return
+  if (isTainted(column.flow) && isCovered(flow, [...column.flow.sources.keys()])) return
+  context.facts.launder(flow, `${where}.${column.name}`)
+}
+
+function isCovered(flow: Flow, targets: readonly MaskedColumn[]): boolean {
+  return targets.every((target) => {
+    if (opaqueFunctions.has(strongest(target.rules.map((rule) => rule.with)))) return true
+    // Partly shown: only a value that is whole shows the part that its own mask would.
+    return (
+      flow.isExact &&
+      [...flow.sources.keys()].every((source) =>
+        source.rules.every((rule) => target.rules.includes(rule)),
+      )
+    )
+  })
+}
+
+/** What the server compares or checks when these columns are written: that it fails tells of stored values. */
+export function constraintsOn(
+  relations: readonly LineageRelation[],
+  assigned: ReadonlySet<string> | 'all',
+  isUpdate: boolean,
+  context: Context,
+): void {
+  if (!context.isOn('constraint')) return
+  for (const relation of relations) {
+    const attributes = new Set(
+      relation.columns
+        .filter(({ name }) => assigned === 'all' || assigned.has(name))
+        .map(({ attribute }) => attribute),
+    )
+    for (const constraint of relation.constraints) {
+      // A row that is inserted is the caller's own: a check of it tells nothing else.
+      if (constraint.kind === 'check' && !isUpdate) continue
+      const seen =
+        constraint.attributes.length > 0
+          ? constraint.attributes
+          : relation.columns.map(({ attribute }) => attribute)
+      if (!seen.some((attribute) => attributes.has(attribute))) continue
+      const flows = maskedFlows(relation.oid, seen, context)
+      const { references } = constraint
+      if (references !== undefined)
+        flows.push(...maskedFlows(references.oid, references.attributes, context))
+      context.facts.influence('constraint', derived(flows), `the constraint ${constraint.name}`)
+    }
+  }
+}
+
+function maskedFlows(oid: number, attributes: readonly number[], context: Context): Flow[] {
+  return attributes.flatMap((attribute) => {
+    const masked = context.masks.column(oid, attribute)
+    return masked === undefined ? [] : [columnFlow(masked)]
+  })
+}

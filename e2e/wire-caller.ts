@@ -19,6 +19,8 @@ export interface Door {
   readonly port: number
   readonly user: string
   readonly password: string
+  /** `postgres` where it is not said. */
+  readonly database?: string
 }
 
 /** A row of this ends every conversation, so that a transcript never ends too early or waits for what won't come. */
@@ -107,7 +109,8 @@ export class WireCaller implements AsyncDisposable {
   }
 
   async #logIn(door: Door): Promise<void> {
-    const startup = { user: door.user, database: 'postgres', application_name: 'wire' }
+    const { user, database = 'postgres' } = door
+    const startup = { user, database, application_name: 'wire' }
     this.send(encodeStartupMessage(new Map(Object.entries(startup))))
     let scram: ScramClientExchange | undefined
     for (;;) {

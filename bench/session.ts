@@ -81,6 +81,7 @@ const config: ConnectionConfig = {
   notices: 'auto',
   responses: 'masked',
   trustedFunctions: [],
+  masking: 'lineage',
 }
 
 const agentId = 'a_0000000000000' as AgentId
@@ -207,6 +208,7 @@ async function openSession(dir: string): Promise<{
         now,
       ),
       trustedFunctions: new Set(),
+      guard: undefined,
     },
     rewriter: new Rewriter(MaskKey.derive(Buffer.alloc(32), 'bench'), () => undefined),
     recordsAnswers: true,

@@ -50,6 +50,9 @@ const byCode: Partial<Record<ErrorCode, number>> = {
   SP_TARGET_TLS: EXIT.unreachable,
   SP_RATE_LIMIT: EXIT.unreachable,
   SP_STATE_STALE: EXIT.unreachable,
+  SP_GUARD_MISSING: EXIT.usage,
+  SP_GUARD_FAILED: EXIT.refused,
+  SP_GUARD_UNSAFE: EXIT.findings,
 }
 
 /** The exit status for a failure. */

@@ -38,8 +38,8 @@ export class GatewayApi {
   }
 
   /** A long answer, piece by piece. */
-  async *text(path: string): AsyncGenerator<string> {
-    const response = await this.#fetch('GET', path)
+  async *text(path: string, method = 'GET', body?: unknown): AsyncGenerator<string> {
+    const response = await this.#fetch(method, path, body)
     const decoder = new TextDecoder()
     for await (const piece of response.body ?? []) yield decoder.decode(piece, { stream: true })
     yield decoder.decode()

@@ -4,6 +4,7 @@ import { addAgentVerbs } from './program-agents.ts'
 import { addPolicyVerbs } from './program-policy.ts'
 import type { AddFlags, SetFlags } from './verbs/connections.ts'
 import type { CredentialFlags } from './verbs/credentials.ts'
+import type { GuardFlags } from './verbs/guard.ts'
 import type { UpFlags } from './verbs/up.ts'
 
 /** The version of this package. */
@@ -97,7 +98,7 @@ function addConnectionVerbs(
   const group = verb(
     program,
     'connections',
-    'List connections; add, set, rm and test change and try them.',
+    'List connections; add, set, rm, guard and test change and try them.',
     'sallyport connections',
   )
     .alias('connect')
@@ -116,6 +117,10 @@ function addConnectionVerbs(
       .option(
         '--responses <how>',
         'what is recorded of answers: masked (as the caller got them), shape (rows and bytes alone)',
+      )
+      .option(
+        '--masking <who>',
+        'who masks columns: lineage (the gateway), guard (the target, see connections guard)',
       )
       .option(
         '--trust-function <schema.name>',
@@ -164,6 +169,36 @@ function addConnectionVerbs(
       await (await import('./verbs/connections.ts')).removeConnection(contextOf(command), name),
     )
   })
+  verb(
+    group,
+    'guard <name>',
+    'Let the target itself enforce the masks: a role for each mask set, which cannot read what is masked.',
+    'sallyport connections guard orders-db --apply --setup-user postgres',
+  )
+    .option('--plan', 'print the SQL that would be run')
+    .option(
+      '--apply',
+      'run it, in one transaction; run again after policies or tables have changed',
+    )
+    .option('--adopt', 'take over what somebody has run by hand from --plan')
+    .option('--check', 'look whether the target still enforces the masks; exit code 8 where not')
+    .option('--drop', 'take roles, views and secrets away again')
+    .option('--setup-user <user>', 'login of the target for --apply and --drop; it is not stored')
+    .option('--writes <which>', 'none (default), clean: all but masked columns can be written')
+    .option(
+      '--lookup <column>',
+      '[schema.]table.column whose true value callers may look rows up by; repeatable',
+      collect,
+      [],
+    )
+    .option('--lookup-budget <n/time>', 'how many look-ups all callers of a role have', '100/1h')
+    .option(
+      '--close-public',
+      'take rights from PUBLIC that lead past the masks; present roles keep them',
+    )
+    .action(async (name: string, flags: GuardFlags, command: Command) => {
+      finish(await (await import('./verbs/guard.ts')).guard(contextOf(command), name, flags))
+    })
   verb(
     group,
     'test <name>',

@@ -156,13 +156,15 @@ export {
 export {
   BLOCK,
   MASK_STRENGTH,
+  calendarStep,
   isMaskFunction,
+  numberStep,
   strongest,
   type Block,
 } from './mask/mask-function.ts'
 export { MaskKey } from './mask/mask-key.ts'
 export { SENTINEL, maskText } from './mask/mask-text.ts'
-export type { PgFormat } from './mask/pg/pg-empty-value.ts'
+export { emptyPgValue, type PgFormat } from './mask/pg/pg-empty-value.ts'
 export { isJsonType, isTextLike, isTextType, OID } from './mask/pg/pg-types.ts'
 export {
   compilePgMask,
@@ -179,6 +181,10 @@ export {
   type MaskedDetections,
   type Syntax,
 } from './mask/detect/mask-detections.ts'
+export { matchesColumn, matchesGlob, type ColumnPattern } from './mask/column-pattern.ts'
+export { digestIn, violationsIn, violationsSql, type GuardedSet } from './guard/guard-violations.ts'
+export { ident, idents, literal, qualified } from './guard/sql-text.ts'
+export { coversMasks, maskSetOf, type MaskLine, type MaskSet } from './guard/mask-set.ts'
 export { md5Password } from './md5-password.ts'
 export {
   SCRAM_ITERATIONS,

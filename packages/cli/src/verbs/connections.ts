@@ -15,12 +15,14 @@ export interface AddFlags {
   readonly ca?: string
   readonly notices?: string
   readonly responses?: string
+  readonly masking?: string
   readonly trustFunction: readonly string[]
 }
 
 export interface SetFlags {
   readonly notices?: string
   readonly responses?: string
+  readonly masking?: string
   readonly trustFunction: readonly string[]
   readonly distrustFunction: readonly string[]
 }
@@ -60,8 +62,8 @@ export async function addConnection(
     ...labelsOf(flags.label),
     ...(flags.env === undefined ? {} : { env: flags.env }),
   }
-  const { name, tls, notices, responses, trustFunction: trustedFunctions } = flags
-  const settings = { notices, responses, trustedFunctions }
+  const { name, tls, notices, responses, masking, trustFunction: trustedFunctions } = flags
+  const settings = { notices, responses, masking, trustedFunctions }
   const body = { ...target, password, name, labels, tls, ca, ...settings }
   const added = await api.json<ConnectionView>('POST', '/v1/connections', body)
   const result = await probe(context, added.name)
@@ -78,7 +80,7 @@ export async function setConnection(
 ): Promise<number> {
   const api = await context.api()
   const path = `/v1/connections/${encodeURIComponent(name)}`
-  const { notices, responses, trustFunction: added, distrustFunction: removed } = flags
+  const { notices, responses, masking, trustFunction: added, distrustFunction: removed } = flags
   const isListChanged = added.length + removed.length > 0
   const before = isListChanged ? await api.json<ConnectionView>('GET', path) : undefined
   const trustedFunctions = before?.trustedFunctions
@@ -87,10 +89,11 @@ export async function setConnection(
   const set = await api.json<ConnectionView>('PATCH', path, {
     notices,
     responses,
+    masking,
     trustedFunctions,
   })
   const trusted = set.trustedFunctions.join(', ') || 'none'
-  const text = `✓ ${name}  notices ${set.notices} · responses ${set.responses} · trusted functions: ${trusted}\n`
+  const text = `✓ ${name}  notices ${set.notices} · responses ${set.responses} · masking ${set.masking} · trusted functions: ${trusted}\n`
   await printOne(context.output, set, text, name)
   return EXIT.done
 }

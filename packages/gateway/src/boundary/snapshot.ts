@@ -1,4 +1,4 @@
-import type { Policy } from '@sallyport/core'
+import type { GuardedSet, Policy } from '@sallyport/core'
 
 /** What a data-plane worker serves from, beside the agents: it never asks a database. Replaced whole; `version` only grows. */
 export interface Snapshot {
@@ -25,6 +25,26 @@ export interface ConnectionConfig {
   readonly responses: 'masked' | 'shape' | 'none'
   /** Functions, `schema.name`, that the operator vouches for: they read and write nothing that matters. */
   readonly trustedFunctions: readonly string[]
+  /** Who masks columns: the gateway, by what a statement reads, or the target, for roles of its own. */
+  readonly masking: 'lineage' | 'guard'
+  /** Where the target masks: what it was made to enforce. Absent until a guard was applied. */
+  readonly guard?: Guard
+}
+
+/** The roles of a target that see masks in the place of columns. */
+export interface Guard {
+  /** The one database that they were made in. */
+  readonly database: string
+  readonly sets: readonly GuardLogin[]
+}
+
+/** The role that enforces one mask set. */
+export interface GuardLogin extends GuardedSet {
+  /** Relations that have a masked form. */
+  readonly relations: readonly (readonly [schema: string, name: string])[]
+  readonly password: string
+  /** Functions, `schema.name`, that look up rows by a masked value, each with the table that it reads. */
+  readonly lookups: readonly { readonly name: string; readonly table: readonly [string, string] }[]
 }
 
 /** Where a target is and how it is spoken to; no secret. */

@@ -11,6 +11,7 @@ import type { ProbeResult } from '../boundary/messages.ts'
 import { type ConnectionSettings, parseSettingsChange } from './connection-settings.ts'
 import type { ConnectionView, NewConnection } from './connections.ts'
 import type { CredentialRequest, IssuedCredential } from './credentials.ts'
+import { type GuardRequest, parseGuardRequest } from './guard/parse-guard-request.ts'
 import { parseCredentialRequest } from './parse-credential-request.ts'
 import { parseNewConnection } from './parse-new-connection.ts'
 import { RateError } from './rates.ts'
@@ -26,6 +27,8 @@ export interface Operations {
   setConnection(name: string, change: Partial<ConnectionSettings>): Promise<ConnectionView>
   removeConnection(name: string): Promise<void>
   testConnection(name: string): Promise<ProbeResult>
+  /** JSON lines, as they come about. */
+  guardConnection(name: string, request: GuardRequest): AsyncIterable<string>
   issueCredential(request: CredentialRequest): Promise<IssuedCredential>
   listSessions(): Promise<readonly SessionView[]>
   readSession(idPrefix: string, form: RecordingForm): Promise<AsyncIterable<string>>
@@ -96,6 +99,13 @@ function addConnectionRoutes(app: Hono, operations: Operations): void {
   app.post('/v1/connections/:name/test', async (context) =>
     context.json(await operations.testConnection(context.req.param('name'))),
   )
+  app.post('/v1/connections/:name/guard', async (context) => {
+    const name = context.req.param('name')
+    const request = parseGuardRequest(await jsonBody(context))
+    await operations.getConnection(name)
+    const pieces = bytesOf(operations.guardConnection(name, request))
+    return context.body(pieces, 200, { 'content-type': 'application/x-ndjson' })
+  })
 }
 
 function addSessionRoutes(app: Hono, operations: Operations): void {
@@ -178,6 +188,7 @@ const statuses: Readonly<Record<string, ContentfulStatusCode>> = {
   SP_RATE_LIMIT: 429,
   SP_RECORD_UNAVAILABLE: 503,
   SP_SHUTTING_DOWN: 503,
+  SP_GUARD_MISSING: 409,
 }
 
 /** For a caller that may try again, in seconds. */

@@ -4,7 +4,7 @@ import type { ConnectionConfig } from '../boundary/snapshot.ts'
 /** What can be set on a connection after it was added. */
 export type ConnectionSettings = Pick<
   ConnectionConfig,
-  'notices' | 'responses' | 'trustedFunctions'
+  'notices' | 'responses' | 'trustedFunctions' | 'masking'
 >
 
 /** Settings of a connection that was added without any. */
@@ -12,12 +12,14 @@ export const settingsDefault: ConnectionSettings = {
   notices: 'auto',
   responses: 'masked',
   trustedFunctions: [],
+  masking: 'lineage',
 }
 
 export const settingNames: readonly string[] = Object.keys(settingsDefault)
 
 const noticesValues = ['auto', 'always', 'never'] as const
 const responsesValues = ['masked', 'shape'] as const
+const maskingValues = ['lineage', 'guard'] as const
 /** Every snapshot carries the list to every worker. */
 const trustedFunctionsMax = 1000
 /** PostgreSQL cuts longer names, so a longer one would match nothing. */
@@ -49,11 +51,13 @@ export function readSettings(
   const notices = oneOf(given, 'notices', noticesValues, problems)
   // How many rows and bytes a command returned is part of every record, so there is no way to record less.
   const responses = oneOf(given, 'responses', responsesValues, problems)
+  const masking = oneOf(given, 'masking', maskingValues, problems)
   const trustedFunctions = functions(given['trustedFunctions'], problems)
   return {
     ...(notices === undefined ? {} : { notices }),
     ...(responses === undefined ? {} : { responses }),
     ...(trustedFunctions === undefined ? {} : { trustedFunctions }),
+    ...(masking === undefined ? {} : { masking }),
   }
 }
 

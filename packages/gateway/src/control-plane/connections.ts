@@ -2,6 +2,8 @@ import { SallyportError, type Secret } from '@sallyport/core'
 import type { Insertable, Selectable } from 'kysely'
 import type { ConnectionConfig, TargetTls } from '../boundary/snapshot.ts'
 import { type ConnectionSettings, settingsDefault } from './connection-settings.ts'
+import { GuardNames } from './guard/guard-names.ts'
+import type { GuardState } from './guard/guard-state.ts'
 import { seal, unseal } from './keys/seal.ts'
 import type { ConnectionTable, Store } from './ports/store.ts'
 
@@ -15,6 +17,8 @@ export interface ConnectionView extends ConnectionSettings {
   readonly user: string
   readonly database: string
   readonly tls: TargetTls['mode']
+  /** When a guard was applied at the target; null where none is. */
+  readonly guardedAt: string | null
 }
 
 /** What `connections add` states. */
@@ -64,7 +68,10 @@ export class Connections {
         .insertInto('connection')
         .values({ ...row, ...created, created_at: new Date() })
         .onConflict((conflict) =>
-          conflict.column('name').doUpdateSet({ ...changes, ...settingColumns(settings) }),
+          conflict
+            .column('name')
+            // What was applied at one target says nothing of another.
+            .doUpdateSet({ ...changes, ...settingColumns(settings), guard: null }),
         )
         .execute()
       await tx
@@ -78,7 +85,11 @@ export class Connections {
 
   /** Changes the named settings of a connection. */
   async set(name: string, change: Partial<ConnectionSettings>): Promise<ConnectionView> {
-    await this.get(name)
+    const { guardedAt } = await this.get(name)
+    if (change.masking === 'guard' && guardedAt === null) {
+      const detail = `no guard was applied at the target of "${name}": sallyport connections guard ${name} --apply`
+      throw new SallyportError('SP_GUARD_MISSING', detail, { detail })
+    }
     await this.#store.durable(async (tx) => {
       await tx
         .updateTable('connection')
@@ -87,6 +98,26 @@ export class Connections {
         .execute()
     })
     return this.get(name)
+  }
+
+  /** What was applied at the target last; undefined where nothing is. */
+  async guard(name: string): Promise<GuardState | undefined> {
+    return (await this.#row(name)).guard ?? undefined
+  }
+
+  /** Keeps what was applied. Without a guard, columns are masked by the gateway again. */
+  async setGuard(name: string, guard: GuardState | undefined): Promise<void> {
+    const change =
+      guard === undefined
+        ? { guard: null, masking: 'lineage' as const }
+        : { guard: JSON.stringify(guard) }
+    await this.#store.durable(async (tx) => {
+      await tx.updateTable('connection').set(change).where('name', '=', name).execute()
+    })
+  }
+
+  guardNames(name: string): GuardNames {
+    return new GuardNames(this.#kek.expose(), name)
   }
 
   /** Removes a connection with its credentials and its sealed password. */
@@ -118,12 +149,20 @@ export class Connections {
     if (secret === undefined) {
       throw new SallyportError('SP_INTERNAL', `connection "${name}" has no sealed password`)
     }
-    return config(row, unseal(this.#kek, secretName(name), secret.sealed))
+    const password = unseal(this.#kek, secretName(name), secret.sealed)
+    return { ...config(row, password), ...this.#guardOf(row) }
   }
 
   async configs(): Promise<ConnectionConfig[]> {
     const rows = await this.#store.db.selectFrom('connection').select('name').execute()
     return Promise.all(rows.map((row) => this.config(row.name)))
+  }
+
+  #guardOf({ name, guard }: Selectable<ConnectionTable>): Pick<ConnectionConfig, 'guard'> {
+    if (guard === null) return {}
+    const names = this.guardNames(name)
+    const sets = guard.sets.map((set) => ({ ...set, password: names.password(set.id) }))
+    return { guard: { database: guard.database, sets } }
   }
 
   async #row(name: string): Promise<Selectable<ConnectionTable>> {
@@ -155,18 +194,19 @@ function view(row: Selectable<ConnectionTable>): ConnectionView {
     user: row.login_user,
     database: row.database,
     tls: row.tls_mode,
+    guardedAt: row.guard?.appliedAt ?? null,
     ...settingsOf(row),
   }
 }
 
 function settingsOf(row: Selectable<ConnectionTable>): ConnectionSettings {
-  const { notices, responses, trusted_functions: trustedFunctions } = row
-  return { notices, responses, trustedFunctions }
+  const { notices, responses, trusted_functions: trustedFunctions, masking } = row
+  return { notices, responses, trustedFunctions, masking }
 }
 
 type SettingColumns = Pick<
   Insertable<ConnectionTable>,
-  'notices' | 'responses' | 'trusted_functions'
+  'notices' | 'responses' | 'trusted_functions' | 'masking'
 >
 
 function settingColumns(settings: ConnectionSettings): SettingColumns

@@ -1,15 +1,17 @@
 import type { Operations } from './api.ts'
+import { Guards } from './guard/guards.ts'
 import type { Parts } from './parts.ts'
 import { recordedSession } from './recorded-session.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
 /** What the API can do. `publish` gives workers what changed before the answer goes out. */
 export function operationsOf(
-  { connections, credentials, agents, sessions, recorded }: Parts,
+  { connections, credentials, agents, sessions, recorded, snapshots }: Parts,
   pool: WorkerPool,
   publish: () => Promise<void>,
   status: () => Promise<unknown>,
 ): Operations {
+  const guards = new Guards(connections, snapshots, publish)
   return {
     status,
     listConnections: async () => await connections.list(),
@@ -30,6 +32,7 @@ export function operationsOf(
       await publish()
     },
     testConnection: async (name) => await pool.probe(await connections.config(name)),
+    guardConnection: (name, request) => guards.run(name, request),
     issueCredential: async (request) => await credentials.issue(request),
     async listSessions() {
       await sessions.settled()

@@ -26,6 +26,10 @@ export class Snapshots {
     return this.#policyVersion
   }
 
+  get policies(): readonly Policy[] {
+    return this.#policies
+  }
+
   get ruleCount(): number {
     return this.#policies.reduce((sum, policy) => sum + policy.rules.length, 0)
   }

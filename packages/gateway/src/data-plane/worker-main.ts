@@ -12,6 +12,7 @@ import { Journal } from './journal/journal.ts'
 import { recoverJournals } from './journal/recover-journals.ts'
 import { Cancels } from './protocols/postgres/cancels.ts'
 import { Catalogs } from './protocols/postgres/catalogs.ts'
+import { GuardWatches } from './protocols/postgres/guard/guard-watch.ts'
 import { SqlClassifier } from './protocols/postgres/classify/classify-sql.ts'
 import { LookupMeters } from './protocols/postgres/lineage/lookup-meter.ts'
 import { MaskedDatabases } from './protocols/postgres/lineage/masked-database.ts'
@@ -59,6 +60,7 @@ class Worker {
       databases: new MaskedDatabases((text) => classifier.parse(text)),
       lookups: new LookupMeters(now),
       catalogs: new Catalogs(now),
+      guardWatches: new GuardWatches(now, log),
       cancels: new Cancels(),
       sessions: new Set(),
       limits: config.limits,

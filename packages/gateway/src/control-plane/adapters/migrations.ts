@@ -4,6 +4,7 @@ import type { Tables } from '../ports/store.ts'
 import { agentTables } from './agent-tables.ts'
 import { birthTables } from './birth-tables.ts'
 import { recordingTables } from './recording-tables.ts'
+import { guardColumns } from './guard-columns.ts'
 import { secretGuards } from './secret-guards.ts'
 import { signalTables } from './signal-tables.ts'
 
@@ -83,6 +84,7 @@ export const migrations = {
   '0004_signals': signalTables,
   '0005_recordings': recordingTables,
   '0006_births': birthTables,
+  '0007_guard': guardColumns,
 }
 
 /** Brings the tables to the newest version; a failed step leaves the version before it. */

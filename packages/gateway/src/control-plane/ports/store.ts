@@ -1,5 +1,6 @@
 import type { AgentState, BudgetKind, GrantLayer } from '@sallyport/core'
 import type { ColumnType, Generated, Kysely, Transaction } from 'kysely'
+import type { GuardState } from '../guard/guard-state.ts'
 
 /** A jsonb column: read as `T`, written as JSON text, since the driver would turn a list into a PostgreSQL array. */
 type Json<T> = ColumnType<T, string, string>
@@ -52,6 +53,9 @@ export interface ConnectionTable {
   notices: 'auto' | 'always' | 'never'
   responses: 'masked' | 'shape' | 'none'
   trusted_functions: Json<string[]>
+  masking: Generated<'lineage' | 'guard'>
+  /** What was applied at the target last; it holds no secret. */
+  guard: ColumnType<GuardState | null, string | null | undefined, string | null>
   created_at: Timestamp
 }
 

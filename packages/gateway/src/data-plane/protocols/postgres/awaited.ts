@@ -41,6 +41,8 @@ export class Awaited {
   classified: Classified | undefined
   /** Where the values of the answer come from; set with `answer`, where masks go by columns. */
   followed: FollowedUnit | undefined
+  /** Where in the caller's text a place in the target's is; absent where both are one. */
+  place: ((position: number) => number) | undefined
   /** `query` only: how many of its statements are complete. */
   completed = 0
 
@@ -55,6 +57,7 @@ export class Awaited {
     this.answer = undefined
     this.classified = undefined
     this.followed = undefined
+    this.place = undefined
   }
 }
 

@@ -74,9 +74,10 @@ export class CallerReader {
           awaited.answer = answer
           awaited.classified = unit.classified
           awaited.followed = unit.followed
+          awaited.place = unit.renamed?.place
         }
         if (!needsDescription(unit, answer.masks.length > 0)) {
-          fillSlot(slot, unit.frames, awaits)
+          fillSlot(slot, unit.renamed?.frames ?? unit.frames, awaits)
           return
         }
         const portal = awaits[0]?.portal
@@ -375,6 +376,7 @@ export class CallerReader {
       endsUnnamed: more.endsUnnamed === true,
       classified: undefined,
       followed: undefined,
+      renamed: undefined,
       decidedFor: undefined,
       generation: 0,
       awaits: [],

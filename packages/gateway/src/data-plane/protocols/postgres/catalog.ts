@@ -1,23 +1,14 @@
-import { SallyportError, type ObjectName } from '@sallyport/core'
-import {
-  BackendType,
-  decodeDataRow,
-  decodeErrorResponse,
-  encodeQuery,
-  frameBody,
-  frameType,
-} from '@sallyport/wire'
+import type { ObjectName } from '@sallyport/core'
 import type { ConnectionConfig } from '../../../boundary/snapshot.ts'
+import { withTarget } from './ask-target.ts'
 import { readStoredCode } from './catalog-code.ts'
 import { readFunctions } from './catalog-functions.ts'
-import { push, type Ask } from './catalog-rows.ts'
+import { push } from './catalog-rows.ts'
 import { readTypeChecks } from './catalog-types.ts'
 import type { CatalogView } from './classify/classified.ts'
 import type { CatalogFunction, StoredCode } from './classify/stored-code.ts'
-import { FrameSource } from './frame-source.ts'
 import { readLineageRows, type LineageRows } from './lineage/lineage-rows.ts'
 import { LineageDatabase } from './lineage/session-catalog.ts'
-import { dialTarget, type Target } from './target-login.ts'
 
 /** One relation of the target. */
 export interface Relation {
@@ -31,18 +22,13 @@ export interface Relation {
   >
 }
 
-/** A description row is far below this. */
-const catalogMessageBytesMax = 16 * 1024 * 1024
-
-/** A catalog with many thousand relations takes seconds; longer means that the target hangs. */
-const catalogWaitMsMax = 30_000
-
+/** The masked relations of a guard are left out: callers use the names of those that they stand for. */
 const relationsSql = `select c.oid, n.nspname, c.relname, c.relkind, a.attnum, a.attname, a.atttypid, a.atttypmod
   from pg_catalog.pg_class c
   join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace
   left join pg_catalog.pg_attribute a on a.attrelid operator(pg_catalog.=) c.oid
     and a.attnum operator(pg_catalog.>) 0 and not a.attisdropped
-  where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')`
+  where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and n.nspname operator(pg_catalog.!~) '^sallyport_'`
 const parentsSql = 'select inhrelid, inhparent from pg_catalog.pg_inherits'
 const viewsSql = `select distinct r.ev_class, d.refobjid from pg_catalog.pg_rewrite r
   join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid = r.oid
@@ -76,6 +62,11 @@ export class Catalog {
     for (const relation of rows.relations.values()) push(this.#byName, relation.name, relation)
     for (const fn of rows.functions.values())
       if (fn.isBuiltin !== true) push(this.#functions, fn.name, fn)
+  }
+
+  /** Schemas in which the connection's own login looks for names. */
+  get searchPath(): readonly string[] {
+    return this.#searchPath
   }
 
   /** Every relation that a name, qualified or not, can mean. */
@@ -138,15 +129,8 @@ export async function readCatalog(
   database: string,
   generation: number,
 ): Promise<Catalog> {
-  const parameters = new Map([
-    ['database', database],
-    ['client_encoding', 'UTF8'],
-    ['application_name', 'sallyport catalog'],
-  ])
-  const target = await dialTarget(config, parameters)
-  try {
-    const source = new FrameSource(target.socket, catalogMessageBytesMax, catalogWaitMsMax)
-    const ask: Ask = async (sql) => await rowsOf(target, source, sql)
+  const parameters = { database, application_name: 'sallyport catalog' }
+  return await withTarget(config, parameters, async (ask) => {
     const path = await ask(pathSql)
     await ask(bareNamesSql)
     const [version] = await ask(versionSql)
@@ -173,29 +157,7 @@ export async function readCatalog(
       searchPath: (path[0]?.[0] ?? '').split('\u0001'),
       lineage: await readLineageRows(ask),
     })
-  } finally {
-    target.socket.destroy()
-  }
-}
-
-async function rowsOf(target: Target, source: FrameSource, sql: string): Promise<string[][]> {
-  target.socket.resume()
-  target.socket.write(encodeQuery(sql))
-  const rows: string[][] = []
-  for (;;) {
-    const frame = await source.next()
-    const type = frameType(frame, 0)
-    if (type === BackendType.dataRow) {
-      const { values } = decodeDataRow(frameBody(frame, 0))
-      rows.push(values.map((value) => value?.toString() ?? ''))
-    } else if (type === BackendType.errorResponse) {
-      const { fields } = decodeErrorResponse(frameBody(frame, 0))
-      throw new SallyportError(
-        'SP_TARGET_UNREACHABLE',
-        `reading the catalog: ${fields.get('M') ?? ''}`,
-      )
-    } else if (type === BackendType.readyForQuery) return rows
-  }
+  })
 }
 
 function relationsOf(rows: readonly string[][]): Map<number, Relation> {

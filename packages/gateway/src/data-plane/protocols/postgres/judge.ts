@@ -16,6 +16,7 @@ import type { Decider } from '../../pipeline/decide.ts'
 import { pooledRandom } from '../../random-pool.ts'
 import { budgetRefusal } from './budget-refusal.ts'
 import type { Unit } from './unit.ts'
+import type { SessionGuard } from './guard/session-guard.ts'
 import type { HeldCatalog } from './catalogs.ts'
 import type { SqlClassifier } from './classify/classify-sql.ts'
 import { LineageJudge } from './lineage/lineage-judge.ts'
@@ -47,6 +48,8 @@ export interface JudgeDeps {
   readonly databases: MaskedDatabases
   readonly lookups: LookupMeter
   readonly connection: string
+  /** Set where the target enforces masks. */
+  readonly guard: SessionGuard | undefined
   transactionStatus(): 'I' | 'T' | 'E'
 }
 
@@ -124,12 +127,14 @@ export class Judge {
 
   classify(unit: Unit): Command {
     const classified = this.#classified(unit)
+    const { guard } = this.#deps
     unit.classified = classified
+    unit.renamed = guard?.rename(unit)
     unit.generation = this.view().generation
     for (const { makesFunctions } of classified.statements) this.#noteFunctions(makesFunctions)
     return {
       id: makeId<CommandId>('c', pooledRandom),
-      effects: classified.effects,
+      effects: guard?.withLookups(classified.effects) ?? classified.effects,
       text: unit.text,
       bytes: unit.frames.end - unit.frames.start,
       inTransaction: this.#deps.transactionStatus() !== 'I',
@@ -137,7 +142,7 @@ export class Judge {
   }
 
   decide(unit: Unit, command: Command): Verdict {
-    const verdict = this.#deps.decider.decide(command)
+    const verdict = this.#verdictOf(command)
     unit.decidedFor = this.#deps.decider.chain
     if (verdict.effect !== 'allow') return verdict
     const refusal = this.#lineage.judge(unit, verdict)
@@ -156,11 +161,16 @@ export class Judge {
     this.#unsettled.settle(batch, () => this.#deps.catalog.markStale())
   }
 
+  #verdictOf(command: Command): Verdict {
+    const verdict = this.#deps.decider.decide(command)
+    return this.#deps.guard?.settle(verdict) ?? verdict
+  }
+
   recheck(unit: Unit, command: Command): Refusal | undefined {
     const { decider } = this.#deps
     const standing = decider.standing()
     if (standing !== undefined || decider.chain === unit.decidedFor) return standing
-    const verdict = decider.decide(command)
+    const verdict = this.#verdictOf(command)
     return verdict.effect === 'allow' ? undefined : verdict.reason
   }
 

@@ -27,6 +27,8 @@ import type { Catalogs } from './catalogs.ts'
 import type { SqlClassifier } from './classify/classify-sql.ts'
 import type { LookupMeters } from './lineage/lookup-meter.ts'
 import type { MaskedDatabases } from './lineage/masked-database.ts'
+import type { GuardWatches } from './guard/guard-watch.ts'
+import { guardSession } from './guard/guard-session.ts'
 import type { Link } from './link.ts'
 import { notice } from './refuse.ts'
 import { Rewriter } from './rewrite.ts'
@@ -43,6 +45,7 @@ export interface PostgresWorker {
   readonly databases: MaskedDatabases
   readonly lookups: LookupMeters
   readonly catalogs: Catalogs
+  readonly guardWatches: GuardWatches
   readonly cancels: Cancels
   readonly sessions: Set<PostgresSession>
   readonly agents: AgentIndex
@@ -119,9 +122,15 @@ async function serve(
   const { id, socket, startup, credential, config, database, settings, rest, admitted } = opening
   const { known } = worker.snapshots
   const { agent } = admitted
+  const catalog = worker.catalogs.of(config, database)
+  const guarded = await guardSession(opening, catalog, worker)
   const target = await dialTarget(
-    config,
-    new Map([['database', database], ...targetSettings(settings, agent.chain)]),
+    guarded?.config ?? config,
+    new Map([
+      ['database', database],
+      ...targetSettings(settings, agent.chain),
+      ...(guarded?.settings ?? []),
+    ]),
   )
   socket.once('error', () => target.socket.destroy())
   // An error that nobody hears would end the process, and every other session with it.
@@ -130,7 +139,6 @@ async function serve(
     target.socket.destroy()
     throw new SallyportError('SP_PROTOCOL', 'the caller left while its target was dialled')
   }
-  const catalog = worker.catalogs.of(config, database)
   if (catalog.fresh === undefined) {
     await catalog.load().catch((error: unknown) => {
       target.socket.destroy()
@@ -160,6 +168,9 @@ async function serve(
   })
   if (opening.link !== undefined)
     journal.note({ kind: 'notice', text: `process ${opening.link.evidence}` })
+  if (guarded?.role !== undefined) {
+    journal.note({ kind: 'notice', text: `masked by the target's role ${guarded.role.login}` })
+  }
   const cancel = worker.cancels.register(startup.minor, {
     place,
     targetKey: target.cancelKey,
@@ -187,10 +198,11 @@ async function serve(
       classifier: worker.classifier,
       catalog,
       decider: new Decider(worker.snapshots, context, () => worker.now()),
-      trustedFunctions: new Set(config.trustedFunctions),
+      trustedFunctions: new Set([...config.trustedFunctions, ...(guarded?.lookups ?? [])]),
       databases: worker.databases,
       lookups: worker.lookups.of(chain.agents[0]?.id ?? ''),
       connection: config.name,
+      guard: guarded?.guard,
     },
     rewriter: new Rewriter(maskKeyOf(known, chain), () => {
       catalog.markStale()

@@ -2,6 +2,7 @@ import type { Purse } from '../../agents/purse.ts'
 import type { HeldCatalog } from './catalogs.ts'
 import type { SqlClassifier } from './classify/classify-sql.ts'
 import { needsWorker } from './classify/text-limits.ts'
+import type { SessionGuard } from './guard/session-guard.ts'
 import type { Judge } from './judge.ts'
 
 /** What readiness looks at, and whom it tells. */
@@ -10,6 +11,7 @@ export interface ReadinessDeps {
   readonly catalog: HeldCatalog
   readonly classifier: SqlClassifier
   readonly purse: Purse
+  readonly guard: SessionGuard | undefined
   isInTransaction(): boolean
   /** What was asked for is here: ask again. */
   wake(): void
@@ -27,7 +29,11 @@ export class Readiness {
 
   /** True when the text can be judged now. Else work begins, and `wake` is called when it is done. */
   isFor(text: string): boolean {
-    const { judge, catalog, classifier } = this.#deps
+    const { judge, catalog, classifier, guard } = this.#deps
+    if (guard?.isReady === false) {
+      this.#await(guard.ready())
+      return false
+    }
     const isStale = catalog.fresh === undefined && !this.#deps.isInTransaction()
     if (isStale && this.#needsCatalog(text)) {
       this.#await(catalog.load())

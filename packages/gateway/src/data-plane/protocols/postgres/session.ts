@@ -125,6 +125,7 @@ export class PostgresSession implements SessionState {
       settled: (batch) => this.#judge.settled(batch),
       catalogChanged: () => {
         options.judge.catalog.markStale()
+        options.judge.guard?.catalogChanged()
       },
       cancelTarget: () => options.cancelTarget(),
       resumed: () => {

@@ -262,5 +262,6 @@ function configOf(postgres: TestPostgres): ConnectionConfig {
     notices: 'auto',
     responses: 'none',
     trustedFunctions: [],
+    masking: 'lineage',
   }
 }

@@ -12,6 +12,7 @@ import {
   frameBody,
   frameEnd,
   frameType,
+  type DiagnosticFields,
 } from '@sallyport/wire'
 import type { Answer } from '../../pipeline/answer.ts'
 import type { Awaited } from './awaited.ts'
@@ -278,8 +279,8 @@ export class TargetReader {
     const withheld = this.#mayTellValues(front)
       ? undefined
       : withheldDiagnostic(fields, front.followed?.mayQuote !== false)
-    const ours =
-      front.refusal ?? (withheld === undefined ? undefined : encodeErrorResponse(withheld))
+    const told = withheld ?? placed(fields, front)
+    const ours = front.refusal ?? (told === undefined ? undefined : encodeErrorResponse(told))
     if (ours === undefined) this.#delivery.send(whole, at, end, front.answer)
     else this.#delivery.add(ours, front.answer)
     this.#endRows()
@@ -368,6 +369,13 @@ export class TargetReader {
     this.#masker = undefined
     this.#rowsMayPass = false
   }
+}
+
+/** The fields with their position in the text as the caller wrote it; undefined where they have it already. */
+function placed(fields: DiagnosticFields, { place }: Awaited): DiagnosticFields | undefined {
+  const position = fields.get('P')
+  if (place === undefined || position === undefined) return undefined
+  return new Map([...fields, ['P', String(place(Number(position)))]])
 }
 
 /** Tags of statements that change what names mean. A false alarm costs a look into the catalog. */

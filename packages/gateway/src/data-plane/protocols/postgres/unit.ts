@@ -3,6 +3,7 @@ import type { Chain } from '@sallyport/core'
 import type { Awaited } from './awaited.ts'
 import type { Classified } from './classify/classified.ts'
 import type { FollowedUnit } from './lineage/lineage-judge.ts'
+import type { Renamed } from './guard/session-guard.ts'
 import type { Statement } from './names.ts'
 
 /** Whole messages, in `bytes` from `start` to `end`. */
@@ -38,6 +39,8 @@ export interface Unit {
   classified: Classified | undefined
   /** Where the values of its answer come from; set where masks go by columns. */
   followed: FollowedUnit | undefined
+  /** What leaves in the place of `frames`, where the target has other names than the caller. */
+  renamed: Renamed | undefined
   /** The generation of the catalog under which it was classified. */
   generation: number
   /** What the target will owe for these messages, in order. */

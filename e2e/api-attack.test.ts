@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { request } from 'node:http'
+import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { skipReason } from '@sallyport/testkit'
+import { GatewayApi } from '../packages/cli/src/gateway-api.ts'
+import { ProofKey } from '../packages/cli/src/proof-key.ts'
 import { AgentFamily, type TestAgent } from './agent-family.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
 
@@ -50,6 +54,52 @@ suite('attacks on the API', { skip: skipReason(), timeout: 120_000 }, () => {
     })
     return (await answer.json()) as Record<string, unknown>
   }
+
+  test('a stolen handle that is bound to a key is worth nothing: not as a bearer, not as a subject token, not with a proof that was seen', async () => {
+    const key = ProofKey.make()
+    const owner = (await readFile(join(gateway.dataDir, 'owner.token'), 'utf8')).trim()
+    const { handle, agent } = await new GatewayApi(url(''), owner).born<{
+      handle: string
+      agent: { id: string }
+    }>('/v1/agents', { allow: ['shop:*'] }, key)
+    const mine = new GatewayApi(url(''), handle, key)
+    assert.equal((await mine.json<{ id: string }>('GET', self)).id, agent.id)
+    const child = await mine.json<{ handle: string }>('POST', `${self}/children`, { name: 'kid' })
+    for (const stolen of [handle, child.handle]) {
+      assert.equal(await code('GET', self, undefined, stolen), '401 SP_LOGIN_REFUSED')
+      assert.equal(await code('POST', `${self}/revoke`, {}, stolen), '401 SP_LOGIN_REFUSED')
+      assert.equal(
+        await code('POST', `${self}/credentials`, { connection: 'shop' }, stolen),
+        '401 SP_LOGIN_REFUSED',
+      )
+      const thief = new GatewayApi(url(''), stolen, ProofKey.make())
+      await assert.rejects(thief.json('GET', self), { code: 'SP_LOGIN_REFUSED' })
+    }
+    const exchange = {
+      grant_type: exchangeType,
+      subject_token: handle,
+      subject_token_type: 'urn:sallyport:token-type:agent',
+      name: 'x',
+    }
+    assert.equal((await token(exchange))['error'], 'invalid_grant')
+    const from = async (dpop: string): Promise<Record<string, unknown>> => {
+      const body = new URLSearchParams(exchange)
+      const answer = await fetch(url('/oauth/token'), { method: 'POST', headers: { dpop }, body })
+      return (await answer.json()) as Record<string, unknown>
+    }
+    const foreign = await from(ProofKey.make().proof('POST', url('/oauth/token')))
+    assert.equal(foreign['error'], 'invalid_grant')
+    const proof = key.proof('POST', url('/oauth/token'))
+    assert.equal((await from(proof))['token_type'], 'DPoP')
+    assert.equal((await from(proof))['error'], 'invalid_dpop_proof')
+    // The header of a request that somebody saw.
+    const seen = { authorization: `DPoP ${handle}`, dpop: key.proof('GET', url(self), handle) }
+    const replay = async (): Promise<number> => (await fetch(url(self), { headers: seen })).status
+    const together = await Promise.all(Array.from({ length: 8 }, replay))
+    assert.equal(together.filter((status) => status === 200).length, 1)
+    assert.equal(together.filter((status) => status === 401).length, 7)
+    await mine.json('POST', `${self}/end`, {})
+  })
 
   test('parents, siblings and other trees read like nothing on every route', async () => {
     const { a, b } = await family3()

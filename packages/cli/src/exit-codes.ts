@@ -34,6 +34,7 @@ const byCode: Partial<Record<ErrorCode, number>> = {
   SP_BUDGET_ROWS: EXIT.refused,
   SP_LEVEL_TOO_LOW: EXIT.refused,
   SP_CREDENTIAL_SHARED: EXIT.refused,
+  SP_PROOF_REFUSED: EXIT.notLoggedIn,
   SP_TOKEN_REFUSED: EXIT.notLoggedIn,
   SP_TOKEN_REPLAYED: EXIT.notLoggedIn,
   SP_LOGIN_WITHDRAWN: EXIT.notLoggedIn,

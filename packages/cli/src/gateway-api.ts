@@ -1,16 +1,20 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ERRORS, SallyportError, type ErrorCode } from '@sallyport/core'
+import type { ProofKey } from './proof-key.ts'
 import { patientFetch } from './patient-fetch.ts'
 
 /** Calls the API of the gateway that runs on a data folder. */
 export class GatewayApi {
   readonly #url: string
   readonly #token: string
+  readonly #key: ProofKey | undefined
 
-  constructor(url: string, token: string) {
+  /** With a key, `token` is a handle that is bound to it. */
+  constructor(url: string, token: string, key?: ProofKey) {
     this.#url = url
     this.#token = token
+    this.#key = key
   }
 
   /** Finds the running gateway by the files in its data folder. */
@@ -33,6 +37,12 @@ export class GatewayApi {
     return (await response.json()) as T
   }
 
+  /** As `json`, for a birth: the new handle is bound to `key`. */
+  async born<T>(path: string, body: unknown, key: ProofKey): Promise<T> {
+    const response = await this.#fetch('POST', path, body, key)
+    return (await response.json()) as T
+  }
+
   async done(method: string, path: string): Promise<void> {
     await this.#fetch(method, path)
   }
@@ -45,18 +55,30 @@ export class GatewayApi {
     yield decoder.decode()
   }
 
-  async #fetch(method: string, path: string, body?: unknown): Promise<Response> {
-    const request = {
-      method,
-      headers: { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    }
-    const send = async (): Promise<Response> => await fetch(this.#url + path, request)
-    const response = await patientFetch(send).catch((cause: unknown) => {
+  async #fetch(method: string, path: string, body?: unknown, newKey?: ProofKey): Promise<Response> {
+    const url = this.#url + path
+    const send = async (): Promise<Response> =>
+      await fetch(url, {
+        method,
+        headers: { ...this.#headers(method, url, newKey), 'content-type': 'application/json' },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      })
+    const response = await patientFetch(send, this.#key ?? newKey).catch((cause: unknown) => {
       throw unreachable(`nothing answers at ${this.#url}`, cause)
     })
     if (response.ok) return response
     throw failureOf(await response.text(), response.status)
+  }
+
+  #headers(method: string, url: string, newKey: ProofKey | undefined): Record<string, string> {
+    if (this.#key !== undefined) {
+      const dpop = this.#key.proof(method, url, this.#token)
+      return { authorization: `DPoP ${this.#token}`, dpop }
+    }
+    const authorization = `Bearer ${this.#token}`
+    return newKey === undefined
+      ? { authorization }
+      : { authorization, dpop: newKey.proof(method, url) }
   }
 }
 

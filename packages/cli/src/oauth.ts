@@ -1,4 +1,5 @@
 import { SallyportError, type ErrorCode } from '@sallyport/core'
+import type { ProofKey } from './proof-key.ts'
 import { patientFetch } from './patient-fetch.ts'
 
 /** What this program calls itself; a public client (RFC 6749, section 2.1). */
@@ -40,21 +41,28 @@ export async function loginServer(url: string, mustBeIt: boolean): Promise<Login
   return { issuer, authorization, namesItself }
 }
 
-/** Posts a form to an OAuth endpoint of a gateway. */
+/** Posts a form to an OAuth endpoint of a gateway. What is born there has a handle that is bound to `key`. */
 export async function post(
   url: string,
   path: string,
   fields: Readonly<Record<string, string>>,
+  key?: ProofKey,
 ): Promise<{ body: object }> {
-  return await ask(url, path, { method: 'POST', body: new URLSearchParams(fields) })
+  return await ask(url, path, { method: 'POST', body: new URLSearchParams(fields) }, key)
 }
 
-async function ask(url: string, path: string, request: RequestInit): Promise<{ body: object }> {
+async function ask(
+  url: string,
+  path: string,
+  request: RequestInit,
+  key?: ProofKey,
+): Promise<{ body: object }> {
   const send = async (): Promise<Response> => {
     const signal = AbortSignal.timeout(answerMsMax)
-    return await fetch(url + path, { ...request, signal, redirect: 'error' })
+    const headers = key === undefined ? {} : { dpop: key.proof('POST', url + path) }
+    return await fetch(url + path, { ...request, headers, signal, redirect: 'error' })
   }
-  const response = await patientFetch(send).catch((cause: unknown) => {
+  const response = await patientFetch(send, key).catch((cause: unknown) => {
     throw new SallyportError('SP_GATEWAY_UNREACHABLE', `nothing answers at ${url}`, { cause })
   })
   const body: unknown = await response.json().catch(() => undefined)

@@ -126,6 +126,13 @@ export const ERRORS = {
     sqlState: '28000',
     say: 'nobody is logged in here. Log in first: sallyport login.',
   },
+  SP_PROOF_REFUSED: {
+    origin: 'downstream',
+    level: 'warn',
+    retry: 'after-fix',
+    sqlState: '28000',
+    say: 'the proof of possession is missing, wrong or was used already. Make a new one for each request.',
+  },
   SP_TOKEN_REFUSED: {
     origin: 'downstream',
     level: 'warn',

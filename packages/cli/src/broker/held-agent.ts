@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { once } from 'node:events'
 import { Secret } from '@sallyport/core'
+import { ProofKey } from '../proof-key.ts'
 import { GatewayApi } from '../gateway-api.ts'
 import { addressOf } from './gateway-address.ts'
 import type { Adoption, AgentView, GatewayPlace, LocalConnection } from './protocol.ts'
@@ -20,6 +21,8 @@ export class HeldAgent {
   wrapperStart = 0
   view: AgentView
   readonly #handle: Secret<string>
+  /** The handle is bound to it, and those of children are too: all of them are in this memory. */
+  readonly #key: ProofKey | undefined
   readonly #servers = new Map<string, Server>()
   #connections: readonly LocalConnection[] = []
 
@@ -27,6 +30,7 @@ export class HeldAgent {
     this.view = adoption.agent
     this.gateway = adoption.gateway
     this.#handle = new Secret(adoption.handle)
+    this.#key = adoption.key === undefined ? parent?.proofKey : ProofKey.fromText(adoption.key)
     this.parent = parent
     this.folder = join(runFolder, adoption.agent.id)
   }
@@ -48,9 +52,13 @@ export class HeldAgent {
     return this.parent !== undefined && (this.parent === other || this.parent.isBelow(other))
   }
 
+  get proofKey(): ProofKey | undefined {
+    return this.#key
+  }
+
   /** The gateway, as this agent. */
   async api(): Promise<GatewayApi> {
-    return new GatewayApi((await addressOf(this.gateway)).api, this.#handle.expose())
+    return new GatewayApi((await addressOf(this.gateway)).api, this.#handle.expose(), this.#key)
   }
 
   /** Makes the folder and a socket for each connection that the grant names. */

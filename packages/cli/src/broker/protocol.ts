@@ -52,6 +52,8 @@ export interface ChildAsk {
 /** An agent whose handle is on its way into the broker's memory. */
 export interface Adoption {
   readonly handle: string
+  /** Secret half of the key that the handle is bound to. */
+  readonly key?: string
   readonly agent: AgentView
   readonly gateway: GatewayPlace
 }

@@ -6,6 +6,7 @@ import type { VerbContext } from '../context.ts'
 import { GatewayApi } from '../gateway-api.ts'
 import { clientId, loginServer, post, refusedBy } from '../oauth.ts'
 import { printable } from '../output.ts'
+import { ProofKey } from '../proof-key.ts'
 import type { LoginFlags } from './login.ts'
 import { type LoginAnswer, LoopbackReceiver } from './loopback-receiver.ts'
 import { openBrowser } from './open-browser.ts'
@@ -46,10 +47,11 @@ export async function browserLogin(
     context.output.say(printable(`Log in at ${begin.href}${how}`) + '\n')
     if (flags.browser) openBrowser(begin.href)
     const answer = await receiver.answer(loginMsMax)
-    const handle = await redeem(url, answer, { verifier, redirectUri })
+    const key = ProofKey.make()
+    const handle = await redeem(url, answer, { verifier, redirectUri }, key)
     await answer.leadTo(`${server.issuer}/login/done`)
-    const agent = await new GatewayApi(url, handle).json<AgentView>('GET', '/v1/agents/self')
-    return { handle, agent, gateway }
+    const agent = await new GatewayApi(url, handle, key).json<AgentView>('GET', '/v1/agents/self')
+    return { handle, key: key.toText(), agent, gateway }
   } finally {
     receiver.close()
   }
@@ -59,15 +61,17 @@ async function redeem(
   url: string,
   answer: LoginAnswer,
   { verifier, redirectUri }: { readonly verifier: string; readonly redirectUri: string },
+  key: ProofKey,
 ): Promise<string> {
   try {
-    const { body } = await post(url, '/oauth/token', {
+    const fields = {
       grant_type: 'authorization_code',
       code: answer.code,
       code_verifier: verifier,
       redirect_uri: redirectUri,
       client_id: clientId,
-    })
+    }
+    const { body } = await post(url, '/oauth/token', fields, key)
     const { access_token: handle }: { access_token?: unknown } = body
     if (typeof handle === 'string') return handle
     throw refusedBy('SP_NOT_LOGGED_IN', body)

@@ -7,6 +7,7 @@ import type { VerbContext } from '../context.ts'
 import { GatewayApi } from '../gateway-api.ts'
 import { printable } from '../output.ts'
 import { clientId, post, refusedBy } from '../oauth.ts'
+import { ProofKey } from '../proof-key.ts'
 import type { LoginFlags } from './login.ts'
 import { openBrowser } from './open-browser.ts'
 
@@ -40,21 +41,23 @@ export async function deviceLogin(
   const code = started.body
   context.output.say(printable(`Open ${code.verification_uri} and enter  ${code.user_code}`) + '\n')
   if (flags.browser) openBrowser(code.verification_uri_complete ?? code.verification_uri)
-  const handle = await poll(url, code)
-  const agent = await new GatewayApi(url, handle).json<AgentView>('GET', '/v1/agents/self')
-  return { handle, agent, gateway }
+  const key = ProofKey.make()
+  const handle = await poll(url, code, key)
+  const agent = await new GatewayApi(url, handle, key).json<AgentView>('GET', '/v1/agents/self')
+  return { handle, key: key.toText(), agent, gateway }
 }
 
-async function poll(url: string, code: DeviceCode): Promise<string> {
+async function poll(url: string, code: DeviceCode, key: ProofKey): Promise<string> {
   const until = Date.now() + code.expires_in * 1000
   let seconds = code.interval ?? intervalDefaultSeconds
   while (Date.now() < until) {
     await sleep(seconds * 1000)
-    const { body } = await post(url, '/oauth/token', {
+    const fields = {
       grant_type: 'urn:ietf:params:oauth:grant-type:device_code',
       device_code: code.device_code,
       client_id: clientId,
-    })
+    }
+    const { body } = await post(url, '/oauth/token', fields, key)
     const { access_token: handle, error }: { access_token?: unknown; error?: unknown } = body
     if (typeof handle === 'string') return handle
     if (error === 'slow_down') seconds += slowDownSeconds

@@ -6,6 +6,7 @@ import type { VerbContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { GatewayApi } from '../gateway-api.ts'
 import { printOne } from '../output.ts'
+import { ProofKey } from '../proof-key.ts'
 import { refuseInside, whoAmI } from '../owner-api.ts'
 import { hasBrowser } from './open-browser.ts'
 import { agentLine } from './run.ts'
@@ -63,11 +64,10 @@ async function personsRoot(
 /** A gateway on this machine knows its owner by the token in its data folder. */
 async function ownerRoot(dataDir: string, flags: LoginFlags): Promise<Adoption> {
   const api = await GatewayApi.open(dataDir)
-  const made = await api.json<{ agent: AgentView; handle: string }>('POST', '/v1/agents', {
-    name: userInfo().username,
-    ttl: flags.ttl,
-  })
-  return { ...made, gateway: { dataDir } }
+  const key = ProofKey.make()
+  const body = { name: userInfo().username, ttl: flags.ttl }
+  const made = await api.born<{ agent: AgentView; handle: string }>('/v1/agents', body, key)
+  return { ...made, key: key.toText(), gateway: { dataDir } }
 }
 
 /** Ends all roots of this user here, and with them every agent below. */

@@ -7,6 +7,7 @@ import { EXIT } from '../exit-codes.ts'
 import { GatewayApi } from '../gateway-api.ts'
 import { printable, printOne } from '../output.ts'
 import { SallyportError } from '@sallyport/core'
+import { ProofKey } from '../proof-key.ts'
 import { post, refusedBy } from '../oauth.ts'
 import { addressOf, placeOf } from '../broker/gateway-address.ts'
 import { requireBroker, whoAmI } from '../owner-api.ts'
@@ -110,7 +111,9 @@ type Born = Omit<Adoption, 'gateway'>
 
 async function redeem(url: string, ticketText: string, name: string): Promise<Born> {
   const body = { ticket: ticketText, ...(name === '' ? {} : { name }) }
-  return await new GatewayApi(url, '').json<Born>('POST', '/v1/tickets/redeem', body)
+  const key = ProofKey.make()
+  const born = await new GatewayApi(url, '').born<Born>('/v1/tickets/redeem', body, key)
+  return { ...born, key: key.toText() }
 }
 
 /** A token that a CI system or a cluster made for this job; a trust rule of the gateway says what it is worth. */
@@ -121,12 +124,14 @@ async function bearByToken(url: string, variable: string): Promise<Born> {
   }
   // Its work is done here; the program has no use for it.
   Reflect.deleteProperty(process.env, variable)
-  const { body } = await post(url, '/oauth/token', {
+  const key = ProofKey.make()
+  const fields = {
     grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
     assertion: assertion.trim(),
-  })
+  }
+  const { body } = await post(url, '/oauth/token', fields, key)
   const { access_token: handle }: { access_token?: unknown } = body
   if (typeof handle !== 'string') throw refusedBy('SP_TOKEN_REFUSED', body)
-  const agent = await new GatewayApi(url, handle).json<AgentView>('GET', '/v1/agents/self')
-  return { handle, agent }
+  const agent = await new GatewayApi(url, handle, key).json<AgentView>('GET', '/v1/agents/self')
+  return { handle, key: key.toText(), agent }
 }

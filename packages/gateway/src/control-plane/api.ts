@@ -14,6 +14,7 @@ import type { CredentialRequest, IssuedCredential } from './credentials.ts'
 import { type GuardRequest, parseGuardRequest } from './guard/parse-guard-request.ts'
 import { parseCredentialRequest } from './parse-credential-request.ts'
 import { parseNewConnection } from './parse-new-connection.ts'
+import { tokenAlgorithms } from './births/workload/verify-token.ts'
 import { RateError } from './rates.ts'
 import type { RecordingForm } from './recorded-session.ts'
 import type { SessionView } from './session-index.ts'
@@ -179,6 +180,7 @@ const statuses: Readonly<Record<string, ContentfulStatusCode>> = {
   SP_SPAWN_LIMIT: 403,
   SP_LOGIN_INSIDE_AGENT: 403,
   SP_BUDGET_SPENT: 429,
+  SP_PROOF_REFUSED: 401,
   SP_TOKEN_REFUSED: 400,
   SP_TOKEN_REPLAYED: 400,
   SP_LOGIN_WITHDRAWN: 400,
@@ -204,8 +206,15 @@ function errorAnswer(context: Context, error: Error): Response {
     context.header('retry-after', error.retryAfter)
     return context.json(body, 429)
   }
+  // RFC 9449, section 7.1.
+  if (statuses[code] === 401) context.header('www-authenticate', challenge(code))
   if (code === 'SP_AGENT_FROZEN') context.header('retry-after', retryAfterFrozen)
   return context.json(body, statuses[code] ?? 500)
+}
+
+function challenge(code: string): string {
+  const why = code === 'SP_PROOF_REFUSED' ? ', error="invalid_dpop_proof"' : ''
+  return `Bearer, DPoP algs="${tokenAlgorithms.join(' ')}"${why}`
 }
 
 function isThisMachine(name: string): boolean {

@@ -1,17 +1,20 @@
 import { resolve } from 'node:path'
+import { StoredProofUses } from './agents/proof-uses.ts'
 import { StoredTokenUses } from './agents/token-uses.ts'
 import { agentRoutes } from './agents/agent-routes.ts'
 import type { AgentService } from './agents/agent-service.ts'
 import { CallerRates } from './agents/caller-rates.ts'
 import { announce } from './announce.ts'
 import { type ApiListener, apiRoutes, listenApi } from './api.ts'
-import { type BirthsPart, openBirths } from './births/births.ts'
+import { type BirthsOptions, type BirthsPart, openBirths } from './births/births.ts'
 import type { ConnectionView } from './connections.ts'
 import { addDemo } from './demo-connection.ts'
 import type { ControlPlaneOptions, Status } from './control-plane-options.ts'
 import type { CredentialRequest, IssuedCredential } from './credentials.ts'
+import { DpopProofs } from './dpop.ts'
 import { loadPolicies, type PolicyFollower } from './follow-policies.ts'
 import { operationsOf } from './operations.ts'
+import { ownUrls } from './own-urls.ts'
 import { openParts, type Parts } from './parts.ts'
 import { refuseTakenPort } from './port-check.ts'
 import { openSignals } from './signals/signals.ts'
@@ -102,8 +105,12 @@ async function serveApi(
   const listening: { api?: ApiListener } = {}
   const ports = (): Status['ports'] => ({ api: listening.api?.port ?? 0, postgres: pool.port })
   const gatewayUrl = (): string => options.publicUrl ?? `http://${options.host}:${ports().api}`
-  const sources = new SourceRates()
-  const births = await openLogins(parts, gatewayUrl, sources, undo)
+  const doors = {
+    sources: new SourceRates(),
+    proofs: new DpopProofs(new StoredProofUses(parts.store)),
+    ownUrls: () => ownUrls(gatewayUrl(), options.host, ports().api),
+  }
+  const births = await openLogins(parts, gatewayUrl, doors, undo)
   const signals = await openSignals({
     store: parts.store,
     agents,
@@ -128,7 +135,7 @@ async function serveApi(
       connections: async () => await connections.list(),
       lineageKey: keys.lineage,
       gatewayUrl,
-      sources,
+      ...doors,
       rates: new CallerRates(),
     }),
     births.routes,
@@ -146,7 +153,7 @@ async function serveApi(
 async function openLogins(
   { options, agents, connections, store, fault }: Parts,
   gatewayUrl: () => string,
-  sources: SourceRates,
+  doors: Pick<BirthsOptions, 'sources' | 'proofs' | 'ownUrls'>,
   undo: AsyncDisposableStack,
 ): Promise<BirthsPart> {
   const opened: { births?: BirthsPart } = {}
@@ -161,7 +168,7 @@ async function openLogins(
     connections: async () => await connections.list(),
     uses: new StoredTokenUses(store),
     gate,
-    sources,
+    ...doors,
     onEvent: (event) => options.onEvent({ kind: 'birth', event }),
     onConfig: (problems) => options.onEvent({ kind: 'identity.read', problems }),
     onFault: fault,

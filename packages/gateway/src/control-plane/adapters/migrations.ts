@@ -3,6 +3,7 @@ import { type Migration, Migrator } from 'kysely/migration'
 import type { Tables } from '../ports/store.ts'
 import { agentTables } from './agent-tables.ts'
 import { birthTables } from './birth-tables.ts'
+import { handleTables } from './handle-tables.ts'
 import { recordingTables } from './recording-tables.ts'
 import { guardColumns } from './guard-columns.ts'
 import { secretGuards } from './secret-guards.ts'
@@ -85,6 +86,7 @@ export const migrations = {
   '0005_recordings': recordingTables,
   '0006_births': birthTables,
   '0007_guard': guardColumns,
+  '0008_handles': handleTables,
 }
 
 /** Brings the tables to the newest version; a failed step leaves the version before it. */

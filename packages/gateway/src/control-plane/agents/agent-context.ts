@@ -5,6 +5,7 @@ import type { AgentNode, CredentialNode } from './agent-node.ts'
 import { AgentTree } from './agent-tree.ts'
 import { ChangeLog } from './change-log.ts'
 import { SPAWNS_PER_SECOND } from './limits.ts'
+import type { HandleNode } from './handles.ts'
 import { Serial } from './serial.ts'
 
 /** A session that was admitted and has not closed. */
@@ -26,7 +27,7 @@ export interface LostSession {
 export interface AgentContext {
   readonly store: Store
   readonly tree: AgentTree
-  readonly handles: Map<string, { readonly agent: AgentNode; readonly digest: string }>
+  readonly handles: Map<string, HandleNode>
   readonly credentials: Map<CredentialId, CredentialNode>
   readonly sessions: Map<SessionId, LiveSession>
   /** Sessions of workers that died: what ran in them may go on at the target for a while. */

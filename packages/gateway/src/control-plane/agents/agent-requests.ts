@@ -27,6 +27,8 @@ export interface RootRequest {
   readonly ttlMs: number
   readonly declared?: Readonly<Record<string, string>>
   readonly handle: boolean
+  /** Thumbprint of the key without which the handle is worth nothing. */
+  readonly boundTo?: string
   /** A living root of this key is given again instead of a second one. */
   readonly key?: string
 }
@@ -48,6 +50,8 @@ export interface SpawnRequest {
   readonly detach?: boolean
   readonly declared?: Readonly<Record<string, string>>
   readonly handle: boolean
+  /** As for a root. */
+  readonly boundTo?: string
   /** A living child of this key is given again, with a new handle in place of its former one. */
   readonly key?: string
 }

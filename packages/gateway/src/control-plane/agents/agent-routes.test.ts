@@ -7,10 +7,12 @@ import { Secret } from '@sallyport/core'
 import { sql } from 'kysely'
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import { apiRoutes } from '../api.ts'
+import { DpopProofs } from '../dpop.ts'
 import { LineageKey } from '../keys/lineage-key.ts'
 import { SourceRates } from '../source-rates.ts'
 import { CallerRates } from './caller-rates.ts'
 import { agentRoutes } from './agent-routes.ts'
+import { StoredProofUses } from './proof-uses.ts'
 import { type Bench, onBothStores } from './agents.fixture.ts'
 
 interface Answer {
@@ -42,6 +44,8 @@ onBothStores('routes of agents', (bench: Bench) => {
         { name: 'other', database: 'other' },
       ],
       lineageKey,
+      proofs: new DpopProofs(new StoredProofUses(bench.store)),
+      ownUrls: () => ['https://gw.example.com', 'http://127.0.0.1:8700'],
       gatewayUrl: () => 'https://gw.example.com',
       sources: new SourceRates(),
       rates: new CallerRates(),
@@ -384,6 +388,8 @@ onBothStores('routes of agents', (bench: Bench) => {
       address: () => ({ host: '', port: 1 }),
       connections: async () => [],
       lineageKey,
+      proofs: new DpopProofs(new StoredProofUses(bench.store)),
+      ownUrls: () => ['https://gw.example.com', 'http://127.0.0.1:8700'],
       gatewayUrl: () => 'https://gw.example.com',
       sources: new SourceRates(),
       rates: new CallerRates(),

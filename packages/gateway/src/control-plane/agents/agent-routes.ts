@@ -1,12 +1,11 @@
-import { SallyportError, type Secret } from '@sallyport/core'
+import { SallyportError } from '@sallyport/core'
 import { type Context, Hono } from 'hono'
 import type { Actor } from './agent-events.ts'
 import type { EndWait, Spawned } from './agent-requests.ts'
-import type { AgentService } from './agent-service.ts'
 import type { AgentView } from './agent-views.ts'
 import type { LineageKey } from '../keys/lineage-key.ts'
 import type { SourceRates } from '../source-rates.ts'
-import { type ApiCaller, callerOf } from './api-caller.ts'
+import { type ApiCaller, type CallerOptions, callerOf, checkProof } from './api-caller.ts'
 import type { CallerRates } from './caller-rates.ts'
 import { eventStream } from './event-stream.ts'
 import { LIMITS_DEFAULT, TTL } from './limits.ts'
@@ -23,11 +22,7 @@ import {
 import { invalid, rootName } from './spawn-rules.ts'
 
 /** What the routes need of their surroundings. */
-export interface AgentRouteOptions {
-  readonly agents: AgentService
-  readonly ownerToken: Secret<string>
-  /** The operating system's user name of the local owner. */
-  readonly owner: string
+export interface AgentRouteOptions extends CallerOptions {
   /** `postgres://…` without user and password, for a connection. */
   readonly address: () => { readonly host: string; readonly port: number }
   readonly connections: () => Promise<readonly GrantableConnection[]>
@@ -50,23 +45,25 @@ const keyCharactersMax = 128
 export function agentRoutes(options: AgentRouteOptions): Hono {
   const app = new Hono()
   const { agents } = options
-  const caller = (context: Context): ApiCaller => callerOf(context, options)
-  app.get('/v1/agents', (context) => context.json(caller(context).visible()))
+  const caller = async (context: Context): Promise<ApiCaller> => await callerOf(context, options)
+  app.get('/v1/agents', async (context) => context.json((await caller(context)).visible()))
   app.post('/v1/agents', async (context) => {
-    caller(context).mustBeOwner()
-    return created(context, await createRoot(options, context))
+    const who = await caller(context)
+    who.mustBeOwner()
+    return await createRoot(options, context, who)
   })
   app.post('/v1/tickets/redeem', async (context) => {
     options.sources.birth(context)
     const { ticket, ...redemption } = parseRedemption(await bodyOf(context))
-    return created(context, await agents.redeemTicket(ticket, redemption))
+    const key = await keyOfNewHandle(context, options)
+    return created(context, await agents.redeemTicket(ticket, { ...redemption, ...key }), key)
   })
-  app.get('/v1/events', (context) => {
-    const who = caller(context)
+  app.get('/v1/events', async (context) => {
+    const who = await caller(context)
     return eventStream(context, agents, who, options.rates.stream(who))
   })
   app.get('/v1/revocations/:epoch', async (context) => {
-    const who = caller(context)
+    const who = await caller(context)
     const epoch = Number(context.req.param('epoch'))
     const found = Number.isSafeInteger(epoch) ? await agents.revocation(epoch) : undefined
     if (found === undefined || !who.reaches(found.path))
@@ -74,21 +71,21 @@ export function agentRoutes(options: AgentRouteOptions): Hono {
     const { path: _, ...shown } = found
     return context.json(shown)
   })
-  app.get('/v1/agents/:id', (context) => context.json(target(context, caller(context))))
-  app.get('/v1/agents/:id/tree', (context) =>
-    context.json(agents.tree(target(context, caller(context)).id)),
+  app.get('/v1/agents/:id', async (context) => context.json(target(context, await caller(context))))
+  app.get('/v1/agents/:id/tree', async (context) =>
+    context.json(agents.tree(target(context, await caller(context)).id)),
   )
-  app.get('/v1/agents/:id/budget', (context) =>
-    context.json(agents.budgetOf(target(context, caller(context)).id)),
+  app.get('/v1/agents/:id/budget', async (context) =>
+    context.json(agents.budgetOf(target(context, await caller(context)).id)),
   )
   app.get('/v1/agents/:id/connections', async (context) => {
-    const { id } = target(context, caller(context))
+    const { id } = target(context, await caller(context))
     const all = await options.connections()
     const granted = all.filter(({ name }) => agents.opens(id, name))
     return context.json(granted.map(({ name, database }) => ({ name, database })))
   })
   app.get('/v1/agents/:id/lineage', async (context) => {
-    const who = caller(context)
+    const who = await caller(context)
     const known = await agents.lineage(target(context, who).id, who.agent)
     const lineage = { iss: options.gatewayUrl(), ...known }
     return context.json({ lineage, jws: await options.lineageKey.sign(lineage) })
@@ -103,22 +100,24 @@ export function agentRoutes(options: AgentRouteOptions): Hono {
 function addBirths(
   app: Hono,
   options: AgentRouteOptions,
-  caller: (context: Context) => ApiCaller,
+  caller: (context: Context) => Promise<ApiCaller>,
 ): void {
   const { agents } = options
   app.post('/v1/agents/:id/children', async (context) => {
-    const { id, by } = acting(context, caller(context))
+    const who = await caller(context)
+    const { id, by } = acting(context, who)
     const request = parseChild(await bodyOf(context), keyOf(context))
-    return created(context, await agents.spawn(id, request, by))
+    const key = await keyOfNewHandle(context, options, who)
+    return created(context, await agents.spawn(id, { ...request, ...key }, by), key)
   })
   app.post('/v1/agents/:id/tickets', async (context) => {
-    const { id, by } = acting(context, caller(context))
+    const { id, by } = acting(context, await caller(context))
     const issued = await agents.createTicket(id, parseTicket(await bodyOf(context)), by)
     const { expiresAtMs, ...rest } = issued
     return context.json({ ...rest, expiresAt: new Date(expiresAtMs).toISOString() }, 201)
   })
   app.post('/v1/agents/:id/credentials', async (context) => {
-    const who = caller(context)
+    const who = await caller(context)
     const { id } = acting(context, who)
     options.rates.mint(who)
     const request = parseMint(await bodyOf(context))
@@ -136,26 +135,26 @@ function addBirths(
 function addChanges(
   app: Hono,
   { agents, rates }: AgentRouteOptions,
-  caller: (context: Context) => ApiCaller,
+  caller: (context: Context) => Promise<ApiCaller>,
 ): void {
   app.post('/v1/agents/:id/narrow', async (context) => {
-    const { id, by } = acting(context, caller(context))
+    const { id, by } = acting(context, await caller(context))
     return context.json(await agents.narrow(id, parseNarrow(await bodyOf(context)), by))
   })
   app.post('/v1/agents/:id/renew', async (context) => {
-    const who = caller(context)
+    const who = await caller(context)
     const { id, by } = acting(context, who)
     const isAbove = who.agent !== id
     return context.json(await agents.renew(id, parseRenew(await bodyOf(context)), by, isAbove))
   })
   app.post('/v1/agents/:id/beat', async (context) => {
-    const who = caller(context)
+    const who = await caller(context)
     return context.json(await agents.beat(target(context, who).id))
   })
   // Whoever is frozen may still give up, and take away what is below.
   for (const action of ['end', 'revoke', 'freeze'] as const) {
     app.post(`/v1/agents/:id/${action}`, async (context) => {
-      const who = caller(context)
+      const who = await caller(context)
       const { id } = target(context, who)
       // To take away is never refused for coming too often.
       if (action === 'freeze') rates.freeze(who)
@@ -164,7 +163,7 @@ function addChanges(
     })
   }
   app.post('/v1/agents/:id/unfreeze', async (context) => {
-    const who = caller(context)
+    const who = await caller(context)
     // Only a person who is not in the tree.
     who.mustBeOwner()
     const { id } = target(context, who)
@@ -173,11 +172,16 @@ function addChanges(
   })
 }
 
-async function createRoot(options: AgentRouteOptions, context: Context): Promise<Spawned> {
+async function createRoot(
+  options: AgentRouteOptions,
+  context: Context,
+  who: ApiCaller,
+): Promise<Response> {
   const { agents, owner } = options
   const { name, layers, budget, delegate, ttlMs } = parseRoot(await bodyOf(context))
   const key = keyOf(context)
-  return agents.createRoot({
+  const bound = await keyOfNewHandle(context, options, who)
+  const spawned = await agents.createRoot({
     principal: { id: `user:${owner}`, kind: 'human', name: owner, groups: [] },
     name: name ?? rootName(owner),
     born: 'login',
@@ -188,8 +192,23 @@ async function createRoot(options: AgentRouteOptions, context: Context): Promise
     delegate: { depth: LIMITS_DEFAULT.depth, ...delegate },
     ttlMs: ttlMs ?? TTL.humanRootMs,
     handle: true,
+    ...bound,
     ...(key === undefined ? {} : { key: `owner:${key}` }),
   })
+  return created(context, spawned, bound)
+}
+
+/** A request that comes with a proof makes a handle that is bound to the key of the proof. */
+async function keyOfNewHandle(
+  context: Context,
+  options: AgentRouteOptions,
+  who?: ApiCaller,
+): Promise<{ boundTo?: string }> {
+  if (who?.thumbprint !== undefined) return { boundTo: who.thumbprint }
+  if (context.req.header('dpop') === undefined) return {}
+  const proof = await checkProof(context, options)
+  await proof.use()
+  return { boundTo: proof.thumbprint }
 }
 
 const everything = {
@@ -207,8 +226,14 @@ function acting(context: Context, caller: ApiCaller): { readonly id: string; rea
   return { id: target(context, caller).id, by: caller.actor }
 }
 
-function created(context: Context, { agent, handle, cut }: Spawned): Response {
-  return context.json({ agent, handle, cut }, 201)
+/** RFC 7800, section 3.1: `cnf` names the key that a handle is bound to. */
+function created(
+  context: Context,
+  { agent, handle, cut }: Spawned,
+  { boundTo }: { readonly boundTo?: string },
+): Response {
+  const cnf = boundTo === undefined || handle === undefined ? {} : { cnf: { jkt: boundTo } }
+  return context.json({ agent, handle, cut, ...cnf }, 201)
 }
 
 function urlOf(

@@ -47,7 +47,7 @@ import { Endings } from './endings.ts'
 import { ClosureReports } from './closure-reports.ts'
 import { grantChain } from './grant-asks.ts'
 import { Findings } from './findings.ts'
-import { nodeOfHandle } from './handles.ts'
+import { HandleDoors, type HandleUse } from './handle-doors.ts'
 import { lineageOf } from './lineage.ts'
 import { loadAgents } from './load-agents.ts'
 import { readRevocation, type RevocationView } from './revocation-rows.ts'
@@ -75,6 +75,7 @@ export class AgentService {
   readonly #budgets: Budgets
   readonly #findings: Findings
   readonly #admissions: Admissions
+  readonly #doors: HandleDoors
   readonly #sweep: Sweep
   readonly #onFault: (error: unknown) => void
   #timer: NodeJS.Timeout | undefined
@@ -99,6 +100,7 @@ export class AgentService {
     this.#tickets = new Tickets(context, this.#births)
     this.#findings = new Findings(context, this.#endings, options.onFault)
     this.#admissions = new Admissions(context, this.#findings)
+    this.#doors = new HandleDoors(context, this.#findings, options.onFault)
     this.#sweep = new Sweep(context, this.#endings, this.#credentials)
   }
 
@@ -179,18 +181,26 @@ export class AgentService {
     )
   }
 
-  /** The agent whose handle this is, whatever its state; undefined for a handle that is none. */
-  agentOfHandle(text: string): AgentView | undefined {
-    const node = nodeOfHandle(this.#context.handles, text)
+  /**
+   * The agent whose handle this is, whatever its state; undefined for a handle that is none, or that is bound to another
+   * key than the one that was shown.
+   */
+  agentOfHandle(text: string, shown: HandleUse = {}): AgentView | undefined {
+    const node = this.#doors.nodeOf(text, shown)
     return node && viewOf(node)
   }
 
-  /** The agent whose handle this is. Throws why it may not act; undefined for a handle that is none. */
-  authenticateHandle(text: string): AgentView | undefined {
-    const node = nodeOfHandle(this.#context.handles, text)
+  /** The agent whose handle this is. Throws why it may not act; undefined as above. */
+  authenticateHandle(text: string, shown: HandleUse = {}): AgentView | undefined {
+    const node = this.#doors.nodeOf(text, shown)
     if (node === undefined) return undefined
     node.touchedAtMs = this.#context.now()
     return viewOf(authorize(node, this.#context.now()))
+  }
+
+  /** Somebody has sent a proof of an agent's key a second time. */
+  proofReplayed(handle: string, shown: HandleUse): void {
+    this.#doors.replayed(handle, shown)
   }
 
   authorizeAgent(

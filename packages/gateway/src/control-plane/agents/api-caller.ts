@@ -1,6 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { type AgentId, SallyportError, type Secret } from '@sallyport/core'
 import type { Context } from 'hono'
+import type { CheckedProof, DpopProofs } from '../dpop.ts'
+import { sourceOf } from '../source-of.ts'
 import type { Actor } from './agent-events.ts'
 import type { AgentService } from './agent-service.ts'
 import type { AgentView } from './agent-views.ts'
@@ -11,6 +13,8 @@ export interface ApiCaller {
   /** The agent that asks and the root of its tree; none for the owner. */
   readonly agent?: AgentId
   readonly tree?: AgentId
+  /** Of the key that signed the request: handles that are made by it are bound to that key. */
+  readonly thumbprint?: string
   /** Also those that ended a short while ago. */
   visible(): AgentView[]
   /** The agent of this id, prefix, or `self`. What the caller does not reach reads like what does not exist. */
@@ -26,19 +30,59 @@ export interface ApiCaller {
   mustAct(): void
 }
 
-/** Who sent a request, by its bearer token: the owner's, or the handle of an agent that has not ended. */
-export function callerOf(
-  context: Context,
-  options: { agents: AgentService; ownerToken: Secret<string>; owner: string },
-): ApiCaller {
-  const [scheme, token = ''] = (context.req.header('authorization') ?? '').split(' ')
-  if (scheme?.toLowerCase() === 'bearer') {
-    if (sameText(token, options.ownerToken.expose()))
-      return ownerCaller(options.agents, options.owner)
-    const self = options.agents.agentOfHandle(token)
-    if (self !== undefined) return agentCaller(options.agents, self, token)
+/** What tells who calls. */
+export interface CallerOptions {
+  readonly agents: AgentService
+  readonly ownerToken: Secret<string>
+  readonly owner: string
+  readonly proofs: DpopProofs
+  /** By which URLs requests may name this gateway. */
+  readonly ownUrls: () => readonly string[]
+}
+
+/**
+ * Who sent a request, by its token: the owner's, or the handle of an agent that has not ended. A handle that is bound to a
+ * key comes as `DPoP`, with a proof for this request (RFC 9449, section 7.1); as `Bearer` it is worth nothing.
+ */
+export async function callerOf(context: Context, options: CallerOptions): Promise<ApiCaller> {
+  const { agents, ownerToken, owner } = options
+  const [scheme = '', token = ''] = (context.req.header('authorization') ?? '').split(' ')
+  const source = sourceOf(context)
+  if (scheme.toLowerCase() === 'bearer') {
+    if (sameText(token, ownerToken.expose())) return ownerCaller(agents, owner)
+    const self = agents.agentOfHandle(token, { source })
+    if (self !== undefined) return agentCaller(agents, self, token, {})
+  }
+  if (scheme.toLowerCase() === 'dpop') {
+    const proof = await checkProof(context, options, token)
+    const shown = { thumbprint: proof.thumbprint, source }
+    const self = agents.agentOfHandle(token, shown)
+    if (self !== undefined) {
+      await proof.use().catch((error: unknown) => {
+        agents.proofReplayed(token, shown)
+        throw error
+      })
+      return agentCaller(agents, self, token, { thumbprint: proof.thumbprint })
+    }
   }
   throw new SallyportError('SP_LOGIN_REFUSED', 'the token is missing or wrong')
+}
+
+/** The proof of a request, for its method and address, and for the handle that it comes with. Throws where it is missing or wrong. */
+export async function checkProof(
+  context: Context,
+  { proofs, ownUrls }: Pick<CallerOptions, 'proofs' | 'ownUrls'>,
+  token?: string,
+): Promise<CheckedProof> {
+  const proof = context.req.header('dpop')
+  if (proof === undefined)
+    throw new SallyportError('SP_PROOF_REFUSED', 'the request has no DPoP proof')
+  const { pathname } = new URL(context.req.url)
+  return await proofs.check(proof, {
+    method: context.req.method,
+    urls: ownUrls().map((url) => url + pathname),
+    ...(token === undefined ? {} : { token }),
+  })
 }
 
 function ownerCaller(agents: AgentService, owner: string): ApiCaller {
@@ -54,7 +98,12 @@ function ownerCaller(agents: AgentService, owner: string): ApiCaller {
   }
 }
 
-function agentCaller(agents: AgentService, self: AgentView, token: string): ApiCaller {
+function agentCaller(
+  agents: AgentService,
+  self: AgentView,
+  token: string,
+  shown: { readonly thumbprint?: string },
+): ApiCaller {
   const refuse = ({ code, detail }: Refusal): never => {
     throw new SallyportError(code, detail, { detail })
   }
@@ -66,11 +115,12 @@ function agentCaller(agents: AgentService, self: AgentView, token: string): ApiC
   return {
     actor: { name: self.name, chain: self.chain },
     agent: self.id,
+    ...shown,
     tree: self.path[0] ?? self.id,
     visible: () => agents.list().filter(({ path }) => reaches(path)),
     reach: (id) => agents.get(id === 'self' ? self.id : id, self.id) ?? missing(id),
     reaches,
-    holds: () => agents.agentOfHandle(token)?.id === self.id,
+    holds: () => agents.agentOfHandle(token, shown)?.id === self.id,
     isOver() {
       const now = agents.authorizeAgent(self.id)
       return !now.ok && now.code !== 'SP_AGENT_FROZEN'

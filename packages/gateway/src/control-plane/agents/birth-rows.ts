@@ -4,17 +4,24 @@ import { credentialDigest, makeSecretText } from '../credential-text.ts'
 import type { AgentTable, Tables } from '../ports/store.ts'
 import { type AgentEvent, eventRow } from './agent-events.ts'
 import type { AgentNode } from './agent-node.ts'
+import type { HandleNode } from './handles.ts'
 
 /** A handle that was just made. */
 export interface NewHandle {
   readonly id: string
   readonly text: string
   readonly digest: string
+  readonly boundTo: string | undefined
 }
 
-export function newHandle(): NewHandle {
+export function newHandle(boundTo: string | undefined): NewHandle {
   const { id, text } = makeSecretText('spa')
-  return { id, text, digest: credentialDigest(text) }
+  return { id, text, digest: credentialDigest(text), boundTo }
+}
+
+/** As memory keeps it. */
+export function handleNode({ id, digest, boundTo }: NewHandle, agent: AgentNode): HandleNode {
+  return { id, agent, digest, boundTo, networks: [] }
 }
 
 /** Writes an agent, its handle and its entry in the ledger in one statement, and its budgets. */
@@ -79,6 +86,7 @@ function handleRow(node: AgentNode, handle: NewHandle): Insertable<Tables['agent
     id: handle.id,
     agent_id: node.id,
     secret_sha256: handle.digest,
+    bound_to: handle.boundTo ?? null,
     created_at: new Date(),
   }
 }

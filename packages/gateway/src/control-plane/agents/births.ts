@@ -15,7 +15,7 @@ import { type AgentNode, chainOf, isLive } from './agent-node.ts'
 import type { RootRequest, Spawned, SpawnRequest } from './agent-requests.ts'
 import { viewOf } from './agent-views.ts'
 import { authorize } from './authorize-agent.ts'
-import { insertBirth, insertHandle, newHandle, upsertPrincipal } from './birth-rows.ts'
+import { handleNode, insertBirth, insertHandle, newHandle, upsertPrincipal } from './birth-rows.ts'
 import { amountOf, isCapped, remember, takeBudget } from './budgets.ts'
 import { fitLayers } from './grant-asks.ts'
 import { LAYERS_MAX, PURPOSE_CHARACTERS_MAX, TTL } from './limits.ts'
@@ -46,7 +46,7 @@ export class Births {
   createRoot(request: RootRequest, by: Actor): Promise<Spawned> {
     return this.#inTurn(async () => {
       const known = this.#rootOfKey(request.key)
-      if (known !== undefined) return this.#again(known, request.handle)
+      if (known !== undefined) return this.#again(known, request)
       const nowMs = this.#context.now()
       const ttlMs = rootTtl(request)
       const { entitlement = [] } = request
@@ -70,7 +70,7 @@ export class Births {
         expiresAtMs: nowMs + ttlMs,
       })
       const upsert: AlsoInBirth = (tx) => upsertPrincipal(tx, request.principal)
-      const spawned = await this.#bear(node, request.handle, [], by, undefined, upsert)
+      const spawned = await this.#bear(node, request, [], by, undefined, upsert)
       this.#changePrincipal(principal, request.principal)
       return spawned
     })
@@ -87,7 +87,7 @@ export class Births {
       authorize(parent, nowMs)
       parent.touchedAtMs = nowMs
       const known = childOfKey(parent, request.key)
-      if (known !== undefined) return this.#again(known, request.handle)
+      if (known !== undefined) return this.#again(known, request)
       const wanted = checkedName(request.name)
       checkLayers(request.layers, 0)
       checkRoom(parent, wanted)
@@ -113,7 +113,7 @@ export class Births {
         nowMs,
         expiresAtMs: ask.expiresAtMs(nowMs),
       })
-      return this.#bear(node, request.handle, [...cut, ...ask.cut], by, also)
+      return this.#bear(node, request, [...cut, ...ask.cut], by, also)
     })
   }
 
@@ -154,14 +154,14 @@ export class Births {
 
   async #bear(
     node: AgentNode,
-    withHandle: boolean,
+    asked: HandleAsk,
     cut: readonly string[],
     by: Actor,
     also?: AlsoInBirth,
     before?: AlsoInBirth,
   ): Promise<Committed<Spawned>> {
     const { store, events, tree, log, handles } = this.#context
-    const handle = withHandle ? newHandle() : undefined
+    const handle = asked.handle ? newHandle(asked.boundTo) : undefined
     const event: AgentEvent = {
       kind: 'born',
       agent: node,
@@ -178,7 +178,7 @@ export class Births {
     })
     if (node.parent !== undefined) remember(node.parent, reserved)
     tree.add(node)
-    if (handle !== undefined) handles.set(handle.id, { agent: node, digest: handle.digest })
+    if (handle !== undefined) handles.set(handle.id, handleNode(handle, node))
     log.commit({ agents: [node] })
     events.tell([event])
     const shown = handle === undefined ? {} : { handle: handle.text }
@@ -186,16 +186,16 @@ export class Births {
   }
 
   /** The answer of the first birth may have been lost, so its handle is replaced and not kept beside the new one. */
-  async #again(node: AgentNode, withHandle: boolean): Promise<Committed<Spawned>> {
-    if (!withHandle) return { value: { agent: viewOf(node), cut: [] }, onDisk: Promise.resolve() }
+  async #again(node: AgentNode, asked: HandleAsk): Promise<Committed<Spawned>> {
+    if (!asked.handle) return { value: { agent: viewOf(node), cut: [] }, onDisk: Promise.resolve() }
     const { store, handles } = this.#context
-    const handle = newHandle()
+    const handle = newHandle(asked.boundTo)
     const { onDisk } = await store.commit(async (tx) => {
       await tx.deleteFrom('agent_handle').where('agent_id', '=', node.id).execute()
       await insertHandle(tx, node, handle)
     })
     for (const [id, { agent }] of handles) if (agent === node) handles.delete(id)
-    handles.set(handle.id, { agent: node, digest: handle.digest })
+    handles.set(handle.id, handleNode(handle, node))
     return { value: { agent: viewOf(node), handle: handle.text, cut: [] }, onDisk }
   }
 
@@ -213,6 +213,8 @@ export class Births {
     this.#context.log.commit({ agents })
   }
 }
+
+type HandleAsk = Pick<SpawnRequest, 'handle' | 'boundTo'>
 
 /** Takes what a child reserves from those above, all of it or nothing. */
 async function reserveAbove(

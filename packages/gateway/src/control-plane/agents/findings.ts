@@ -3,11 +3,27 @@ import { makeId } from '@sallyport/core'
 import type { AdmissionRequest } from '../../boundary/agents.ts'
 import type { AgentContext } from './agent-context.ts'
 import { type AgentEvent, gatewayActor } from './agent-events.ts'
-import type { CredentialNode } from './agent-node.ts'
+import type { AgentNode, CredentialNode } from './agent-node.ts'
 import type { Endings } from './endings.ts'
+import type { HandleUse } from './handle-doors.ts'
+import type { HandleNode } from './handles.ts'
 
-/** Which rule a finding breaks: S1 two addresses, S2 too many sessions at once, S3 another declared client, S4 used after the end. */
-type Rule = 'S1' | 'S2' | 'S3' | 'S4'
+/**
+ * Which rule a finding breaks: S1 two addresses, S2 too many sessions at once, S3 another declared client, S4 used after the
+ * end, S8 a handle without its key or a proof for the second time, S9 a handle in a new network.
+ */
+type Rule = 'S1' | 'S2' | 'S3' | 'S4' | 'S8' | 'S9'
+
+/** A credential or a handle, and whose it is. */
+interface Held {
+  readonly id: string
+  readonly agent: AgentNode
+}
+
+const freezeReasons: Readonly<Partial<Record<Rule, string>>> = {
+  S1: 'one credential was used from two addresses',
+  S9: 'its handle was used from a new network',
+}
 
 /** Keeps signs that a credential is not with one process alone, and freezes where the sign is clear. */
 export class Findings {
@@ -42,6 +58,24 @@ export class Findings {
     this.#keep('S4', credential, { ended: credential.agent.end }, evidenceOf(request), 'observe')
   }
 
+  /** The answer was a refusal; that nobody may get in this way does not mean that nobody should look. */
+  withoutKey(handle: HandleNode, { source, thumbprint }: HandleUse): void {
+    this.#keep('S8', handle, { key: handle.boundTo }, { key: thumbprint, source }, 'observe')
+  }
+
+  proofReplayed(handle: HandleNode, { source, thumbprint }: HandleUse): void {
+    this.#keep('S8', handle, { key: handle.boundTo }, { replayed: thumbprint, source }, 'observe')
+  }
+
+  newNetwork(
+    handle: HandleNode,
+    networks: readonly string[],
+    { source }: HandleUse,
+    action: 'observe' | 'freeze',
+  ): void {
+    this.#keep('S9', handle, { networks }, { source }, action)
+  }
+
   /** Resolves when all that was found so far is stored. */
   async settled(): Promise<void> {
     await this.#last
@@ -49,7 +83,7 @@ export class Findings {
 
   #keep(
     rule: Rule,
-    credential: CredentialNode,
+    held: Held,
     before: unknown,
     evidence: unknown,
     action: 'observe' | 'freeze',
@@ -57,19 +91,19 @@ export class Findings {
     // The caller's answer does not wait for it.
     this.#last = Promise.all([
       this.#last,
-      this.#store(rule, credential, before, evidence, action).catch(this.#onFault),
+      this.#store(rule, held, before, evidence, action).catch(this.#onFault),
     ])
   }
 
   async #store(
     rule: Rule,
-    credential: CredentialNode,
+    held: Held,
     before: unknown,
     evidence: unknown,
     action: 'observe' | 'freeze',
   ): Promise<void> {
     const { store, events, now } = this.#context
-    const { agent, id } = credential
+    const { agent, id } = held
     const nowMs = now()
     const detail = { rule, credential: id, action }
     const event: AgentEvent = {
@@ -97,7 +131,7 @@ export class Findings {
     })
     events.tell([event])
     if (action === 'freeze') {
-      const reason = 'one credential was used from two addresses'
+      const reason = freezeReasons[rule] ?? rule
       await this.#endings.freeze(agent, gatewayActor(rule), reason, 'finding')
     }
   }

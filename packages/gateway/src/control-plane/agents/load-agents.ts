@@ -108,7 +108,9 @@ async function loadHandles({ store, tree, handles }: AgentContext): Promise<void
   const rows = await store.db.selectFrom('agent_handle').selectAll().execute()
   for (const row of rows) {
     const agent = tree.find(row.agent_id)
-    if (agent !== undefined) handles.set(row.id, { agent, digest: row.secret_sha256 })
+    if (agent === undefined) continue
+    const { id, secret_sha256: digest, bound_to: boundTo, networks } = row
+    handles.set(id, { id, agent, digest, boundTo: boundTo ?? undefined, networks })
   }
 }
 

@@ -16,6 +16,8 @@ import { checkedName, invalid } from './spawn-rules.ts'
 export interface Redemption {
   readonly name?: string
   readonly declared?: Readonly<Record<string, string>>
+  /** Thumbprint of the child's own key. */
+  readonly boundTo?: string
   /** Claims that were proven; a ticket that expects some fits no others. */
   readonly proven?: Readonly<Record<string, string>>
 }
@@ -80,10 +82,11 @@ export class Tickets {
     const parent = tree.find(row.parent_id)
     if (!isOpen || parent === undefined || !fits(row.expect, redemption.proven)) throw spent()
     const request = row.request as SpawnRequest
-    const { name = request.name, declared = {} } = redemption
+    const { name = request.name, declared = {}, boundTo } = redemption
+    const bound = boundTo === undefined ? {} : { boundTo }
     return this.#births.spawn(
       parent,
-      { ...request, name, declared },
+      { ...request, name, declared, ...bound },
       actorOf(parent),
       (tx, child) => markRedeemed(tx, id, child, now()),
     )

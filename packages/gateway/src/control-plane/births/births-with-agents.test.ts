@@ -6,6 +6,8 @@ import { after, before, suite, test } from 'node:test'
 import { openPgliteStore } from '../adapters/pglite-store.ts'
 import { Bench } from '../agents/agents.fixture.ts'
 import { StoredTokenUses } from '../agents/token-uses.ts'
+import { DpopProofs } from '../dpop.ts'
+import { MemoryProofUses } from '../memory-proof-uses.fixture.ts'
 import { SourceRates } from '../source-rates.ts'
 import { type BirthsPart, openBirths } from './births.ts'
 import { LocalIssuer } from './local-issuer.fixture.ts'
@@ -63,6 +65,8 @@ suite('births, with the agents of the store', () => {
     return openBirths({
       gate: openGate,
       sources: new SourceRates(),
+      proofs: new DpopProofs(new MemoryProofUses(), () => bench.nowMs),
+      ownUrls: () => [gatewayUrl],
       dataDir: dir,
       gatewayUrl: () => gatewayUrl,
       agents: bench.service,

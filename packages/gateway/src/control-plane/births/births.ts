@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { Hono } from 'hono'
+import type { DpopProofs } from '../dpop.ts'
 import type { SourceRates } from '../source-rates.ts'
 import { IdentityFolder } from './config/identity-folder.ts'
 import { Entitlements } from './entitlements.ts'
@@ -11,7 +12,6 @@ import { loginRoutes } from './oidc/login-routes.ts'
 import { ProviderClient } from './oidc/provider-client.ts'
 import { Rechecks } from './oidc/rechecks.ts'
 import type { BirthAgents, BirthEvent, ListConnections, LoginGate, TokenUses } from './ports.ts'
-import { DpopProofs } from './workload/dpop.ts'
 import { IssuerKeys } from './workload/issuer-keys.ts'
 import { WorkloadBirths } from './workload/workload-births.ts'
 
@@ -28,6 +28,9 @@ export interface BirthsOptions {
   readonly onConfig: (problems: string) => void
   readonly onFault: (error: unknown) => void
   readonly sources: SourceRates
+  readonly proofs: DpopProofs
+  /** By which URLs requests may name this gateway. */
+  readonly ownUrls: () => readonly string[]
   readonly now?: () => number
 }
 
@@ -44,7 +47,7 @@ export interface BirthsPart {
 
 /** Reads the folder `identity` of the data folder and makes all that stands on it. */
 export async function openBirths(options: BirthsOptions): Promise<BirthsPart> {
-  const { agents, sources, onEvent, onFault } = options
+  const { agents, sources, proofs, ownUrls, onEvent, onFault } = options
   // An audience with a slash at its end is another audience.
   const gatewayUrl = (): string => options.gatewayUrl().replace(/\/+$/u, '')
   const now = options.now ?? Date.now
@@ -85,9 +88,8 @@ export async function openBirths(options: BirthsOptions): Promise<BirthsPart> {
   })
   const routes = new Hono()
   routes.route('/', loginRoutes({ config, flow, devices, gatewayUrl, sources, onFault }))
-  const proofs = new DpopProofs(now)
   const canLogIn = (): boolean => config().providers.size > 0
-  const parts = { agents, workloads, humans, flow, devices, proofs, sources }
+  const parts = { agents, workloads, humans, flow, devices, proofs, ownUrls, sources }
   routes.route('/', oauthRoutes({ ...parts, gatewayUrl, canLogIn, onEvent, onFault, now }))
   // What changed while the gateway was down.
   await entitlements.refresh()

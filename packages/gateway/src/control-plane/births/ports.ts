@@ -12,7 +12,10 @@ export interface BirthAgents {
   createRoot(request: RootBirth): Promise<Born>
   spawn(parent: AgentId, request: ChildBirth): Promise<Born>
   /** The agent that a handle names; fails with the codes of agents that are revoked, ended or frozen. */
-  authenticateHandle(text: string): BornAgent | undefined
+  authenticateHandle(
+    text: string,
+    shown: { readonly thumbprint?: string; readonly source?: string },
+  ): BornAgent | undefined
   /** Also one that ended not long ago. */
   get(id: AgentId): BornAgent | undefined
   /** Remembers which groups a person is in now, for all of the person's roots, also over a restart. */
@@ -40,6 +43,8 @@ export interface RootBirth {
   readonly declared?: Record<string, string>
   /** False for a root that only holds its children together. */
   readonly handle: boolean
+  /** Thumbprint of the key without which the handle is worth nothing (RFC 9449). */
+  readonly boundTo?: string
   /** A live root of the same key is given back instead of a second one. */
   readonly key?: string
 }
@@ -53,6 +58,7 @@ export interface ChildBirth {
   readonly purpose?: string
   readonly born: 'mint' | 'attach'
   readonly handle: boolean
+  readonly boundTo?: string
   /** What a verified token says of the child itself: for the record, never a way to a parent. */
   readonly declared?: Readonly<Record<string, string>>
   /** A living child of this key is given back, with a new handle in place of its former one. */

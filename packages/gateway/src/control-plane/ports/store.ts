@@ -20,11 +20,12 @@ export interface Tables {
     groups: Json<string[]>
   }
   agent: AgentTable
-  agent_handle: { id: string; agent_id: string; secret_sha256: string; created_at: Timestamp }
+  agent_handle: AgentHandleTable
   agent_event: AgentEventTable
   budget: BudgetTable
   credential: CredentialTable
   credential_verifier: { credential_id: string; kind: 'scram256'; data: Json<Verifier> }
+  dpop_proof: { id: string; forget_at: Timestamp }
   recording_part: RecordingPartTable
   revocation: RevocationTable
   session: SessionTable
@@ -114,6 +115,17 @@ export interface AgentTable {
   on_parent_end: 'end' | 'detach'
   created_at: Timestamp
   expires_at: Timestamp
+}
+
+export interface AgentHandleTable {
+  id: string
+  agent_id: string
+  secret_sha256: string
+  /** Thumbprint of the key that has to sign each request. */
+  bound_to: string | null
+  /** From which it was used. */
+  networks: Generated<string[]>
+  created_at: Timestamp
 }
 
 export interface CredentialTable {

@@ -8,6 +8,8 @@ import { Hono } from 'hono'
 import type { Bench } from '../agents/agents.fixture.ts'
 import { StoredTokenUses } from '../agents/token-uses.ts'
 import { type ApiListener, listenApi } from '../api.ts'
+import { DpopProofs } from '../dpop.ts'
+import { MemoryProofUses } from '../memory-proof-uses.fixture.ts'
 import { SourceRates } from '../source-rates.ts'
 import { type BirthsPart, openBirths } from '../births/births.ts'
 import type { LoginGate } from '../births/ports.ts'
@@ -75,6 +77,8 @@ export class SignalBench {
     const now = (): number => Date.now() + this.shiftMs
     this.births = await openBirths({
       sources: new SourceRates(now, { logins: unlimited, births: unlimited }),
+      proofs: new DpopProofs(new MemoryProofUses(), now),
+      ownUrls: () => [this.url],
       dataDir: this.#dir,
       gatewayUrl: () => this.url,
       agents: this.#bench.service,

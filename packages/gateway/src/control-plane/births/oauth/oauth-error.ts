@@ -40,6 +40,7 @@ export class OAuthError extends Error {
 }
 
 const names: Readonly<Record<string, OAuthErrorName>> = {
+  SP_PROOF_REFUSED: 'invalid_dpop_proof',
   SP_TOKEN_REFUSED: 'invalid_grant',
   SP_TOKEN_REPLAYED: 'invalid_grant',
   SP_LOGIN_REFUSED: 'invalid_grant',

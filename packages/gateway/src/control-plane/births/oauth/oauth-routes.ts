@@ -1,6 +1,7 @@
 import { SallyportError } from '@sallyport/core'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
+import type { CheckedProof, DpopProofs } from '../../dpop.ts'
 import { RateError } from '../../rates.ts'
 import { sourceOf } from '../../source-of.ts'
 import type { SourceRates } from '../../source-rates.ts'
@@ -8,7 +9,6 @@ import type { DeviceLogins } from '../oidc/device-logins.ts'
 import type { HumanBirths } from '../oidc/human-births.ts'
 import type { LoginFlow } from '../oidc/login-flow.ts'
 import type { Born } from '../ports.ts'
-import type { CheckedProof, DpopProofs } from '../workload/dpop.ts'
 import type { WorkloadBirths } from '../workload/workload-births.ts'
 import { readGrantAsk } from './grant-request.ts'
 import { grantTypes, serverMetadata } from './metadata.ts'
@@ -25,6 +25,8 @@ export interface OAuthOptions extends ExchangeOptions {
   readonly flow: LoginFlow
   readonly devices: DeviceLogins
   readonly proofs: DpopProofs
+  /** By which URLs requests may name this gateway. */
+  readonly ownUrls: () => readonly string[]
   readonly sources: SourceRates
   readonly canLogIn: () => boolean
   readonly onFault: (error: unknown) => void
@@ -70,29 +72,36 @@ export function oauthRoutes(options: OAuthOptions): Hono {
   return app
 }
 
-async function token(context: Context, options: OAuthOptions): Promise<Born> {
+async function token(context: Context, options: OAuthOptions): Promise<Made> {
   const form = await readForm(context)
   const type = form.get('grant_type')
   // A device asks every few seconds, and is told where it asks too often (RFC 8628, section 3.5).
   if (type !== grantTypes.device) options.sources.birth(context)
+  const proof = await proofOf(context, options)
+  const bound = proof === undefined ? {} : { boundTo: proof.thumbprint }
   if (type === grantTypes.jwt) {
-    const proof = await proofOf(context, options)
     const profile = form.get('profile')
-    return options.workloads.bear({
+    const born = await options.workloads.bear({
       assertion: form.get('assertion') ?? '',
       ask: readGrantAsk(form, options.gatewayUrl()),
       ...(profile === null ? {} : { profile }),
       ...(proof === undefined ? {} : { proof }),
     })
+    return { ...born, ...bound }
   }
-  if (type === grantTypes.exchange) return exchangeToken(form, options)
+  if (type === grantTypes.exchange) {
+    const source = sourceOf(context)
+    return { ...(await exchangeToken(form, options, { source, proof })), ...bound }
+  }
   if (type === grantTypes.code || type === grantTypes.device) {
     refuseAgents(context)
     const { person, ask } =
       type === grantTypes.code
         ? options.flow.redeem(form)
         : options.devices.poll(form.get('device_code') ?? '')
-    return options.humans.bear(person, ask)
+    // The code or the device was used up by now, so whoever proves it knew it.
+    await proof?.use()
+    return { ...(await options.humans.bear(person, ask, proof?.thumbprint)), ...bound }
   }
   if (type === null) throw new OAuthError('invalid_request', 'grant_type is missing')
   throw new OAuthError(
@@ -103,20 +112,29 @@ async function token(context: Context, options: OAuthOptions): Promise<Born> {
 
 async function proofOf(
   context: Context,
-  { proofs, gatewayUrl }: OAuthOptions,
+  { proofs, ownUrls }: OAuthOptions,
 ): Promise<CheckedProof | undefined> {
   const proof = context.req.header('dpop')
   if (proof === undefined) return undefined
-  return proofs.check(proof, 'POST', `${gatewayUrl()}/oauth/token`)
+  const urls = ownUrls().map((url) => `${url}/oauth/token`)
+  return proofs.check(proof, { method: 'POST', urls })
 }
 
-function answerToken(context: Context, { agent, handle }: Born, { now }: OAuthOptions): Response {
+interface Made extends Born {
+  readonly boundTo?: string
+}
+
+function answerToken(
+  context: Context,
+  { agent, handle, boundTo }: Made,
+  { now }: OAuthOptions,
+): Response {
   if (handle === undefined)
     throw new SallyportError('SP_INTERNAL', 'an agent was born without a handle')
   return noStore(context).json({
     access_token: handle,
     issued_token_type: agentTokenType,
-    token_type: 'Bearer',
+    token_type: boundTo === undefined ? 'Bearer' : 'DPoP',
     expires_in: Math.max(0, Math.floor((Date.parse(agent.expiresAt) - now()) / 1000)),
     agent,
   })

@@ -1,4 +1,5 @@
 import { SallyportError } from '@sallyport/core'
+import type { CheckedProof } from '../../dpop.ts'
 import type { BirthAgents, BirthEvent, Born } from '../ports.ts'
 import type { WorkloadBirths } from '../workload/workload-births.ts'
 import { readGrantAsk } from './grant-request.ts'
@@ -25,6 +26,7 @@ export interface ExchangeOptions {
 export async function exchangeToken(
   form: URLSearchParams,
   options: ExchangeOptions,
+  { source, proof }: { readonly source: string; readonly proof: CheckedProof | undefined },
 ): Promise<Born> {
   if (form.get('subject_token_type') !== agentTokenType) {
     throw new OAuthError('invalid_request', `subject_token_type must be ${agentTokenType}`)
@@ -33,12 +35,17 @@ export async function exchangeToken(
   if (wanted !== null && wanted !== agentTokenType) {
     throw new OAuthError('invalid_request', `requested_token_type must be ${agentTokenType}`)
   }
-  const parent = options.agents.authenticateHandle(form.get('subject_token') ?? '')
+  const bound = proof === undefined ? {} : { thumbprint: proof.thumbprint }
+  const parent = options.agents.authenticateHandle(form.get('subject_token') ?? '', {
+    source,
+    ...bound,
+  })
   if (parent === undefined) {
     throw new SallyportError('SP_LOGIN_REFUSED', 'the subject token is not valid', {
       detail: 'the subject token is not valid',
     })
   }
+  await proof?.use()
   const ask = readGrantAsk(form, options.gatewayUrl())
   const declared = await attested(form, options)
   const purpose = form.get('purpose')
@@ -49,6 +56,7 @@ export async function exchangeToken(
     delegate: ask.delegate,
     born: 'mint',
     handle: true,
+    ...(proof === undefined ? {} : { boundTo: proof.thumbprint }),
     ...(ask.ttlMs === undefined ? {} : { ttlMs: ask.ttlMs }),
     ...(purpose === null ? {} : { purpose }),
     ...(declared === undefined ? {} : { declared }),

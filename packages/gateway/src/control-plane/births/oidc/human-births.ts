@@ -29,7 +29,7 @@ export class HumanBirths {
     this.#options = options
   }
 
-  async bear(person: LoggedIn, ask: GrantAsk): Promise<Born> {
+  async bear(person: LoggedIn, ask: GrantAsk, boundTo?: string): Promise<Born> {
     const { agents, config, entitlements, rechecks, gate, onEvent } = this.#options
     const provider = config().providers.get(person.provider)
     if (provider === undefined)
@@ -49,6 +49,7 @@ export class HumanBirths {
       delegate: askedOf(held.delegate, ask.delegate),
       ttlMs: ttlOf(provider, ask),
       handle: true,
+      ...(boundTo === undefined ? {} : { boundTo }),
     })
     await gate.remember(born.agent.id, person)
     // A signal that arrived meanwhile found no agent to end, so it is looked for once more.

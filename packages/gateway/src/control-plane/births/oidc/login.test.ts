@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { listenApi } from '../../api.ts'
+import { DpopProofs } from '../../dpop.ts'
+import { MemoryProofUses } from '../../memory-proof-uses.fixture.ts'
 import { SourceRates } from '../../source-rates.ts'
 import { type BirthsPart, openBirths } from '../births.ts'
 import { FakeAgents } from '../fake-agents.fixture.ts'
@@ -91,6 +93,8 @@ spec: {to: ["user:dana@example.com"], on: [{connections: [orders-db]}], allow: [
   births = await openBirths({
     gate: openGate,
     sources: new SourceRates(),
+    proofs: new DpopProofs(new MemoryProofUses(), () => Date.now() + clock),
+    ownUrls: () => [gatewayUrl],
     dataDir: dir,
     gatewayUrl: () => gatewayUrl,
     agents,

@@ -10,7 +10,7 @@ import { OAuthError } from '../oauth/oauth-error.ts'
 import type { GrantAsk } from '../oauth/grant-request.ts'
 import type { BirthAgents, BirthEvent, Born, TokenUse, TokenUses } from '../ports.ts'
 import { agentName } from './claims.ts'
-import type { CheckedProof } from './dpop.ts'
+import type { CheckedProof } from '../../dpop.ts'
 import type { IssuerKeys } from './issuer-keys.ts'
 import { digest, type Job, jobOf, recordOf } from './token-job.ts'
 import { leewaySeconds, TokenRefused, verifyToken, type AcceptedToken } from './verify-token.ts'
@@ -55,7 +55,7 @@ export class WorkloadBirths {
 
   async bear({ assertion, ask, profile, proof }: WorkloadRequest): Promise<Born> {
     const token = await this.verify(assertion, profile)
-    proof?.use()
+    await proof?.use()
     const thumbprint = proof?.thumbprint
     const job = this.#jobOf(token)
     // A job that asks its platform for a second token, and has kept its key, is the agent that it was.
@@ -67,14 +67,14 @@ export class WorkloadBirths {
     const earlier = await this.#take(token, birthKey, thumbprint)
     if (earlier !== undefined) {
       this.#checkReplay(token, earlier, thumbprint)
-      const again = await this.#make(token, job, ask, earlier.birthKey)
+      const again = await this.#make(token, job, ask, earlier.birthKey, thumbprint)
       if (again.agent.id === earlier.agent) return again
       // It ended while it was asked for: what was born in its place goes too.
       const why = 'its agent is gone'
       await this.#options.agents.revoke(again.agent.id, token.rule.name, why)
       throw this.#replayed(token, earlier, why)
     }
-    const born = await this.#makeOrRelease(token, job, ask, birthKey)
+    const born = await this.#makeOrRelease(token, job, ask, birthKey, thumbprint)
     await this.#options.uses.bind(token.id, born.agent.id)
     this.#options.onEvent({ kind: 'token.accepted', agent: born.agent.id, rule: token.rule.name })
     return born
@@ -158,16 +158,23 @@ export class WorkloadBirths {
     job: Job,
     ask: GrantAsk,
     birthKey: string,
+    thumbprint: string | undefined,
   ): Promise<Born> {
     try {
-      return await this.#make(token, job, ask, birthKey)
+      return await this.#make(token, job, ask, birthKey, thumbprint)
     } catch (error) {
       await this.#options.uses.release(token.id)
       throw error
     }
   }
 
-  async #make(token: AcceptedToken, job: Job, ask: GrantAsk, birthKey: string): Promise<Born> {
+  async #make(
+    token: AcceptedToken,
+    job: Job,
+    ask: GrantAsk,
+    birthKey: string,
+    thumbprint: string | undefined,
+  ): Promise<Born> {
     const { agents, entitlements, uses } = this.#options
     const { rule } = token
     const profile = this.#profileOf(token)
@@ -185,6 +192,7 @@ export class WorkloadBirths {
       delegate: askedOf(held, ask.delegate),
       ttlMs: this.#ttlOf(token, ask),
       handle: true,
+      ...(thumbprint === undefined ? {} : { boundTo: thumbprint }),
     }
     const ceiling: GrantLayer[] = profile === undefined ? [] : [profile.ceiling]
     const root = { principal, born: 'jwt', owner: rule.owner, entitlement } as const

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
 import { base64url, exportJWK, generateKeyPair, SignJWT, type CryptoKey } from 'jose'
+import { DpopProofs } from '../../dpop.ts'
+import { MemoryProofUses } from '../../memory-proof-uses.fixture.ts'
 import { SourceRates } from '../../source-rates.ts'
 import { type BirthsPart, openBirths } from '../births.ts'
 import { FakeAgents } from '../fake-agents.fixture.ts'
@@ -100,6 +102,8 @@ function openFresh(): Promise<BirthsPart> {
   return openBirths({
     gate: openGate,
     sources: new SourceRates(),
+    proofs: new DpopProofs(new MemoryProofUses(), () => Date.now() + clock),
+    ownUrls: () => [gatewayUrl],
     dataDir: dir,
     gatewayUrl: () => `${gatewayUrl}/`,
     agents,
@@ -383,6 +387,8 @@ test('a token whose birth failed may be shown again', async () => {
   births = await openBirths({
     gate: openGate,
     sources: new SourceRates(),
+    proofs: new DpopProofs(new MemoryProofUses(), () => Date.now() + clock),
+    ownUrls: () => [gatewayUrl],
     dataDir: dir,
     gatewayUrl: () => `${gatewayUrl}/`,
     agents,

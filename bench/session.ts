@@ -210,7 +210,11 @@ async function openSession(dir: string): Promise<{
       trustedFunctions: new Set(),
       guard: undefined,
     },
-    rewriter: new Rewriter(MaskKey.derive(Buffer.alloc(32), 'bench'), () => undefined),
+    rewriter: new Rewriter(
+      MaskKey.derive(Buffer.alloc(32), 'bench'),
+      () => undefined,
+      () => undefined,
+    ),
     recordsAnswers: true,
     tellsMasks: false,
     isPathKnown: true,

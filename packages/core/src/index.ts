@@ -164,6 +164,7 @@ export {
 } from './mask/mask-function.ts'
 export { MaskKey } from './mask/mask-key.ts'
 export { SENTINEL, maskText } from './mask/mask-text.ts'
+export type { PgTypeInfo, PgTypes } from './mask/pg/pg-type-info.ts'
 export { emptyPgValue, type PgFormat } from './mask/pg/pg-empty-value.ts'
 export { isJsonType, isTextLike, isTextType, OID } from './mask/pg/pg-types.ts'
 export {

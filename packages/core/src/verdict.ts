@@ -60,13 +60,14 @@ export interface MaskRule {
 export const INFERENCE_MODES = ['allow', 'observe', 'lookup', 'block'] as const
 export type InferenceMode = (typeof INFERENCE_MODES)[number]
 
-/** Names of mask functions; `round` carries its step (`round:10`, `round:month`). Strongest first is block, null, redact, hash, token, last4, round, partial. */
+/** Names of mask functions; `round` carries its step (`round:10`, `round:month`). Strongest first is block, null, redact, hash, token, fake, last4, round, partial. */
 export type MaskFunction =
   | 'block'
   | 'null'
   | 'redact'
   | 'hash'
   | 'token'
+  | 'fake'
   | 'last4'
   | 'partial'
   | `round:${string}`

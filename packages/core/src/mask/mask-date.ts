@@ -1,5 +1,5 @@
 import type { MaskFunction } from '../verdict.ts'
-import { calendarStep } from './mask-function.ts'
+import { calendarStep, isKeyed } from './mask-function.ts'
 import type { MaskKey } from './mask-key.ts'
 
 const dayMs = 86_400_000
@@ -18,7 +18,7 @@ export function maskDay(fn: MaskFunction, day: number, key: MaskKey): number | u
 
 /** The masked form of a moment, in microseconds since 1970-01-01. Undefined where the function doesn't fit. */
 export function maskMoment(fn: MaskFunction, micros: bigint, key: MaskKey): bigint | undefined {
-  if (fn === 'token' || fn === 'hash') {
+  if (isKeyed(fn)) {
     const moved = micros + BigInt(key.shiftMicros)
     return isPlausible(Number(floorDays(moved))) ? moved : undefined
   }
@@ -46,7 +46,7 @@ export function floorDays(micros: bigint): bigint {
 }
 
 function maskDayWithin(fn: MaskFunction, day: number, key: MaskKey): number | undefined {
-  if (fn === 'token' || fn === 'hash') return day + key.shiftDays
+  if (isKeyed(fn)) return day + key.shiftDays
   const step = fn === 'partial' ? 'year' : calendarStep(fn)
   if (step === undefined) return undefined
   const date = new Date(day * dayMs)

@@ -7,6 +7,7 @@ export const MASK_STRENGTH = [
   'redact',
   'hash',
   'token',
+  'fake',
   'last4',
   'round',
   'partial',
@@ -31,6 +32,11 @@ export function strongest(functions: readonly MaskFunction[]): MaskFunction {
   let best: MaskFunction | undefined
   for (const fn of functions) if (best === undefined || isStronger(fn, best)) best = fn
   return best ?? 'redact'
+}
+
+/** True for the functions that put a value in the place of another: numbers and dates have one such form. */
+export function isKeyed(fn: MaskFunction): boolean {
+  return fn === 'token' || fn === 'hash' || fn === 'fake'
 }
 
 /** The step of `round:<n>` as a whole number; undefined for another function or a calendar step. */

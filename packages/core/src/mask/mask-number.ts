@@ -1,5 +1,5 @@
 import type { MaskFunction } from '../verdict.ts'
-import { numberStep } from './mask-function.ts'
+import { isKeyed, numberStep } from './mask-function.ts'
 import type { MaskKey } from './mask-key.ts'
 import { keyedDigits, permuteDigits } from './permute-digits.ts'
 
@@ -16,7 +16,7 @@ interface Decimal {
 export function maskDecimal(fn: MaskFunction, text: string, key: MaskKey): string | undefined {
   const number = parse(text)
   if (number === undefined) return undefined
-  if (fn === 'token' || fn === 'hash') return print(tokenNumber(number, key))
+  if (isKeyed(fn)) return print(tokenNumber(number, key))
   if (fn === 'partial') return partialNumber(number)
   const step = numberStep(fn)
   return step === undefined ? undefined : print(roundNumber(number, BigInt(step)))

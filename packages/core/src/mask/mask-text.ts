@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import type { MaskFunction } from '../verdict.ts'
+import { fakeText } from './fake-text.ts'
 import { BLOCK, type Block } from './mask-function.ts'
 import type { MaskKey } from './mask-key.ts'
 
@@ -31,6 +32,8 @@ export function maskText(fn: MaskFunction, text: string, key: MaskKey): string |
       return tokenOf(text, key)
     case 'hash':
       return hashOf(text, key)
+    case 'fake':
+      return fakeText(text, key) ?? SENTINEL
     case 'redact':
     default:
       return SENTINEL

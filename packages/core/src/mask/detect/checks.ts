@@ -12,12 +12,21 @@ const issuers =
 export const isCard = (digits: string): boolean => issuers.test(digits) && luhn(digits)
 
 function luhn(digits: string): boolean {
+  return luhnSum(digits) % 10 === 0
+}
+
+/** The digit that makes a number pass the Luhn check. */
+export function luhnDigit(digits: string): string {
+  return String((10 - (luhnSum(`${digits}0`) % 10)) % 10)
+}
+
+function luhnSum(digits: string): number {
   let sum = 0
   for (let at = digits.length - 1, alternate = false; at >= 0; at--, alternate = !alternate) {
     const digit = digits.charCodeAt(at) - 48
     sum += alternate ? (digit > 4 ? digit * 2 - 9 : digit * 2) : digit
   }
-  return sum % 10 === 0
+  return sum
 }
 
 /** Lengths by country, from the IBAN registry. */

@@ -1,11 +1,17 @@
 import type { MaskFunction } from '../../verdict.ts'
-import { BLOCK, type Block } from '../mask-function.ts'
+import { BLOCK, isKeyed, type Block } from '../mask-function.ts'
 import type { MaskKey } from '../mask-key.ts'
 import { hashOf, maskText } from '../mask-text.ts'
+import { addressMasker } from './pg-address.ts'
+import { arrayMasker, type ElementMask } from './pg-array.ts'
+import { isAboveOf } from './pg-bound-order.ts'
 import { dateMasker } from './pg-date.ts'
 import { emptyPgValue, fitText, type PgFormat } from './pg-empty-value.ts'
+import { enumMasker } from './pg-enum.ts'
 import { numberMasker, type Masker } from './pg-number.ts'
-import { isJsonType, isTextType, OID } from './pg-types.ts'
+import { multirangeMasker, rangeMasker } from './pg-range.ts'
+import type { PgTypeInfo, PgTypes } from './pg-type-info.ts'
+import { builtinInfo, isJsonType, isTextType, OID } from './pg-types.ts'
 
 /** A column as a row description declares it, and what to do to its values. */
 export interface PgMaskTarget {
@@ -15,6 +21,8 @@ export interface PgMaskTarget {
   readonly typmod: number
   readonly format: PgFormat
   readonly key: MaskKey
+  /** What the database's own types are; without it they become NULL. */
+  readonly types?: PgTypes
 }
 
 /** A mask made ready for one column: most need nothing of the value. */
@@ -25,10 +33,19 @@ export type PgMask =
 
 /** Prepares the mask of one column. A function that doesn't fit the type hides the whole value; nothing ever passes. */
 export function compilePgMask(target: PgMaskTarget): PgMask {
-  if (target.fn === 'block') return { kind: 'block' }
-  if (target.fn === 'null') return { kind: 'constant', value: null }
-  const empty = emptyPgValue(target.typeOid, target.typmod, target.format)
-  const masker = target.fn === 'redact' ? undefined : maskerOf(target)
+  return compile(target, 0)
+}
+
+/** Arrays of domains of arrays, and so on: nobody writes more. */
+const depthMax = 8
+
+function compile(declared: PgMaskTarget, depth: number): PgMask {
+  if (declared.fn === 'block') return { kind: 'block' }
+  if (declared.fn === 'null') return { kind: 'constant', value: null }
+  if (depth > depthMax) return { kind: 'constant', value: null }
+  const { info, ...target } = resolve(declared)
+  const empty = emptyPgValue(target.typeOid, target.typmod, target.format, info)
+  const masker = target.fn === 'redact' ? undefined : maskerOf(target, info, depth)
   if (masker === undefined) return { kind: 'constant', value: empty }
   return { kind: 'each', mask: (value) => masker(value) ?? empty }
 }
@@ -42,13 +59,66 @@ export function maskPgValue(
   return mask.kind === 'constant' ? mask.value : mask.mask(target.value)
 }
 
-function maskerOf({ fn, typeOid, typmod, format, key }: PgMaskTarget): Masker | undefined {
+interface Resolved extends PgMaskTarget {
+  readonly info: PgTypeInfo | undefined
+}
+
+/** A domain is masked as its base, a text of another name as a text; the server's own arrays and ranges are told like others. */
+function resolve(target: PgMaskTarget): Resolved {
+  let { typeOid, typmod } = target
+  for (let depth = 0; depth < depthMax; depth += 1) {
+    const info = builtinInfo(typeOid) ?? target.types?.(typeOid)
+    if (info?.kind === 'text') return { ...target, typeOid: OID.text, typmod: -1, info }
+    if (info?.kind !== 'domain') return { ...target, typeOid, typmod, info }
+    typeOid = info.base
+    typmod = info.typmod
+  }
+  return { ...target, info: undefined }
+}
+
+function maskerOf(
+  target: PgMaskTarget,
+  info: PgTypeInfo | undefined,
+  depth: number,
+): Masker | undefined {
+  const { fn, typeOid, typmod, format, key } = target
+  switch (info?.kind) {
+    case 'array': {
+      const mask = partMask(target, info.element, depth)
+      return mask === undefined ? undefined : arrayMasker(mask, delimiterOf(info.element), format)
+    }
+    case 'range':
+    case 'multirange': {
+      const mask = partMask(target, info.subtype, depth)
+      const isAbove = isAboveOf(info.subtype, format)
+      if (mask === undefined || isAbove === undefined) return undefined
+      return (info.kind === 'range' ? rangeMasker : multirangeMasker)(mask, isAbove, format)
+    }
+    case 'enum':
+      return enumMasker(fn, info.labels, key)
+    case 'text':
+    case 'domain':
+    case undefined:
+  }
   if (isTextType(typeOid)) return textMasker(fn, typeOid, typmod, key)
   if (isJsonType(typeOid)) return jsonMasker(fn, typeOid === OID.jsonb && format === 'binary', key)
   if (typeOid === OID.xml) return xmlMasker(fn, key)
-  if (typeOid === OID.bytea && fn === 'hash') return byteaHash(format, key)
-  if (typeOid === OID.uuid && fn === 'hash') return uuidHash(format, key)
-  return numberMasker(fn, typeOid, typmod, format, key) ?? dateMasker(fn, typeOid, format, key)
+  if (typeOid === OID.bytea && isKeyed(fn)) return byteaHash(format, key)
+  return (
+    numberMasker(fn, typeOid, typmod, format, key) ??
+    dateMasker(fn, typeOid, format, key) ??
+    addressMasker(fn, typeOid, format, key)
+  )
+}
+
+/** The mask of a part of a value; undefined where nothing of a part would be shown: then the whole is hidden with its length. */
+function partMask(target: PgMaskTarget, typeOid: number, depth: number): ElementMask | undefined {
+  const mask = compile({ ...target, typeOid }, depth + 1)
+  return mask.kind === 'each' ? mask.mask : undefined
+}
+
+function delimiterOf(element: number): string {
+  return element === OID.box ? ';' : ','
 }
 
 function textMasker(
@@ -89,9 +159,9 @@ function parseString(text: string): string | undefined {
 
 /** A part of a document is no document, so only keyed forms fit. */
 function xmlMasker(fn: MaskFunction, key: MaskKey): Masker | undefined {
-  if (fn !== 'token' && fn !== 'hash') return undefined
+  if (!isKeyed(fn)) return undefined
   return (value) => {
-    const masked = maskText(fn, value.toString(), key)
+    const masked = maskText(fn === 'hash' ? fn : 'token', value.toString(), key)
     return typeof masked === 'string' ? Buffer.from(masked) : undefined
   }
 }
@@ -111,24 +181,4 @@ function unescape(text: string): Buffer {
     escaped === '\\' ? escaped : String.fromCharCode(Number.parseInt(escaped, 8)),
   )
   return Buffer.from(plain, 'latin1')
-}
-
-/** A UUID of version 8, which is the one for values of one's own making. */
-function uuidHash(format: PgFormat, key: MaskKey): Masker {
-  return (value) => {
-    const bytes =
-      format === 'text' ? Buffer.from(value.toString('latin1').replaceAll('-', ''), 'hex') : value
-    const hash = key.mac('uuid', bytes).subarray(0, 16)
-    hash.writeUInt8((hash.readUInt8(6) & 0x0f) | 0x80, 6)
-    hash.writeUInt8((hash.readUInt8(8) & 0x3f) | 0x80, 8)
-    if (format === 'binary') return hash
-    const hex = hash.toString('hex')
-    const cuts = [0, 8, 12, 16, 20, 32]
-    return Buffer.from(
-      cuts
-        .slice(1)
-        .map((cut, at) => hex.slice(cuts[at], cut))
-        .join('-'),
-    )
-  }
 }

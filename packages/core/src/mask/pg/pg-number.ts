@@ -72,6 +72,8 @@ function writeInteger(number: bigint, bytes: number): Buffer {
   return whole.subarray(8 - bytes)
 }
 
+const moneyMax = 2n ** 63n - 1n
+
 /** Money prints as the target's locale says, so its digits are masked where they stand. */
 function moneyMasker(fn: MaskFunction, format: PgFormat, key: MaskKey): Masker {
   // A step counts whole units, and only the target knows how many digits stand behind the point.
@@ -83,7 +85,7 @@ function moneyMasker(fn: MaskFunction, format: PgFormat, key: MaskKey): Masker {
     const text = value.toString()
     const digits = text.replace(/[^0-9]/g, '')
     const masked = maskDecimal(fn, digits, key)?.padStart(digits.length, '0')
-    if (masked === undefined) return undefined
+    if (masked === undefined || BigInt(masked) > moneyMax) return undefined
     let at = 0
     return Buffer.from(text.replace(/[0-9]/g, () => masked.charAt(at++)))
   }
@@ -98,7 +100,7 @@ function floatMasker(fn: MaskFunction, single: boolean, format: PgFormat, key: M
     const number = Number(masked)
     const stored = single ? Math.fround(number) : number
     // Out of the type's range, at either end, the text would not be a value any more.
-    if (!Number.isFinite(stored) || (stored === 0 && number !== 0)) return undefined
+    if (!Number.isFinite(stored) || (stored === 0 && /^[^e]*[1-9]/i.test(masked))) return undefined
     if (format === 'text') return Buffer.from(masked)
     const out = Buffer.alloc(bytes)
     if (single) out.writeFloatBE(number)

@@ -1,3 +1,5 @@
+import type { PgTypeInfo } from './pg-type-info.ts'
+
 /** Object ids of PostgreSQL's built-in types, from pg_type.dat; they never change between releases. */
 export const OID = {
   bool: 16,
@@ -15,6 +17,7 @@ export const OID = {
   float8: 701,
   unknown: 705,
   money: 790,
+  box: 603,
   bpchar: 1042,
   varchar: 1043,
   date: 1082,
@@ -69,6 +72,26 @@ export const ARRAY_ELEMENTS: ReadonlyMap<number, number> = new Map(
     }),
 )
 
+/** Range type to the type of its bounds. */
+export const RANGES: ReadonlyMap<number, number> = new Map([
+  [3904, OID.int4],
+  [3906, OID.numeric],
+  [3908, OID.timestamp],
+  [3910, OID.timestamptz],
+  [3912, OID.date],
+  [3926, OID.int8],
+])
+
+/** Multirange type to the type of its bounds. */
+export const MULTIRANGES: ReadonlyMap<number, number> = new Map([
+  [4451, OID.int4],
+  [4532, OID.numeric],
+  [4533, OID.timestamp],
+  [4534, OID.timestamptz],
+  [4535, OID.date],
+  [4536, OID.int8],
+])
+
 const textArrays: ReadonlySet<number> = new Set([1002, 1003, 1009, 1014, 1015, 199, 3807, 143])
 
 /** True where a value can hold free text, so that detectors look into it. Types of the database itself count: `citext` is one. */
@@ -88,4 +111,14 @@ export function declaredLength(typeOid: number, typmod: number): number | undefi
   if (typeOid === OID.varchar || typeOid === OID.bpchar) return typmod > 4 ? typmod - 4 : undefined
   // A name holds 63 bytes; a mask has at most three bytes per character.
   return typeOid === OID.name ? 21 : undefined
+}
+
+/** What the server's own arrays and ranges are made of; undefined for all other types. */
+export function builtinInfo(typeOid: number): PgTypeInfo | undefined {
+  const element = ARRAY_ELEMENTS.get(typeOid)
+  if (element !== undefined) return { kind: 'array', element }
+  const bound = RANGES.get(typeOid)
+  if (bound !== undefined) return { kind: 'range', subtype: bound }
+  const part = MULTIRANGES.get(typeOid)
+  return part === undefined ? undefined : { kind: 'multirange', subtype: part }
 }

@@ -19,7 +19,16 @@ const ruleFields =
     ' ',
   )
 const detectors = [...DETECTOR_GROUPS.keys(), ...DETECTORS.keys()]
-const maskFunctions = ['block', 'null', 'redact', 'hash', 'token', 'last4', 'partial'] as const
+const maskFunctions = [
+  'block',
+  'null',
+  'redact',
+  'hash',
+  'token',
+  'fake',
+  'last4',
+  'partial',
+] as const
 /** Lower case, so that names read the same in files, logs and messages. */
 export const namePattern = /^[a-z0-9][a-z0-9-]{0,62}$/u
 const messageLengthMax = 300

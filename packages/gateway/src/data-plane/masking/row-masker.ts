@@ -10,6 +10,7 @@ import {
   type MaskFunction,
   type MaskKey,
   type PgMask,
+  type PgTypes,
   type Syntax,
 } from '@sallyport/core'
 import { MaskSink } from './mask-sink.ts'
@@ -70,9 +71,15 @@ type Step =
       readonly isPacked: boolean
     }
 
-/** Prepares the plan of a result; `undefined` steps pass. */
-export function createRowMasker(plan: readonly ColumnPlan[], key: MaskKey): RowMasker {
-  return new PlannedRowMasker(plan.map((column) => prepare(column, key)))
+const noTypes: PgTypes = () => undefined
+
+/** Prepares the plan of a result. `types` tells what the database's own types are; values of those that it doesn't know become NULL. */
+export function createRowMasker(
+  plan: readonly ColumnPlan[],
+  key: MaskKey,
+  types: PgTypes = noTypes,
+): RowMasker {
+  return new PlannedRowMasker(plan.map((column) => prepare(column, key, types)))
 }
 
 const headerBytes = 7
@@ -191,12 +198,16 @@ class PlannedRowMasker implements RowMasker {
   }
 }
 
-function prepare(column: ColumnPlan, key: MaskKey): Step | undefined {
+function prepare(column: ColumnPlan, key: MaskKey, types: PgTypes): Step | undefined {
   if (column.kind === 'pass') return undefined
   if (column.kind === 'column') {
     const { fn, typeOid, typmod, rule } = column
     const format = column.format === 0 ? 'text' : 'binary'
-    return { kind: 'column', mask: compilePgMask({ fn, typeOid, typmod, format, key }), rule }
+    return {
+      kind: 'column',
+      mask: compilePgMask({ fn, typeOid, typmod, format, key, types }),
+      rule,
+    }
   }
   const syntax = isJsonType(column.typeOid)
     ? 'json'

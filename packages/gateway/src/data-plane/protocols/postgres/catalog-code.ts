@@ -3,7 +3,7 @@ import { builtinEffect } from './classify/builtin-effects.ts'
 import type { CatalogFunction, RelationCode, RowEvent, StoredCode } from './classify/stored-code.ts'
 import { firstUserOid, push, type Ask } from './catalog-rows.ts'
 import type { Functions } from './catalog-functions.ts'
-import type { TypeChecks } from './catalog-types.ts'
+import type { CatalogTypes } from './catalog-types.ts'
 
 /** An operator may be exchanged for its commutator or negator when the statement is planned. */
 const operatorsSql = `select o.oprname, o.oprcode::oid, c.oprcode::oid, n.oprcode::oid from pg_operator o
@@ -59,7 +59,7 @@ const expressionEvents: Readonly<Record<string, readonly RowEvent[]>> = {
 export interface CodeSource {
   readonly ask: Ask
   readonly functions: Functions
-  readonly types: TypeChecks
+  readonly types: CatalogTypes
   nameOf(relation: number): ObjectName | undefined
   /** Relations, by oid. */
   readonly relations: Iterable<number>

@@ -1,6 +1,6 @@
 import { firstUserOid, push, type Ask } from './catalog-rows.ts'
 import type { CatalogFunction } from './classify/stored-code.ts'
-import type { TypeChecks } from './catalog-types.ts'
+import type { CatalogTypes } from './catalog-types.ts'
 
 /** Longer bodies are not read, and a call of one is unknown. Twice the longest function of a large application. */
 const bodyBytesMax = 65_536
@@ -24,7 +24,7 @@ const aggregatesSql = `select aggfnoid::oid, aggtransfn::oid, aggfinalfn::oid, a
 export type Functions = ReadonlyMap<number, CatalogFunction>
 
 /** Reads all functions. The session's search path must be `pg_catalog` alone, so that every other name comes qualified. */
-export async function readFunctions(ask: Ask, types: TypeChecks): Promise<Functions> {
+export async function readFunctions(ask: Ask, types: CatalogTypes): Promise<Functions> {
   const functions = new Map<number, CatalogFunction>()
   for (const row of await ask(functionsSql)) functions.set(Number(row[0]), functionOf(row, types))
   const behind = new Map<number, CatalogFunction[]>()
@@ -41,7 +41,7 @@ export async function readFunctions(ask: Ask, types: TypeChecks): Promise<Functi
   return functions
 }
 
-function functionOf(row: readonly string[], types: TypeChecks): CatalogFunction {
+function functionOf(row: readonly string[], types: CatalogTypes): CatalogFunction {
   const [oid, schema = '', name = '', volatility, language = '', definer, parameters, result] = row
   const [definition = '', extension = ''] = row.slice(8)
   const isUser = Number(oid) >= firstUserOid

@@ -1,10 +1,10 @@
-import type { ObjectName } from '@sallyport/core'
+import type { ObjectName, PgTypeInfo } from '@sallyport/core'
 import type { ConnectionConfig } from '../../../boundary/snapshot.ts'
 import { withTarget } from './ask-target.ts'
 import { readStoredCode } from './catalog-code.ts'
 import { readFunctions } from './catalog-functions.ts'
 import { push } from './catalog-rows.ts'
-import { readTypeChecks } from './catalog-types.ts'
+import { readTypes, type CatalogTypes } from './catalog-types.ts'
 import type { CatalogView } from './classify/classified.ts'
 import type { CatalogFunction, StoredCode } from './classify/stored-code.ts'
 import { readLineageRows, type LineageRows } from './lineage/lineage-rows.ts'
@@ -49,6 +49,7 @@ export class Catalog {
   readonly #functions = new Map<string, CatalogFunction[]>()
   readonly #functionNames: ReadonlyMap<number, CatalogFunction>
   readonly #code: StoredCode
+  readonly #types: CatalogTypes | undefined
   readonly #searchPath: readonly string[]
 
   constructor(generation: number, rows: CatalogRows) {
@@ -57,6 +58,7 @@ export class Catalog {
     this.#below = rows.below
     this.#functionNames = rows.functions
     this.#code = rows.code
+    this.#types = rows.types
     this.#searchPath = rows.searchPath
     this.lineage = new LineageDatabase(rows)
     for (const relation of rows.relations.values()) push(this.#byName, relation.name, relation)
@@ -74,6 +76,11 @@ export class Catalog {
     const [schema, table] = name.length > 1 ? name.slice(-2) : [undefined, name[0]]
     const found = this.#byName.get(table ?? '') ?? []
     return schema === undefined ? found : found.filter((relation) => relation.schema === schema)
+  }
+
+  /** What a type that the database made itself is, for the masks of its values. */
+  typeInfo(typeOid: number): PgTypeInfo | undefined {
+    return this.#types?.info(typeOid)
   }
 
   functionName(oid: number): readonly [schema: string, name: string] | undefined {
@@ -119,6 +126,7 @@ interface CatalogRows {
   readonly below: ReadonlyMap<number, readonly number[]>
   readonly functions: ReadonlyMap<number, CatalogFunction>
   readonly code: StoredCode
+  readonly types?: CatalogTypes
   readonly searchPath: readonly string[]
   readonly lineage: LineageRows
 }
@@ -140,7 +148,7 @@ export async function readCatalog(
       push(below, Number(parent), Number(child))
     }
     for (const [view, relation] of await ask(viewsSql)) push(below, Number(view), Number(relation))
-    const types = await readTypeChecks(ask, Number(version?.[0]))
+    const types = await readTypes(ask, Number(version?.[0]))
     const functions = await readFunctions(ask, types)
     const code = await readStoredCode({
       ask,
@@ -154,6 +162,7 @@ export async function readCatalog(
       below,
       functions,
       code,
+      types,
       searchPath: (path[0]?.[0] ?? '').split('\u0001'),
       lineage: await readLineageRows(ask),
     })

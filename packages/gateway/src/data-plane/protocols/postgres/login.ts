@@ -204,10 +204,14 @@ async function serve(
       connection: config.name,
       guard: guarded?.guard,
     },
-    rewriter: new Rewriter(maskKeyOf(known, chain), () => {
-      catalog.markStale()
-      worker.log.warn({ event: 'lineage.moved', sessionId: id, connection: config.name })
-    }),
+    rewriter: new Rewriter(
+      maskKeyOf(known, chain),
+      () => {
+        catalog.markStale()
+        worker.log.warn({ event: 'lineage.moved', sessionId: id, connection: config.name })
+      },
+      (typeOid) => catalog.current?.typeInfo(typeOid),
+    ),
     recordsAnswers: config.responses === 'masked',
     tellsMasks: speaks,
     isPathKnown: !settings.setsSearchPath,

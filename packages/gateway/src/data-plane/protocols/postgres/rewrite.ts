@@ -1,4 +1,4 @@
-import type { MaskKey } from '@sallyport/core'
+import type { MaskKey, PgTypes } from '@sallyport/core'
 import { SallyportError } from '@sallyport/core'
 import {
   CopyRowSplitter,
@@ -54,12 +54,14 @@ interface Planned {
 export class Rewriter {
   readonly #key: MaskKey
   readonly #onMoved: () => void
+  readonly #types: PgTypes
   /** Executions of one statement share their description, and so their plan. */
   readonly #planned = new WeakMap<readonly ColumnDescription[], Planned>()
 
-  /** `onMoved` hears of results that have other columns than the catalog lets expect. */
-  constructor(key: MaskKey, onMoved: () => void) {
+  /** `onMoved` hears of results that have other columns than the catalog lets expect; `types` tells what the database's own types are. */
+  constructor(key: MaskKey, onMoved: () => void, types: PgTypes) {
     this.#key = key
+    this.#types = types
     this.#onMoved = onMoved
   }
 
@@ -130,7 +132,7 @@ export class Rewriter {
     const plan = planColumns(fields, this.#outcomes(source, fields), masks)
     if ('blocked' in plan) throw new MaskError('a column of unknown origin', plan.blocked)
     if (plan.every((column) => column.kind === 'pass')) return undefined
-    return createRowMasker(plan, this.#key)
+    return createRowMasker(plan, this.#key, this.#types)
   }
 
   #outcomes(source: Source, fields: readonly ResultField[]): readonly ColumnOutcome[] {

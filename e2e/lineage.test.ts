@@ -30,6 +30,7 @@ insert into people(id, name, email, ssn, salary)
 create table orders(id int primary key, person int, item text, stock int default 1);
 insert into orders select g, g, 'i' || g from generate_series(1, 3) g;
 create table scratch(note text);
+create table late(email text unique deferrable initially deferred);
 create view contacts as select id, email as contact, upper(email) as loud from people;
 create view plain as select id, name from people;
 create materialized view stored as select id, email as kept from people;
@@ -40,6 +41,9 @@ create function hello(text) returns text language sql immutable as 'select ''hel
 create function reach() returns setof people language sql stable as 'select * from people';
 create function hidden() returns text language plpgsql as 'begin return (select email from people limit 1); end';
 create function leak_sum(int, int) returns int language sql stable as 'select max(salary) from people';
+create function add_email(text, int) returns text language sql stable as 'select coalesce($1, email) from people limit 1';
+create aggregate any_email(int) (sfunc = add_email, stype = text);
+create function stock_of(int) returns int language plpgsql stable as 'begin return (select stock from orders where id = $1); end';
 create operator @@@ (leftarg = int, rightarg = int, function = leak_sum);
 create function copy_row() returns trigger language plpgsql as
   'begin insert into scratch values (new.email); return new; end';
@@ -113,6 +117,8 @@ suite('masked columns through the gateway', { skip: skipReason() }, () => {
       ['select hello(name) from people where id = 1', 'hello n1'],
       ['select email from reach() where id = 1', 'z**@***.example'],
       ['select 1 @@@ 2', ''],
+      ['select any_email(id) from orders', ''],
+      ['select hidden()', ''],
       ['select max(email), count(*), count(email) from people', '|3|3'],
       ['select string_agg(email, $$,$$) over () from people where id = 1', ''],
       ['select query from pg_stat_activity where pid = pg_backend_pid()', ''],
@@ -186,7 +192,13 @@ suite('masked columns through the gateway', { skip: skipReason() }, () => {
       'create trigger t after update on orders for each row execute function copy_row()',
       'create rule r as on delete to orders do also insert into scratch select email from people',
       'do $$ begin insert into scratch select email from people; end $$',
-      'select hidden()',
+      'create function taken() returns text language sql as $$select email from people$$',
+      'create or replace function copy_row() returns trigger language plpgsql as $$begin perform email from people; return new; end$$',
+      "create function sneaky(text) returns text language plpgsql as $$begin execute 'insert into scratch values ($1)' using $1; return $1; end$$",
+      'alter table orders alter column item set default first_email()',
+      'alter table orders add column more text default first_email()',
+      'create table filled(id int, t text default first_email())',
+      'create domain filling as text default first_email()',
       "update people set name = 'x' where id = 1",
       'create table parent(id int, mail text) ; create function f() returns text language sql as $$select 1::text$$; create or replace function hello(text) returns text language sql as $$select email from people$$; insert into scratch select hello(name) from people',
     ]
@@ -216,12 +228,27 @@ suite('masked columns through the gateway', { skip: skipReason() }, () => {
     await each(failing, /ERROR/, /zecret\d@/)
   })
 
+  test('what comes late or by itself quotes no value either', async () => {
+    const answers = await psql(
+      'select email from people where id = 1',
+      'listen news',
+      "notify news, 'zecret1@zorro.example'",
+      'begin; insert into late(email) values (1); insert into late values (1); commit',
+      'selct 1',
+    )
+    assert.match(answers.join('\n'), /notification "news"/)
+    assert.match(answers.join('\n'), /violates unique constraint "late_email_key"/)
+    assert.match(answers.at(-1) ?? '', /syntax error at or near "selct"/)
+    assert.doesNotMatch(answers.join('\n'), /zecret|already exists/)
+  })
+
   test('what does not meet masked columns stays as it is', async () => {
     const cases = [
       ['select * from orders order by id limit 1', '1|1|i1|1'],
       ["insert into orders values (10, 1, 'x', 2) returning *", '10|1|x|2\nINSERT 0 1'],
       ["update orders set item = 'y' where id = 10 returning item", 'y\nUPDATE 1'],
       ['delete from orders where id = 10', 'DELETE 1'],
+      ['select stock_of(1)', '1'],
       [
         "begin; create table fresh(id int, t text); insert into fresh values (1, 'a'); select * from fresh; create view over_it as select * from fresh; select * from over_it; rollback",
         'BEGIN\nCREATE TABLE\nINSERT 0 1\n1|a\nCREATE VIEW\n1|a\nROLLBACK',

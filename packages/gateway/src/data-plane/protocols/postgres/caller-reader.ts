@@ -70,6 +70,7 @@ export class CallerReader {
       forward: (unit, permit, answer) => {
         permit.spend()
         const { slot, awaits } = unit
+        if (unit.followed?.isTouched === true) state.hasMetMasked = true
         for (const awaited of awaits) {
           awaited.answer = answer
           awaited.classified = unit.classified

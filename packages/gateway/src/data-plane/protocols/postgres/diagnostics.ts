@@ -1,4 +1,5 @@
 import type { DiagnosticFields } from '@sallyport/wire'
+import type { Awaited } from './awaited.ts'
 
 /** Fields of an error that never hold a value of a row: severity, code, position and the names of objects (section 54.8). */
 const fieldsWithoutValues = ['S', 'V', 'C', 'P', 's', 't', 'c', 'd', 'n'] as const
@@ -27,7 +28,7 @@ const classesWithoutValues = new Set([
 /** Those that speak of the session and the server alone, whatever the statement computes. */
 const classesOfServer = new Set(['08', '25', '40', '53', '57'])
 
-const withheldText = 'Sallyport withholds the text: this statement can read masked columns'
+const withheldWords = 'Sallyport withholds the text: this statement can read masked columns'
 
 /** What constraint was violated, in words of the gateway's own, without the row that did. */
 function constraintText(sqlState: string, fields: DiagnosticFields): string | undefined {
@@ -44,8 +45,31 @@ const violations = new Map([
   ['23P01', 'exclusion constraint'],
 ])
 
+/** Whose text it is, and what its session has met. */
+interface TextSource {
+  /** What was owed when it came; undefined where nothing was. */
+  readonly front: Awaited | undefined
+  readonly hasMetMasked: boolean
+  readonly touches: (front: Awaited) => boolean
+}
+
+/** Deferred constraints and triggers of a whole transaction are checked by these. */
+const lateTags: ReadonlySet<string> = new Set(['TransactionStmt', 'ConstraintsSetStmt'])
+
+/** What of a text of the server's may reach the caller; undefined where all of it may. It may quote any value that its statement can read. */
+export function withheldText(
+  fields: DiagnosticFields,
+  { front, hasMetMasked, touches }: TextSource,
+): Map<string, string> | undefined {
+  if (front?.answer === undefined)
+    return hasMetMasked ? withheldDiagnostic(fields, false) : undefined
+  const isLate = front.classified?.statements.some(({ nodeTag }) => lateTags.has(nodeTag)) === true
+  if (!touches(front) && !(isLate && hasMetMasked)) return undefined
+  return withheldDiagnostic(fields, front.followed?.mayQuote !== false)
+}
+
 /** The fields of a diagnostic that may reach a caller for whom masks apply; undefined where all of them may. */
-export function withheldDiagnostic(
+function withheldDiagnostic(
   fields: DiagnosticFields,
   mayQuote: boolean,
 ): Map<string, string> | undefined {
@@ -59,6 +83,6 @@ export function withheldDiagnostic(
     const value = fields.get(field)
     if (value !== undefined) kept.set(field, value)
   }
-  kept.set('M', `SQLSTATE ${sqlState} (${constraintText(sqlState, fields) ?? withheldText})`)
+  kept.set('M', `SQLSTATE ${sqlState} (${constraintText(sqlState, fields) ?? withheldWords})`)
   return kept
 }

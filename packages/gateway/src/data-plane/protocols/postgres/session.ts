@@ -76,6 +76,7 @@ export class PostgresSession implements SessionState {
   isClosed = false
   isTaken = false
   wasCancelled = false
+  hasMetMasked = false
   targetSaidFatal = false
   progressCount = 0
 

@@ -5,9 +5,11 @@ import {
   decodeCopyResponse,
   decodeErrorResponse,
   decodeNoticeResponse,
+  decodeNotificationResponse,
   encodeCopyFail,
   encodeErrorResponse,
   encodeNoticeResponse,
+  encodeNotificationResponse,
   encodeSync,
   frameBody,
   frameEnd,
@@ -18,7 +20,7 @@ import type { Answer } from '../../pipeline/answer.ts'
 import type { Awaited } from './awaited.ts'
 import { Delivery } from './delivery.ts'
 import { DescribedColumns } from './described-columns.ts'
-import { withheldDiagnostic } from './diagnostics.ts'
+import { withheldText } from './diagnostics.ts'
 import { checkSetting } from './pinned-settings.ts'
 import type { AnswerMasker, Rewriter, Source } from './rewrite.ts'
 import { notice } from './refuse.ts'
@@ -117,7 +119,7 @@ export class TargetReader {
       case BackendType.noticeResponse:
         return this.#notice(whole, at, end, front)
       case BackendType.notificationResponse:
-        return this.#delivery.send(whole, at, end, undefined)
+        return this.#notification(whole, at, end)
       default:
         throw new SallyportError(
           'SP_PROTOCOL',
@@ -276,10 +278,7 @@ export class TargetReader {
     if (fields.get('V') === 'FATAL') this.#state.targetSaidFatal = true
     if (front === undefined) return this.#delivery.send(whole, at, end, undefined)
     const isOurs = front.kind === 'poison'
-    const withheld = this.#mayTellValues(front)
-      ? undefined
-      : withheldDiagnostic(fields, front.followed?.mayQuote !== false)
-    const told = withheld ?? placed(fields, front)
+    const told = this.#withheld(fields, front) ?? placed(fields, front)
     const ours = front.refusal ?? (told === undefined ? undefined : encodeErrorResponse(told))
     if (ours === undefined) this.#delivery.send(whole, at, end, front.answer)
     else this.#delivery.add(ours, front.answer)
@@ -303,20 +302,22 @@ export class TargetReader {
   }
 
   #notice(whole: Buffer, at: number, end: number, front: Awaited | undefined): void {
-    const withheld =
-      front === undefined || this.#mayTellValues(front)
-        ? undefined
-        : withheldDiagnostic(
-            decodeNoticeResponse(frameBody(whole, at)).fields,
-            front.followed?.mayQuote !== false,
-          )
+    const withheld = this.#withheld(decodeNoticeResponse(frameBody(whole, at)).fields, front)
     if (withheld === undefined) this.#delivery.send(whole, at, end, front?.answer)
     else this.#delivery.add(encodeNoticeResponse(withheld), front?.answer)
   }
 
-  /** A text of the server's may quote any value that the statement can read. */
-  #mayTellValues(front: Awaited): boolean {
-    return front.answer === undefined || !this.#touchesMasked(front)
+  /** A payload is text that anybody wrote, of anything. */
+  #notification(whole: Buffer, at: number, end: number): void {
+    const { payload, ...rest } = decodeNotificationResponse(frameBody(whole, at))
+    if (!this.#state.hasMetMasked || payload === '')
+      return this.#delivery.send(whole, at, end, undefined)
+    this.#delivery.add(encodeNotificationResponse({ ...rest, payload: '' }), undefined)
+  }
+
+  #withheld(fields: DiagnosticFields, front: Awaited | undefined): Map<string, string> | undefined {
+    const { hasMetMasked } = this.#state
+    return withheldText(fields, { front, hasMetMasked, touches: (one) => this.#touchesMasked(one) })
   }
 
   #touchesMasked({ answer, followed }: Awaited): boolean {

@@ -152,6 +152,14 @@ class StatementContext implements Context {
     return output
   }
 
+  madeFunction(create: Tree): Output | undefined {
+    return this.#functions.made(create, this)
+  }
+
+  calledByName(functions: readonly LineageFunction[], given: Flow): Output {
+    return this.#functions.callByName(functions, given, this)
+  }
+
   ownCall(functions: readonly LineageFunction[], args: readonly Flow[]): Output {
     return this.#functions.call(functions, args, this)
   }

@@ -50,6 +50,10 @@ export interface Context {
   /** A query of any kind, with what it does. */
   query(node: Tree, place: Place): Output
   relation(relation: LineageRelation): Output
+  /** What a function in SQL gives that a statement makes; undefined where it can't be told. */
+  madeFunction(create: Tree): Output | undefined
+  /** What functions give that a body names: which of them it calls, and with what, is not told. */
+  calledByName(functions: readonly LineageFunction[], given: Flow): Output
   /** A call of functions outside `pg_catalog`. */
   ownCall(functions: readonly LineageFunction[], args: readonly Flow[], place: Place): Output
 }

@@ -2,6 +2,7 @@ import { at, list, rangeVarName, tagged, text, unwrap, words, type Tree } from '
 import { nowhere, type Context, type Output } from './context.ts'
 import { columnFlow, derived, isTainted, type Flow } from './flow.ts'
 import { relationItem } from './from-rules.ts'
+import { codeReach } from './code-words.ts'
 import { isNullVisible } from './guards.ts'
 import { flowsOf } from './outputs.ts'
 
@@ -36,6 +37,23 @@ export const definitionRules: Readonly<Record<string, Rule>> = {
   },
   CreateEventTrigStmt: (_body, context) => leavesCode(undefined, 'an event trigger', context),
   DoStmt: (_body, context) => leavesCode(undefined, 'a DO block', context),
+  CreateFunctionStmt: functionBody,
+  CreateStmt: (body, context) => {
+    for (const node of list(body, 'tableElts')) {
+      const column = tagged(node, 'ColumnDef')
+      if (column !== undefined) addedColumn(undefined, column, context)
+    }
+    return noRows
+  },
+  CreateDomainStmt: (body, context) => {
+    addedColumn(undefined, body, context)
+    return noRows
+  },
+  AlterDomainStmt: (body, context) => {
+    if (text(body, 'subtype') === 'T')
+      defaultMoves(at(body, 'def'), 'the default of a domain', context)
+    return noRows
+  },
   CreatePolicyStmt: (body, context) => {
     const table = at(body, 'table')
     for (const field of ['qual', 'with_check']) {
@@ -124,7 +142,7 @@ function columnRef(key: Tree): Tree {
 
 /** Changes of a table that leave its columns' names, and so their masks, where they are. */
 const harmlessChanges = new Set(
-  `AT_ColumnDefault AT_DropNotNull AT_SetStatistics AT_SetOptions AT_ResetOptions AT_SetStorage
+  `AT_DropNotNull AT_SetStatistics AT_SetOptions AT_ResetOptions AT_SetStorage
    AT_SetCompression AT_DropColumn AT_DropConstraint AT_ChangeOwner AT_ClusterOn AT_DropCluster AT_SetLogged AT_SetUnLogged
    AT_SetAccessMethod AT_SetTableSpace AT_SetRelOptions AT_ResetRelOptions AT_ReplicaIdentity AT_EnableRowSecurity
    AT_DisableRowSecurity AT_ForceRowSecurity AT_NoForceRowSecurity AT_AddIdentity AT_SetIdentity AT_DropIdentity
@@ -142,6 +160,8 @@ function alterTable(body: Tree, context: Context): Output {
     else if (kind === 'AT_AddConstraint') {
       const flow = constraintFlow(relation, tagged(definition, 'Constraint') ?? {}, context)
       context.facts.influence('constraint', flow, 'a constraint that is added')
+    } else if (kind === 'AT_ColumnDefault') {
+      defaultMoves(definition, `the default of ${text(command, 'name')}`, context)
     } else if (kind === 'AT_SetNotNull') {
       const flow = over(relation, columnRef(command), context)
       if (!isNullVisible(flow))
@@ -160,14 +180,42 @@ function alterTable(body: Tree, context: Context): Output {
 }
 
 /** A generated column shows what it is made of under a name of its own. */
-function addedColumn(relation: Tree, column: Tree, context: Context): void {
+function addedColumn(relation: Tree | undefined, column: Tree, context: Context): void {
   for (const node of list(column, 'constraints')) {
     const constraint = tagged(node, 'Constraint') ?? {}
     const flow = over(relation, at(constraint, 'raw_expr'), context)
-    if (text(constraint, 'contype') === 'CONSTR_GENERATED' && context.isOn('write'))
-      context.facts.launder(flow, `the generated column ${text(column, 'colname')}`)
-    else context.facts.influence('constraint', flow, 'a check that is added')
+    const kind = text(constraint, 'contype')
+    if (kind === 'CONSTR_GENERATED' || kind === 'CONSTR_DEFAULT') {
+      if (context.isOn('write'))
+        context.facts.launder(flow, `what fills the column ${text(column, 'colname')}`)
+    } else context.facts.influence('constraint', flow, 'a check that is added')
   }
+}
+
+/** What a column is filled with where a statement gives nothing. */
+function defaultMoves(node: Tree | undefined, what: string, context: Context): void {
+  const flow = context.expression(node, nowhere)
+  if (context.isOn('write')) context.facts.launder(flow, what)
+}
+
+/** The body of a function that is made: it runs later, for whoever calls it. */
+function functionBody(body: Tree, context: Context): Output {
+  const options = list(body, 'options').map((node) => tagged(node, 'DefElem') ?? {})
+  const argument = (name: string): Tree =>
+    at(options.find((option) => text(option, 'defname') === name) ?? {}, 'arg') ?? {}
+  const language = text(at(argument('language'), 'String') ?? {}, 'sval').toLowerCase()
+  const name = words(list(body, 'funcname')).join('.')
+  const isSql = language === 'sql' || body['sql_body'] !== undefined
+  const [source = ''] = words(list(at(argument('as'), 'List') ?? {}, 'items'))
+  if (isSql) {
+    const output = context.madeFunction(body)
+    if (output === undefined) return leavesCode(undefined, `the function ${name}`, context)
+    return moved(output, `the function ${name}`, context)
+  }
+  const reach = language === 'plpgsql' ? codeReach(source, context) : undefined
+  if (reach === undefined) return leavesCode(undefined, `the function ${name}`, context)
+  if (context.isOn('write')) context.facts.launder(reach.flow, `the function ${name}`)
+  return noRows
 }
 
 function constraintFlow(relation: Tree, constraint: Tree, context: Context): Flow {

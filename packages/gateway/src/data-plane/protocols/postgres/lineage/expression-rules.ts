@@ -49,10 +49,6 @@ export const expressionRules: Readonly<Record<string, ExpressionRule>> = {
     says: 'a named argument is its value',
     of: (body, place, context) => context.expression(at(body, 'arg'), place),
   },
-  MultiAssignRef: {
-    says: 'a column of a row that is assigned as a whole',
-    of: (body, place, context) => derived([context.expression(at(body, 'source'), place)]),
-  },
   RowExpr: { says: 'a row takes its fields', of: ofAll('args') },
   A_ArrayExpr: { says: 'an array takes its elements', of: ofAll('elements') },
   List: { says: 'a list takes its members', of: ofAll('items') },

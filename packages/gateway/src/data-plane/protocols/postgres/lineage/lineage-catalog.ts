@@ -57,8 +57,12 @@ export interface LineageFunction {
   /** The operator vouches for it: it takes its arguments, and nothing that is stored. */
   readonly isTrusted: boolean
   readonly returnsSet: boolean
-  /** CREATE FUNCTION as the server prints it; undefined where it can't be told. */
+  /** CREATE FUNCTION as the server prints it, of functions in SQL. */
   readonly definition?: string
+  /** The body, of functions in PL/pgSQL. */
+  readonly source?: string
+  /** Of an aggregate: its functions, without those of the server's own. */
+  readonly behind?: readonly LineageFunction[]
 }
 
 /** All functions of one name in `pg_catalog`. */
@@ -78,6 +82,10 @@ export interface LineageCatalog {
   descendants(oid: number): readonly number[]
   functionsNamed(name: string): readonly LineageFunction[]
   builtin(name: string): BuiltinFacts | undefined
+  /** Names of operators outside `pg_catalog`. */
+  readonly operators: Iterable<string>
+  /** Functions behind all casts outside `pg_catalog`. */
+  readonly casts: readonly LineageFunction[]
   /** Functions behind operators of this name outside `pg_catalog`. */
   operatorsNamed(name: string): readonly LineageFunction[]
   /** Functions behind casts to types of this name; those of implicit casts stand under ``. */

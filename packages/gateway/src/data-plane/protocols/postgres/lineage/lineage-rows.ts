@@ -21,10 +21,12 @@ export interface LineageRows {
   readonly operators: ReadonlyMap<string, readonly number[]>
   /** Functions behind casts, by the name of the type; those that need not be written stand under ``. */
   readonly casts: ReadonlyMap<string, readonly number[]>
+  /** Functions behind aggregates that are not the server's own. */
+  readonly aggregates: ReadonlyMap<number, readonly number[]>
   readonly ownTypes: ReadonlySet<string>
 }
 
-export type OwnFunction = Omit<LineageFunction, 'isTrusted'>
+export type OwnFunction = Omit<LineageFunction, 'isTrusted' | 'behind'>
 
 const quietPath = "select pg_catalog.set_config('search_path', '', false)"
 
@@ -44,7 +46,8 @@ const triggersSql = `select t.tgrelid, t.tgname, t.tgtype, n.nspname || '.' || p
   where not t.tgisinternal and t.tgenabled <> 'D'`
 const inheritsSql = 'select inhrelid, inhparent from pg_catalog.pg_inherits'
 const functionsSql = `select p.oid, n.nspname, p.proname, p.provolatile, l.lanname, p.proretset,
-    case when l.lanname = 'sql' and p.prokind in ('f', 'p') then pg_catalog.pg_get_functiondef(p.oid) end
+    case when l.lanname = 'sql' and p.prokind in ('f', 'p') then pg_catalog.pg_get_functiondef(p.oid) end,
+    case when l.lanname = 'plpgsql' then p.prosrc end
   from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
   join pg_catalog.pg_language l on l.oid = p.prolang where p.oid >= 16384 or n.nspname <> 'pg_catalog'`
 const builtinsSql = `select proname, bool_or(provolatile = 'v'), bool_or(proretset) from pg_catalog.pg_proc
@@ -52,6 +55,9 @@ const builtinsSql = `select proname, bool_or(provolatile = 'v'), bool_or(prorets
 const operatorsSql = 'select oprname, oprcode::oid from pg_catalog.pg_operator where oid >= 16384'
 const castsSql = `select t.typname, c.castfunc, c.castcontext from pg_catalog.pg_cast c
   join pg_catalog.pg_type t on t.oid = c.casttarget where c.oid >= 16384 and c.castfunc <> 0`
+const aggregatesSql = `select aggfnoid::oid, pg_catalog.concat_ws(' ', aggtransfn::oid, aggfinalfn::oid, aggcombinefn::oid,
+  aggserialfn::oid, aggdeserialfn::oid, aggmtransfn::oid, aggminvtransfn::oid, aggmfinalfn::oid)
+  from pg_catalog.pg_aggregate where aggfnoid >= 16384`
 const typesSql = `select t.typname from pg_catalog.pg_type t where t.oid >= 16384 and t.typelem = 0
   and (t.typtype <> 'c' or exists (select from pg_catalog.pg_class c where c.oid = t.typrelid and c.relkind = 'c'))`
 
@@ -68,6 +74,7 @@ export const noLineageRows: LineageRows = {
   builtins: new Map(),
   operators: new Map(),
   casts: new Map(),
+  aggregates: new Map(),
   ownTypes: new Set(),
 }
 
@@ -108,6 +115,9 @@ export async function readLineageRows(
     ),
     operators,
     casts,
+    aggregates: new Map(
+      (await ask(aggregatesSql)).map(([oid, behind]) => [Number(oid), numbers(behind)]),
+    ),
     ownTypes: new Set((await ask(typesSql)).map(([name]) => name ?? '')),
   }
 }
@@ -175,7 +185,7 @@ async function readTriggers(
 }
 
 function functionOf(row: readonly string[]): OwnFunction {
-  const [oid, schema, name, volatility, language, returnsSet, definition] = row
+  const [oid, schema, name, volatility, language, returnsSet, definition, source] = row
   return {
     oid: Number(oid),
     schema: schema ?? '',
@@ -184,6 +194,7 @@ function functionOf(row: readonly string[]): OwnFunction {
     language: language ?? '',
     returnsSet: returnsSet === 't',
     ...(definition === undefined || definition === '' ? {} : { definition }),
+    ...(source === undefined || source === '' ? {} : { source }),
   }
 }
 

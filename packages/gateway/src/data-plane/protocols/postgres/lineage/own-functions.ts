@@ -1,7 +1,10 @@
 import { at, list, tagged, text, unwrap, words, type Tree } from '../classify/tree.ts'
 import { nowhere, type Context, type Output, type Place } from './context.ts'
 import { clean, derived, either, failing, isTainted, type Flow } from './flow.ts'
+import { readsAnything } from './builtin-totals.ts'
+import { codeReach } from './code-words.ts'
 import type { LineageFunction } from './lineage-catalog.ts'
+import { codeBehindWrites } from './trigger-rules.ts'
 import type { ScopeColumn } from './scope.ts'
 
 /** Languages whose functions see what they are given, unless they are declared to do more. */
@@ -31,20 +34,77 @@ export class OwnFunctions {
     return one(derived(flows))
   }
 
+  /** Calls that a body may make: of itself, it gives nothing that the rest of it does not. */
+  callByName(functions: readonly LineageFunction[], given: Flow, context: Context): Output {
+    return this.call(
+      functions.filter(({ oid }) => !this.#running.has(oid)),
+      [given],
+      context,
+    )
+  }
+
   #one(fn: LineageFunction, args: readonly Flow[], context: Context): Output {
     const given = derived(args)
     if (isTainted(given)) context.facts.partial(given, `the function ${fn.schema}.${fn.name}`)
-    if (fn.language === 'sql' && fn.definition !== undefined && context.isOn('body')) {
-      const followed = this.#body(fn, fn.definition, args, context)
-      if (followed !== undefined) return followed
+    if (!context.isOn('body')) return one(given)
+    const followed = this.#followed(fn, args, context)
+    if (followed !== undefined) return followed
+    if (fn.isTrusted) return one(failing(given))
+    if (fn.behind !== undefined) {
+      // An aggregate is what its functions are.
+      const { columns, open } = this.call(fn.behind, args, context)
+      const flows = columns.map(({ flow }) => flow)
+      return one(failing(derived([given, ...flows, ...(open === undefined ? [] : [open])])))
     }
-    if (fn.isTrusted || (compiled.has(fn.language) && fn.volatility === 'i'))
+    if (compiled.has(fn.language) && !readsAnything(fn.name)) {
+      // Made by a superuser: it takes its arguments, and what it reads beside is known by its name.
+      if (fn.volatility === 'v')
+        context.facts.launder(given, `the function ${fn.schema}.${fn.name}`)
       return one(failing(given))
+    }
     context.facts.unresolved.add(`function ${fn.schema}.${fn.name}`)
     // What it does with what it reads can't be followed either.
-    if (fn.volatility === 'v' && context.isOn('write'))
+    if (context.isOn('write'))
       context.facts.launder(context.masks.anything, `the function ${fn.schema}.${fn.name}`)
     return one(derived([context.masks.anything, given]))
+  }
+
+  /** What a body can give; undefined where it can't be told. */
+  #followed(fn: LineageFunction, args: readonly Flow[], context: Context): Output | undefined {
+    if (fn.definition !== undefined) return this.#body(fn, fn.definition, args, context)
+    if (fn.source === undefined) return undefined
+    const { source } = fn
+    return this.#inside(fn, () => {
+      const reach = codeReach(source, context)
+      if (reach === undefined) return undefined
+      const flow = failing(derived([reach.flow, ...args]))
+      context.facts.partial(flow, `the function ${fn.schema}.${fn.name}`)
+      context.facts.influence('branch', flow, `the body of ${fn.schema}.${fn.name}`)
+      if (reach.acts && context.isOn('write')) {
+        context.facts.launder(flow, `the function ${fn.schema}.${fn.name}`)
+        codeBehindWrites(reach.relations, ['insert', 'update', 'delete'], context)
+      }
+      return { columns: [], open: flow }
+    })
+  }
+
+  /** Follows a body, unless it is one that is being followed already. */
+  #inside(fn: LineageFunction, follow: () => Output | undefined): Output | undefined {
+    if (this.#running.has(fn.oid) || this.#running.size >= depthMax) return undefined
+    this.#running.add(fn.oid)
+    try {
+      return follow()
+    } finally {
+      this.#running.delete(fn.oid)
+    }
+  }
+
+  /** What the body of a CREATE FUNCTION in SQL gives. */
+  made(create: Tree, context: Context): Output | undefined {
+    const statements = bodyOf(create, context)
+    const name = words(list(create, 'funcname')).at(-1) ?? ''
+    // What stands in the statement is read with the session's names.
+    return statements && follow(create, name, { ...statements, isPrinted: false }, [], context)
   }
 
   #body(
@@ -53,17 +113,11 @@ export class OwnFunctions {
     args: readonly Flow[],
     context: Context,
   ): Output | undefined {
-    if (this.#running.has(fn.oid) || this.#running.size >= depthMax) return undefined
     const create = tagged(at(context.parse(definition)?.[0] ?? {}, 'stmt'), 'CreateFunctionStmt')
     if (create === undefined) return undefined
     const statements = bodyOf(create, context)
     if (statements === undefined) return undefined
-    this.#running.add(fn.oid)
-    try {
-      return follow(create, fn, statements, args, context)
-    } finally {
-      this.#running.delete(fn.oid)
-    }
+    return this.#inside(fn, () => follow(create, fn.name, statements, args, context))
   }
 }
 
@@ -109,7 +163,7 @@ const queries = new Set(['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt',
 
 function follow(
   create: Tree,
-  fn: LineageFunction,
+  name: string,
   body: { nodes: readonly Tree[]; isPrinted: boolean },
   args: readonly Flow[],
   context: Context,
@@ -118,13 +172,14 @@ function follow(
     (node) => tagged(node, 'FunctionParameter') ?? {},
   )
   const inputs = parameters.filter((one) => inModes.has(text(one, 'mode')))
+  const defaults = inputs.map((one) => context.expression(at(one, 'defexpr'), nowhere))
   // Which argument goes to which parameter is not followed: names and defaults may mix them.
-  const given = derived(args)
+  const given = derived([...args, ...defaults])
   const columns = inputs.map((one) => ({ name: text(one, 'name'), flow: given }))
   const place: Place = {
     ...nowhere,
     scope: {
-      items: [{ alias: fn.name, columns, isTable: false }],
+      items: [{ alias: name, columns, isTable: false }],
       columns,
       open: undefined,
       outer: undefined,

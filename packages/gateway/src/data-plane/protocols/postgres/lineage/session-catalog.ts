@@ -166,6 +166,14 @@ export class SessionCatalog implements LineageCatalog {
     return this.#database.rows.builtins.get(name)
   }
 
+  get operators(): Iterable<string> {
+    return this.#database.rows.operators.keys()
+  }
+
+  get casts(): readonly LineageFunction[] {
+    return this.#behind([...this.#database.rows.casts.values()].flat())
+  }
+
   operatorsNamed(name: string): readonly LineageFunction[] {
     return this.#behind(this.#database.rows.operators.get(name))
   }
@@ -196,7 +204,11 @@ export class SessionCatalog implements LineageCatalog {
   }
 
   #withTrust(fn: LineageRows['functions'][number]): LineageFunction {
-    return { ...fn, isTrusted: this.#session.trustedFunctions.has(`${fn.schema}.${fn.name}`) }
+    const isTrusted = this.#session.trustedFunctions.has(`${fn.schema}.${fn.name}`)
+    const behind = this.#database.rows.aggregates.get(fn.oid)
+    return behind === undefined
+      ? { ...fn, isTrusted }
+      : { ...fn, isTrusted, behind: this.#behind(behind) }
   }
 }
 

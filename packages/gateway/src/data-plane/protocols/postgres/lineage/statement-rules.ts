@@ -38,13 +38,12 @@ const indifferent = new Set(
    TruncateStmt VacuumStmt ReindexStmt ClusterStmt CheckPointStmt CommentStmt SecLabelStmt GrantStmt GrantRoleStmt DropStmt
    DropOwnedStmt ReassignOwnedStmt DropRoleStmt DropdbStmt DropTableSpaceStmt DropUserMappingStmt DropSubscriptionStmt
    CreateSchemaStmt CreateSeqStmt AlterSeqStmt CreateRoleStmt AlterRoleStmt AlterRoleSetStmt CreatedbStmt AlterDatabaseStmt
-   AlterDatabaseSetStmt AlterDatabaseRefreshCollStmt CreateTableSpaceStmt AlterTableSpaceOptionsStmt CreateDomainStmt
-   AlterDomainStmt CompositeTypeStmt CreateEnumStmt AlterEnumStmt CreateRangeStmt AlterTypeStmt DefineStmt CreateCastStmt
+   AlterDatabaseSetStmt AlterDatabaseRefreshCollStmt CreateTableSpaceStmt AlterTableSpaceOptionsStmt    CompositeTypeStmt CreateEnumStmt AlterEnumStmt CreateRangeStmt AlterTypeStmt DefineStmt CreateCastStmt
    CreateConversionStmt CreateTransformStmt CreateOpClassStmt CreateOpFamilyStmt AlterOpFamilyStmt AlterOperatorStmt
-   CreateFunctionStmt AlterFunctionStmt AlterOwnerStmt AlterObjectDependsStmt AlterDefaultPrivilegesStmt AlterPolicyStmt
+   AlterFunctionStmt AlterOwnerStmt AlterObjectDependsStmt AlterDefaultPrivilegesStmt AlterPolicyStmt
    AlterExtensionStmt AlterExtensionContentsStmt CreateExtensionStmt CreatePLangStmt CreateAmStmt CreateStatsStmt
    AlterStatsStmt AlterCollationStmt AlterTSDictionaryStmt AlterTSConfigurationStmt ConstraintsSetStmt RefreshMatViewStmt
-   CreateStmt FetchStmt AlterEventTrigStmt`.split(/\s+/),
+   FetchStmt AlterEventTrigStmt`.split(/\s+/),
 )
 
 /** What a whole statement returns. One that is not known may return and move anything. */

@@ -30,7 +30,15 @@ const runtimeLicences = [
   '0BSD',
 ]
 /** Tools never reach a user. */
-const developmentLicences = [...runtimeLicences, 'MPL-2.0', 'BlueOak-1.0.0', 'CC0-1.0', 'Unlicense']
+const developmentLicences = [
+  ...runtimeLicences,
+  'MPL-2.0',
+  'BlueOak-1.0.0',
+  'CC0-1.0',
+  'Unlicense',
+  // How xml-escape, which samlify brings along, calls MIT.
+  'MIT License',
+]
 
 const isRuntime = ({ dev, optional, devOptional }: LockedPackage): boolean =>
   dev !== true && optional !== true && devOptional !== true

@@ -55,6 +55,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
       'node:',
       '@electric-sql/pglite',
       '@hono/node-server',
+      '@node-saml/node-saml',
       'hono',
       'jose',
       'kysely',

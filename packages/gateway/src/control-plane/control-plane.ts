@@ -8,6 +8,7 @@ import { announce } from './announce.ts'
 import { type ApiListener, apiRoutes, listenApi } from './api.ts'
 import { type BirthsOptions, type BirthsPart, openBirths } from './births/births.ts'
 import type { ConnectionView } from './connections.ts'
+import { loginProviders } from './births/config/identity-config.ts'
 import { addDemo } from './demo-connection.ts'
 import type { ControlPlaneOptions, Status } from './control-plane-options.ts'
 import type { CredentialRequest, IssuedCredential } from './credentials.ts'
@@ -158,8 +159,11 @@ async function openLogins(
 ): Promise<BirthsPart> {
   const opened: { births?: BirthsPart } = {}
   const gate = new StoredLoginGate(store, (issuer) => {
-    const providers = [...(opened.births?.folder.config.providers.values() ?? [])]
-    return providers.some((each) => each.issuer === issuer && each.signals?.scim !== undefined)
+    const config = opened.births?.folder.config
+    if (config === undefined) return false
+    return loginProviders(config).some(
+      (each) => each.issuer === issuer && each.signals?.scim !== undefined,
+    )
   })
   const births = await openBirths({
     dataDir: options.dataDir,

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { Hono } from 'hono'
 import type { DpopProofs } from '../dpop.ts'
 import type { SourceRates } from '../source-rates.ts'
+import { loginProviders } from './config/identity-config.ts'
 import { IdentityFolder } from './config/identity-folder.ts'
 import { Entitlements } from './entitlements.ts'
 import { oauthRoutes } from './oauth/oauth-routes.ts'
@@ -11,6 +12,7 @@ import { LoginFlow } from './oidc/login-flow.ts'
 import { loginRoutes } from './oidc/login-routes.ts'
 import { ProviderClient } from './oidc/provider-client.ts'
 import { Rechecks } from './oidc/rechecks.ts'
+import { SamlFlow } from './saml/saml-flow.ts'
 import type { BirthAgents, BirthEvent, ListConnections, LoginGate, TokenUses } from './ports.ts'
 import { IssuerKeys } from './workload/issuer-keys.ts'
 import { WorkloadBirths } from './workload/workload-births.ts'
@@ -68,6 +70,7 @@ export async function openBirths(options: BirthsOptions): Promise<BirthsPart> {
   const rechecks = new Rechecks({ config, client, agents, entitlements, onFault })
   const devices = new DeviceLogins(now)
   const flow = new LoginFlow({ config, client, devices, gatewayUrl, onEvent, now })
+  const saml = new SamlFlow({ config, uses: options.uses, gatewayUrl, onEvent, now })
   const workloads = new WorkloadBirths({
     config,
     agents,
@@ -87,8 +90,8 @@ export async function openBirths(options: BirthsOptions): Promise<BirthsPart> {
     onEvent,
   })
   const routes = new Hono()
-  routes.route('/', loginRoutes({ config, flow, devices, gatewayUrl, sources, onFault }))
-  const canLogIn = (): boolean => config().providers.size > 0
+  routes.route('/', loginRoutes({ config, flow, saml, devices, gatewayUrl, sources, onFault }))
+  const canLogIn = (): boolean => loginProviders(config()).length > 0
   const parts = { agents, workloads, humans, flow, devices, proofs, ownUrls, sources }
   routes.route('/', oauthRoutes({ ...parts, gatewayUrl, canLogIn, onEvent, onFault, now }))
   // What changed while the gateway was down.

@@ -13,7 +13,7 @@ import {
   type Principal,
 } from '@sallyport/core'
 import { LIMITS_DEFAULT } from '../agents/limits.ts'
-import type { Grant, IdentityConfig } from './config/identity-config.ts'
+import { type Grant, type IdentityConfig, loginProviders } from './config/identity-config.ts'
 import { permissionOf } from './config/read-grant.ts'
 import type { BirthAgents, ListConnections, LoginGate } from './ports.ts'
 
@@ -170,6 +170,11 @@ export function humanId(issuer: string, subject: string): string {
   return `oidc:${issuer}|${subject}`
 }
 
+/** The id of a person who logged in by SAML. */
+export function samlId(entityId: string, nameId: string): string {
+  return `saml:${entityId}|${nameId}`
+}
+
 /** Issuer and subject of a person's id. No issuer has a bar; subjects may. */
 export function partsOfPerson(id: string): { readonly issuer: string; readonly subject: string } {
   const bar = id.indexOf('|')
@@ -189,9 +194,8 @@ function isGoverned({ id }: Principal): boolean {
 /** A person whose provider was removed has no names left. A rule that is gone is named by no grant: the files would be refused. */
 function namesOf(principal: Principal, config: IdentityConfig): ReadonlySet<string> {
   if (principal.kind === 'workload') return new Set([principal.id])
-  const isKnown = [...config.providers.values()].some(({ issuer }) =>
-    principal.id.startsWith(`oidc:${issuer}|`),
-  )
+  const { issuer } = partsOfPerson(principal.id)
+  const isKnown = loginProviders(config).some((provider) => provider.issuer === issuer)
   if (!isKnown) return new Set()
   return new Set([`user:${principal.name}`, ...principal.groups.map((group) => `group:${group}`)])
 }

@@ -13,6 +13,7 @@ import { MemoryProofUses } from '../memory-proof-uses.fixture.ts'
 import { SourceRates } from '../source-rates.ts'
 import { type BirthsPart, openBirths } from '../births/births.ts'
 import type { LoginGate } from '../births/ports.ts'
+import { loginProviders } from '../births/config/identity-config.ts'
 import { LocalProvider } from '../births/local-provider.fixture.ts'
 import { consentId, TestBrowser } from '../births/test-browser.fixture.ts'
 import type { SignalEvent } from './signal.ts'
@@ -106,9 +107,7 @@ export class SignalBench {
 
   #gate(): LoginGate {
     const gate = new StoredLoginGate(this.#bench.store, () =>
-      [...this.births.folder.config.providers.values()].some(
-        (each) => each.signals?.scim !== undefined,
-      ),
+      loginProviders(this.births.folder.config).some((each) => each.signals?.scim !== undefined),
     )
     return {
       refusal: (login) => gate.refusal(login),

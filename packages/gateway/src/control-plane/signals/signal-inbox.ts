@@ -1,7 +1,7 @@
 import { type AgentId, SallyportError } from '@sallyport/core'
 import type { Transaction } from 'kysely'
 import type { Entitlements } from '../births/entitlements.ts'
-import type { IdentityConfig } from '../births/config/identity-config.ts'
+import { type IdentityConfig, loginProviders } from '../births/config/identity-config.ts'
 import type { Store, Tables } from '../ports/store.ts'
 import type { Effect, Signal, SignalAgents, SignalEvent, Whom } from './signal.ts'
 import { raiseFloors } from './stored-login-gate.ts'
@@ -161,10 +161,15 @@ export class SignalInbox {
     onEvent({ kind: 'signal.applied', provider, signal: kind, roots: roots.length, why })
   }
 
+  #modeOf(provider: string): 'revoke' | 'freeze' | undefined {
+    const providers = loginProviders(this.#options.config())
+    return providers.find(({ name }) => name === provider)?.signals?.mode
+  }
+
   /** Returns the roots that it reached. */
   async #act({ whom, effect, provider, why }: Signal): Promise<string[]> {
     if (effect.kind === 'none') return []
-    const { store, agents, entitlements, config } = this.#options
+    const { store, agents, entitlements } = this.#options
     const sessions = await sessionsOf(store, whom)
     const meant = (root: Parameters<typeof isMeant>[0]): boolean =>
       whom.some((each) => isMeant(root, each, sessions))
@@ -175,7 +180,7 @@ export class SignalInbox {
       await entitlements.narrow(meant, isKept)
       return roots
     }
-    const isPause = config().providers.get(provider)?.signals?.mode === 'freeze'
+    const isPause = this.#modeOf(provider) === 'freeze'
     const end = (root: AgentId): Promise<unknown> =>
       isPause ? agents.freeze(root, provider, why) : agents.revoke(root, provider, why)
     await Promise.all(roots.map((root) => end(root).catch(unlessGone)))

@@ -10,27 +10,42 @@ import type {
 /** All that the files of the folder `identity` say. */
 export interface IdentityConfig {
   readonly providers: ReadonlyMap<string, OidcProvider>
+  /** No name is in both maps. */
+  readonly samlProviders: ReadonlyMap<string, SamlProvider>
   readonly rules: ReadonlyMap<string, TrustRule>
   readonly grants: ReadonlyMap<string, Grant>
   readonly profiles: ReadonlyMap<string, AgentProfile>
 }
 
-/** Where people log in. */
-export interface OidcProvider {
+/** Where people log in, whatever the protocol. */
+export interface LoginProvider {
   readonly name: string
+  /** What the ids of its people begin with: the issuer of OpenID Connect, the entity id of SAML. */
   readonly issuer: string
-  readonly clientId: string
-  /** Absent for a public client: PKCE alone protects the code. */
-  readonly clientSecret?: Secret<string>
-  readonly scopes: readonly string[]
   readonly groupsClaim: string
-  /** The claim that `user:` of a grant names. */
+  /** The claim, or the attribute, that `user:` of a grant names. */
   readonly userClaim: string
   /** Empty: everybody whom the provider knows. */
   readonly allowedGroups: readonly string[]
   readonly allowedDomains: readonly string[]
   readonly ttlMs: number
   readonly signals?: ProviderSignals
+}
+
+/** A provider of SAML 2.0. */
+export interface SamlProvider extends LoginProvider {
+  /** Where browsers are sent to log in. */
+  readonly ssoUrl: string
+  /** PEM. Any of them may have signed: two while a provider changes its key. */
+  readonly certificates: readonly string[]
+}
+
+/** A provider of OpenID Connect. */
+export interface OidcProvider extends LoginProvider {
+  readonly clientId: string
+  /** Absent for a public client: PKCE alone protects the code. */
+  readonly clientSecret?: Secret<string>
+  readonly scopes: readonly string[]
 }
 
 /** By what a provider reports that somebody is gone, beside the logout of a session. */
@@ -120,4 +135,12 @@ export interface AgentProfile {
   readonly purpose?: string
   readonly ceiling: GrantLayer
   readonly delegate: DelegateLimits
+}
+
+/** All providers where people log in. */
+export function loginProviders({
+  providers,
+  samlProviders,
+}: Pick<IdentityConfig, 'providers' | 'samlProviders'>): readonly LoginProvider[] {
+  return [...providers.values(), ...samlProviders.values()]
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -138,6 +139,68 @@ test('a secret in the file, everybody of Google and all tenants of Entra are ref
   assert.match(provider('{issuer: http://idp.example.com, clientId: x}'), /only https/u)
 })
 
+const twoProviders = (first: string, second: string): string =>
+  refusal(`${head('OidcProvider', 'one')}spec: {issuer: https://one.example.com, clientId: x, ${first}}
+---
+${head('OidcProvider', 'two')}spec: {issuer: https://two.example.com, clientId: x, ${second}}
+`)
+
+test('two providers that could not be told apart by what they show are refused', () => {
+  process.env['IDENTITY_TEST_LONG'] = 'x'.repeat(32)
+  process.env['IDENTITY_TEST_SHORT'] = 'x'.repeat(31)
+  const scim = 'signals: {scim: {token: {from: "env:IDENTITY_TEST_LONG"}}}'
+  assert.match(twoProviders(scim, scim), /"one" has this token of signals\.scim already/u)
+  const events = 'signals: {events: {issuer: https://signer.example.com}}'
+  assert.match(twoProviders(events, events), /"one" has events of this issuer already/u)
+  const short = 'signals: {scim: {token: {from: "env:IDENTITY_TEST_SHORT"}}}'
+  assert.match(twoProviders(short, scim), /at least 32 characters/u)
+  assert.match(twoProviders('signals: {scim: {token: abc}}', scim), /must be a reference/u)
+  assert.match(twoProviders('signals: {mode: kill}', scim), /not one of revoke, freeze/u)
+  const poll = 'signals: {events: {poll: {url: http://idp.example.com}}}'
+  assert.match(twoProviders(poll, scim), /missing field "token"[\s\S]*only https/u)
+})
+
+/** Returns the path of a certificate of a new key. */
+function makeCertificate(dir: string, name: string, ...kind: string[]): string {
+  const files = ['-keyout', join(dir, 'key'), '-out', join(dir, name)]
+  const args = ['req', '-x509', '-nodes', '-days', '2', '-subj', '/CN=idp', ...kind, ...files]
+  execFileSync('openssl', args, { stdio: 'ignore' })
+  return join(dir, name)
+}
+
+test('a SamlProvider needs certificates with strong keys, and a name of its own', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'saml-'))
+  const good = makeCertificate(dir, 'good.pem', '-newkey', 'rsa:2048')
+  const weak = makeCertificate(dir, 'weak.pem', '-newkey', 'rsa:1024')
+  const curve = makeCertificate(
+    dir,
+    'curve.pem',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:P-256',
+  )
+  await writeFile(join(dir, 'none.pem'), 'nothing')
+  const file = (certificate: string, more = ''): string =>
+    `${head('SamlProvider', 'adfs')}spec: {entityId: "urn:adfs", ssoUrl: https://adfs.example.com/sso, certificateFile: ${certificate}${more}}\n`
+  assert.match(refusal(file(weak)), /2048 bits/u)
+  assert.match(refusal(file(curve)), /must be RSA/u)
+  assert.match(refusal(file(join(dir, 'none.pem'))), /1 to 4 certificates/u)
+  assert.match(refusal(file(join(dir, 'absent.pem'))), /cannot be read/u)
+  assert.match(refusal(file(good).replace('urn:adfs', 'a|b')), /no bar/u)
+  const twin = `${head('OidcProvider', 'adfs')}spec: {issuer: https://one.example.com, clientId: x}\n`
+  assert.match(refusal(`${twin}---\n${file(good)}`), /another kind of provider has this name/u)
+  assert.equal(accepted(file(good)).samlProviders.get('adfs')?.ttlMs, 3_600_000)
+  // Whoever reports that people are gone may have them for a working day.
+  const events = ', signals: {events: {issuer: https://signer.example.com}}'
+  assert.equal(accepted(file(good, events)).samlProviders.get('adfs')?.ttlMs, 8 * 3_600_000)
+  assert.equal(
+    accepted(file(good, ', signals: {mode: freeze}')).samlProviders.get('adfs')?.ttlMs,
+    3_600_000,
+  )
+  await rm(dir, { recursive: true })
+})
+
 test('a grant reads every option, and refuses what would limit nothing', () => {
   const grant = (spec: string): string => `${head('Grant', 'devs')}spec: ${spec}\n`
   const read = accepted(
@@ -195,15 +258,15 @@ test('a broken file leaves the former objects in force and says what is wrong', 
 })
 
 test('every object of the documentation is accepted', async () => {
-  process.env['OIDC_SECRET'] = 'x'
-  const page = await readFile(
-    new URL('../../../../../../docs/identity-providers.md', import.meta.url),
-    'utf8',
-  )
+  for (const name of ['OIDC_SECRET', 'SCIM_TOKEN', 'PUSH_TOKEN']) process.env[name] = 'x'.repeat(32)
+  const dir = await mkdtemp(join(tmpdir(), 'documented-'))
+  const page = (
+    await readFile(new URL('../../../../../../docs/identity-providers.md', import.meta.url), 'utf8')
+  ).replace('adfs.pem', makeCertificate(dir, 'adfs.pem', '-newkey', 'rsa:2048'))
   const blocks = [...page.matchAll(/^```yaml\n(.*?)^```/gmsu)].map((match) => match[1] ?? '')
   const config = accepted(blocks.join('---\n'))
-  const sizes = [config.providers, config.rules, config.grants, config.profiles].map(
-    ({ size }) => size,
-  )
-  assert.deepEqual(sizes, [1, 3, 1, 1])
+  const { providers, samlProviders, rules, grants, profiles } = config
+  const sizes = [providers, samlProviders, rules, grants, profiles].map(({ size }) => size)
+  assert.deepEqual(sizes, [2, 1, 3, 1, 1])
+  await rm(dir, { recursive: true })
 })

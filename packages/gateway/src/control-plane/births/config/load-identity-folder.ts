@@ -6,15 +6,19 @@ import type { ConfigProblem } from '../../policies/config-problem.ts'
 import { FieldReader } from '../../policies/field-reader.ts'
 import { namePattern } from '../../policies/read-rule.ts'
 import { YamlSource } from '../../policies/yaml-source.ts'
-import type {
-  AgentProfile,
-  Grant,
-  IdentityConfig,
-  OidcProvider,
-  TrustRule,
+import {
+  type AgentProfile,
+  type Grant,
+  type IdentityConfig,
+  type LoginProvider,
+  loginProviders,
+  type OidcProvider,
+  type SamlProvider,
+  type TrustRule,
 } from './identity-config.ts'
 import { readAgentProfile, readGrant } from './read-grant.ts'
 import { readOidcProvider } from './read-oidc-provider.ts'
+import { readSamlProvider } from './read-saml-provider.ts'
 import { readTrustRule } from './read-trust-rule.ts'
 
 export type LoadedIdentity =
@@ -26,11 +30,12 @@ const objectsMax = 2000
 /** Larger files are mistakes. */
 const fileCharactersMax = 1_048_576
 const topFields = ['apiVersion', 'kind', 'metadata', 'spec']
-const kinds = ['OidcProvider', 'TrustRule', 'Grant', 'AgentProfile'] as const
+const kinds = ['OidcProvider', 'SamlProvider', 'TrustRule', 'Grant', 'AgentProfile'] as const
 
 /** What is read so far, and references that are checked when all files are read. */
 interface Draft {
   readonly providers: Map<string, OidcProvider>
+  readonly samlProviders: Map<string, SamlProvider>
   readonly rules: Map<string, TrustRule>
   readonly grants: Map<string, Grant>
   readonly profiles: Map<string, AgentProfile>
@@ -63,6 +68,7 @@ export function readIdentityFiles(
 ): LoadedIdentity {
   const draft: Draft = {
     providers: new Map(),
+    samlProviders: new Map(),
     rules: new Map(),
     grants: new Map(),
     profiles: new Map(),
@@ -81,7 +87,9 @@ function readFileText(file: string, text: string, draft: Draft): YamlSource {
   const source = new YamlSource(file, isTooLarge ? '' : text)
   if (isTooLarge) source.report('this file is too large', '', '', undefined)
   for (const document of source.documents) readDocument(source, document, draft)
-  const count = draft.providers.size + draft.rules.size + draft.grants.size + draft.profiles.size
+  const { providers, samlProviders, rules, grants, profiles } = draft
+  const maps = [providers, samlProviders, rules, grants, profiles]
+  const count = maps.reduce((sum, { size }) => sum + size, 0)
   if (count > objectsMax) {
     const hint = 'all files of the folder count together'
     source.report(
@@ -114,6 +122,7 @@ function readDocument(source: YamlSource, document: Document, draft: Draft): voi
 function mapOf(draft: Draft, kind: (typeof kinds)[number]): ReadonlyMap<string, unknown> {
   const maps = {
     OidcProvider: draft.providers,
+    SamlProvider: draft.samlProviders,
     TrustRule: draft.rules,
     Grant: draft.grants,
     AgentProfile: draft.profiles,
@@ -131,18 +140,12 @@ function readSpec(
   const { source } = top
   if (kind === 'OidcProvider') {
     const provider = readOidcProvider(name, spec, top)
-    const same = [...draft.providers.values()].find(({ issuer }) => issuer === provider.issuer)
-    if (same !== undefined) top.report('spec', `provider "${same.name}" has this issuer already`)
-    const rival = [...draft.providers.values()].find((other) => haveOneToken(other, provider))
-    if (rival !== undefined)
-      top.report('spec', `provider "${rival.name}" has this token of signals.scim already`)
-    const sender = provider.signals?.events?.issuer
-    const twin = [...draft.providers.values()].find(
-      (other) => sender !== undefined && other.signals?.events?.issuer === sender,
-    )
-    if (twin !== undefined)
-      top.report('spec', `provider "${twin.name}" has events of this issuer already`)
+    checkRivals(provider, top, draft)
     draft.providers.set(name, provider)
+  } else if (kind === 'SamlProvider') {
+    const provider = readSamlProvider(name, spec, top)
+    checkRivals(provider, top, draft)
+    draft.samlProviders.set(name, provider)
   } else if (kind === 'TrustRule') {
     const rule = readTrustRule(name, spec, top)
     draft.rules.set(name, rule)
@@ -170,10 +173,21 @@ function readSpec(
   } else draft.profiles.set(name, readAgentProfile(name, spec, top))
 }
 
-/** A token says which provider calls. */
-function haveOneToken(left: OidcProvider, right: OidcProvider): boolean {
-  const token = left.signals?.scim?.expose()
-  return token !== undefined && token === right.signals?.scim?.expose()
+/** What tells providers apart: by their names logins are remembered, by the rest it is known who calls. */
+function checkRivals(provider: LoginProvider, top: FieldReader, draft: Draft): void {
+  const tokenOf = ({ signals }: LoginProvider): string | undefined => signals?.scim?.expose()
+  const senderOf = ({ signals }: LoginProvider): string | undefined => signals?.events?.issuer
+  const isSame = (left: string | undefined, right: string | undefined): boolean =>
+    left !== undefined && left === right
+  for (const other of loginProviders(draft)) {
+    if (other.name === provider.name) top.report('spec', 'another kind of provider has this name')
+    if (other.issuer === provider.issuer)
+      top.report('spec', `provider "${other.name}" has this issuer already`)
+    if (isSame(tokenOf(other), tokenOf(provider)))
+      top.report('spec', `provider "${other.name}" has this token of signals.scim already`)
+    if (isSame(senderOf(other), senderOf(provider)))
+      top.report('spec', `provider "${other.name}" has events of this issuer already`)
+  }
 }
 
 /** A name that nothing has is a slip, and what it was meant for would go without its limit. */

@@ -1,5 +1,9 @@
 import type { AgentId, Principal, Secret } from '@sallyport/core'
-import type { IdentityConfig, OidcProvider } from '../config/identity-config.ts'
+import {
+  type IdentityConfig,
+  type LoginProvider,
+  loginProviders,
+} from '../config/identity-config.ts'
 import { askedOf, type Entitlements, smallerBudget } from '../entitlements.ts'
 import type { GrantAsk } from '../oauth/grant-request.ts'
 import { OAuthError } from '../oauth/oauth-error.ts'
@@ -31,7 +35,7 @@ export class HumanBirths {
 
   async bear(person: LoggedIn, ask: GrantAsk, boundTo?: string): Promise<Born> {
     const { agents, config, entitlements, rechecks, gate, onEvent } = this.#options
-    const provider = config().providers.get(person.provider)
+    const provider = loginProviders(config()).find(({ name }) => name === person.provider)
     if (provider === undefined)
       throw new OAuthError('invalid_grant', 'the provider of this login is gone')
     await this.#refuseTakenBack(person)
@@ -81,6 +85,6 @@ function nameOf({ name }: Principal): string {
   return agentName(name.includes('@') ? name.slice(0, name.indexOf('@')) : name)
 }
 
-function ttlOf(provider: OidcProvider, ask: GrantAsk): number {
+function ttlOf(provider: LoginProvider, ask: GrantAsk): number {
   return Math.min(provider.ttlMs, ask.ttlMs ?? provider.ttlMs)
 }

@@ -103,14 +103,18 @@ export class LoginFlow {
         ...sessionOf(claims),
         ...(refreshToken === undefined ? {} : { refreshToken }),
       }
-      const asked = { person, browser, purpose: pending.purpose }
-      return { id: this.#asked.add(asked), ...asked }
+      return this.ask({ person, browser, purpose: pending.purpose })
     } catch (error) {
       const why = error instanceof Error ? error.message : 'unknown'
       onEvent({ kind: 'login.refused', provider: provider.name, why })
       if (error instanceof LoginRefused) throw error
       throw new LoginRefused(`${provider.name} did not confirm the login. Begin again.`)
     }
+  }
+
+  /** A provider has confirmed a person, who now has to allow what was asked for. */
+  ask(asked: Asked): { readonly id: string } & Asked {
+    return { id: this.#asked.add(asked), ...asked }
   }
 
   /** The person has pressed a button. Returns where a program waits; nothing for a device, which asks by itself. */

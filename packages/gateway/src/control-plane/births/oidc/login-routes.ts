@@ -4,12 +4,18 @@ import { bodyLimit } from 'hono/body-limit'
 import { getCookie, setCookie } from 'hono/cookie'
 import { RateError } from '../../rates.ts'
 import type { SourceRates } from '../../source-rates.ts'
-import type { IdentityConfig, OidcProvider } from '../config/identity-config.ts'
+import {
+  type IdentityConfig,
+  type LoginProvider,
+  loginProviders,
+} from '../config/identity-config.ts'
 import { readGrantAsk, type GrantAsk } from '../oauth/grant-request.ts'
 import { OAuthError } from '../oauth/oauth-error.ts'
 import type { DeviceLogin, DeviceLogins } from './device-logins.ts'
 import { LoginRefused } from './identity.ts'
 import { type LoginFlow, type Purpose, readLoopback } from './login-flow.ts'
+import { samlRoutes } from '../saml/saml-routes.ts'
+import type { SamlFlow } from '../saml/saml-flow.ts'
 import { choicePage, codePage, consentPage, messagePage, pageHeaders } from './pages.ts'
 import { makeSecret } from './short-lived.ts'
 
@@ -20,6 +26,7 @@ const cookieSeconds = 900
 export interface LoginRoutesOptions {
   readonly config: () => IdentityConfig
   readonly flow: LoginFlow
+  readonly saml: SamlFlow
   readonly devices: DeviceLogins
   readonly gatewayUrl: () => string
   readonly sources: SourceRates
@@ -40,6 +47,23 @@ export function loginRoutes(options: LoginRoutesOptions): Hono {
     const facts = factsOf(purpose, options)
     return show(context, consentPage({ id, user: person.principal.name, facts }))
   })
+  app.get('/login/saml', (context) => {
+    const browser = browserOf(context)
+    const arrived = options.saml.finish(context.req.query('arrived') ?? '', browser)
+    const { id, person, purpose } = options.flow.ask(arrived)
+    const facts = factsOf(purpose, options)
+    return show(context, consentPage({ id, user: person.principal.name, facts }))
+  })
+  const { gatewayUrl, sources } = options
+  app.route(
+    '/',
+    samlRoutes({
+      flow: options.saml,
+      gatewayUrl,
+      sources,
+      answerProblem: (context, error) => answerProblem(context, error, options),
+    }),
+  )
   app.post('/login/confirm', async (context) => {
     const form = await formOf(context)
     const isAllowed = form.get('decision') === 'allow'
@@ -104,12 +128,12 @@ async function start(
   purpose: Purpose,
 ): Promise<Response> {
   options.sources.login(context)
-  const providers = [...options.config().providers.values()]
+  const providers = loginProviders(options.config())
   const wanted = context.req.query('provider')
   const [provider, second] =
     wanted === undefined ? providers : providers.filter(({ name }) => name === wanted)
   if (provider === undefined)
-    throw new LoginRefused('Nobody can log in here: no OidcProvider of this name is configured.')
+    throw new LoginRefused('Nobody can log in here: no provider of this name is configured.')
   if (second !== undefined) return show(context, choicePage(linksOf(context, providers, purpose)))
   const browser = browserOf(context) || makeSecret()
   setCookie(context, cookieName, browser, {
@@ -120,12 +144,26 @@ async function start(
     path: '/',
     maxAge: cookieSeconds,
   })
-  return redirect(context, (await options.flow.begin(provider, purpose, browser)).href)
+  return redirect(context, (await beginAt(provider.name, purpose, browser, options)).href)
+}
+
+async function beginAt(
+  name: string,
+  purpose: Purpose,
+  browser: string,
+  { config, flow, saml }: LoginRoutesOptions,
+): Promise<URL> {
+  const { providers, samlProviders } = config()
+  const bySaml = samlProviders.get(name)
+  if (bySaml !== undefined) return saml.begin(bySaml, purpose, browser)
+  const provider = providers.get(name)
+  if (provider === undefined) throw new LoginRefused('this provider is not configured')
+  return flow.begin(provider, purpose, browser)
 }
 
 function linksOf(
   context: Context,
-  providers: readonly OidcProvider[],
+  providers: readonly LoginProvider[],
   purpose: Purpose,
 ): { readonly name: string; readonly href: string }[] {
   return providers.map(({ name }) => {

@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { ERRORS } from '@sallyport/core'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
+import { loginProviders } from '../../births/config/identity-config.ts'
 import { RateError } from '../../rates.ts'
 import type { SignalParts } from '../signal-parts.ts'
 import { notFound, ScimError } from './scim-error.ts'
@@ -132,7 +133,7 @@ function callerOf(context: Context, { config, gatewayUrl }: SignalParts): ScimCa
   const [scheme, token = ''] = (context.req.header('authorization') ?? '').split(' ')
   const shown = digest(token)
   let caller: ScimCaller | undefined
-  for (const { name, issuer, signals } of config().providers.values()) {
+  for (const { name, issuer, signals } of loginProviders(config())) {
     if (signals?.scim === undefined || !timingSafeEqual(digest(signals.scim.expose()), shown))
       continue
     caller = { provider: name, issuer, baseUrl: `${gatewayUrl()}${base}` }

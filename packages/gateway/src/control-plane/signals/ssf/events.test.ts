@@ -321,7 +321,7 @@ onBothStores('shared signals', (bench) => {
     Readonly<Record<string, string>>?,
   ])[] = [
     ['an error', '', 500],
-    ['a redirect', '', 307, { location: 'http://127.0.0.1:9/' }],
+    ['a redirect', '', 307, { location: '/poll' }],
     ['no JSON', '<html>'],
     ['null', 'null'],
     ['a list of sets', '{"sets":[]}'],

@@ -80,14 +80,14 @@ export class Poller {
   /** One request. Whether another one should follow at once: for more events, or to report on these. */
   async #fetchSome(transmitter: Transmitter, reports: Reports): Promise<boolean> {
     const { ack, setErrs } = reports
-    const answer = await this.#ask(transmitter, { ack, setErrs })
+    const answered = await this.#ask(transmitter, { ack, setErrs })
     // The transmitter has read these.
     reports.ack = []
     reports.setErrs = {}
-    const sets = Object.entries(answer.sets)
-    for (const [jti, token] of sets) await this.#take(jti, token, transmitter, reports)
-    const isReporting = reports.ack.length > 0 || Object.keys(reports.setErrs).length > 0
-    return isReporting || (answer.moreAvailable && sets.length > 0)
+    for (const [jti, token] of Object.entries(answered))
+      await this.#take(jti, token, transmitter, reports)
+    // Where nothing can be acted upon, the same events would come again and again.
+    return reports.ack.length > 0 || Object.keys(reports.setErrs).length > 0
   }
 
   /** What fails for another reason than the token is not reported, so that it comes again. */
@@ -115,10 +115,7 @@ export class Poller {
   async #ask(
     { events: { poll, issuer } }: Transmitter,
     { ack, setErrs }: Reports,
-  ): Promise<{
-    readonly sets: Readonly<Record<string, unknown>>
-    readonly moreAvailable: boolean
-  }> {
+  ): Promise<Readonly<Record<string, unknown>>> {
     const url = poll?.url ?? ''
     const problem = urlProblem(url)
     if (problem !== undefined || poll === undefined)
@@ -147,20 +144,18 @@ export class Poller {
   }
 }
 
-function readAnswer(
-  issuer: string,
-  text: string,
-): { readonly sets: Readonly<Record<string, unknown>>; readonly moreAvailable: boolean } {
+/** The tokens by their `jti` (RFC 8936, section 2.4). */
+function readAnswer(issuer: string, text: string): Readonly<Record<string, unknown>> {
   let body: unknown
   try {
     body = JSON.parse(text)
   } catch (cause) {
     throw unreachable(issuer, 'does not answer with JSON', cause)
   }
-  const { sets, moreAvailable } = (body ?? {}) as { sets?: unknown; moreAvailable?: unknown }
+  const { sets } = (body ?? {}) as { readonly sets?: unknown }
   if (typeof sets !== 'object' || sets === null || Array.isArray(sets))
     throw unreachable(issuer, 'answers without sets')
-  return { sets: { ...sets }, moreAvailable: moreAvailable === true }
+  return sets as Readonly<Record<string, unknown>>
 }
 
 function unreachable(issuer: string, why: string, cause?: unknown): SallyportError {

@@ -1,4 +1,3 @@
-import { humanId } from '../../births/entitlements.ts'
 import { plainText } from '../plain-text.ts'
 import type { Whom } from '../signal.ts'
 import { SignalRefused } from '../verify-set.ts'
@@ -13,6 +12,7 @@ export interface SubjectNames {
   readonly issuer: string
   /** What `iss` of a subject may say to mean that provider. */
   readonly issuers: readonly string[]
+  readonly personId: (subject: string) => string
 }
 
 /**
@@ -35,13 +35,13 @@ export function readSubject(value: unknown, names: SubjectNames): readonly Whom[
 }
 
 function readSimple(subject: Fields, format: string, names: SubjectNames): readonly Whom[] {
-  const { issuer, issuers } = names
+  const { issuer, issuers, personId } = names
   const named = (people: { subjects?: string[]; names?: string[] }): readonly Whom[] => [
     { kind: 'named', issuer, subjects: people.subjects ?? [], names: people.names ?? [] },
   ]
   if (format === 'iss_sub') {
     const isOurs = issuers.some((each) => sameIssuer(each, textOf(subject, 'iss')))
-    return isOurs ? [{ kind: 'person', id: humanId(issuer, textOf(subject, 'sub')) }] : []
+    return isOurs ? [{ kind: 'person', id: personId(textOf(subject, 'sub')) }] : []
   }
   if (format === 'opaque') return named({ subjects: [textOf(subject, 'id')] })
   if (format === 'email') return named({ names: [textOf(subject, 'email')] })

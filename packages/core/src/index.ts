@@ -208,3 +208,15 @@ export {
   type SealedSegment,
   type SegmentHeader,
 } from './recording/segment.ts'
+export {
+  PartReader,
+  type Finding,
+  type ObjectSource,
+  type PartSummary,
+} from './recording/part-reader.ts'
+export { parseSegmentKey, storeKeys } from './recording/store-keys.ts'
+export {
+  verifyRecordings,
+  type Verification,
+  type VerifyRequest,
+} from './recording/verify-recordings.ts'

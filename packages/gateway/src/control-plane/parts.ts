@@ -13,8 +13,10 @@ import { type DataKeys, loadDataKeys } from './keys/data-keys.ts'
 import { loadSigningKey } from './keys/signing-key.ts'
 import type { Store } from './ports/store.ts'
 import type { RecordingSources } from './recordings/recordings.ts'
+import type { LastAnchor } from './recordings/shipping/anchors.ts'
 import { ShippedParts } from './recordings/shipping/shipped-parts.ts'
 import { Shipper } from './recordings/shipping/shipper.ts'
+import { readSetting, writeSetting } from './settings.ts'
 import { SessionIndex } from './session-index.ts'
 import { Snapshots } from './snapshots.ts'
 
@@ -37,6 +39,8 @@ export interface Parts {
   /** Something failed that nobody waits for. */
   readonly fault: (error: unknown) => void
 }
+
+const anchorSetting = 'recording.anchor'
 
 /** Opens the store, which may take seconds, and all that stands on it. */
 export async function openParts(
@@ -63,6 +67,10 @@ export async function openParts(
     journalDir,
     recordingKey,
     parts: new ShippedParts(store),
+    anchors: {
+      load: async () => (await readSetting(store, anchorSetting)) as LastAnchor | undefined,
+      save: async (last) => await writeSetting(store, anchorSetting, last),
+    },
     recordings,
     signingKey: await loadSigningKey(options.dataDir),
     now: () => Date.now(),

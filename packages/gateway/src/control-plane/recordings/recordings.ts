@@ -1,4 +1,11 @@
-import type { SessionId, SessionOpenedEntry } from '@sallyport/core'
+import {
+  parseSegmentKey,
+  PartReader,
+  storeKeys,
+  unwrapSessionKey,
+  type SessionId,
+  type SessionOpenedEntry,
+} from '@sallyport/core'
 import type { RecordingStore } from '../ports/recording-store.ts'
 import {
   readJournalFolder,
@@ -6,8 +13,6 @@ import {
   type RecordedEntry,
   type RecordingProblem,
 } from './journal-reader.ts'
-import { SegmentReader, sessionKeyOf } from './segment-reader.ts'
-import { parseSegmentKey, storeKeys } from './store-keys.ts'
 
 /** Where recordings are: what workers have written, and what of it was shipped. */
 export interface RecordingSources {
@@ -78,11 +83,31 @@ export async function* readRecordings(
       yield { kind: 'problem', file, offset: 0, session: id, reason }
       continue
     }
-    const reader = new SegmentReader(recordings, id, part, key)
-    yield* reader.read(segments)
-    begun.set(part, { id, verifier: reader.verifier, from: reader.next })
+    const reader = new PartReader(recordings, { session, part, key })
+    for await (const item of reader.read(segments)) {
+      if (item.kind === 'entry') yield { ...item, session: id }
+      else
+        yield {
+          kind: 'problem',
+          file: item.where,
+          offset: item.offset ?? 0,
+          session: id,
+          reason: item.what,
+        }
+    }
+    begun.set(part, { id, verifier: reader.verifier, from: reader.summary.entries })
   }
   yield* readJournalFolder(journalDir, recordingKey, begun)
+}
+
+/** The session's key, or undefined where it was erased or does not open. */
+export async function sessionKeyOf(
+  recordings: RecordingStore,
+  recordingKey: Uint8Array,
+  session: string,
+): Promise<Buffer | undefined> {
+  const wrapped = await recordings.get(storeKeys.sessionKey(session))
+  return wrapped === undefined ? undefined : unwrapSessionKey(recordingKey, wrapped, session)
 }
 
 /** The parts in the store, and how many segments each has, counted by the newest. */

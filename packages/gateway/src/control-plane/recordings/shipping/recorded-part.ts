@@ -54,6 +54,9 @@ export class RecordedPart {
   /** The file that holds its first entry, and the one that holds its newest. */
   readonly openedIn: string
   newestIn: string
+  /** How many entries its chain has, and the hash of the last one, hexadecimal. */
+  entries = 0
+  head = ''
   isClosed = false
   isSealed = false
   shipped: Shipped
@@ -98,6 +101,8 @@ export class RecordedPart {
   /** Keeps a copy of an entry, unless it is in the store. */
   take(record: DecodedRecord, file: string): void {
     this.newestIn = file
+    this.entries = record.position + 1
+    this.head = Buffer.from(record.hash).toString('hex')
     if (record.entry.kind === 'session.closed') this.isClosed = true
     if (this.key === undefined || record.position < this.#next) return
     if (record.position > this.#next)
@@ -108,7 +113,7 @@ export class RecordedPart {
     segment.count += 1
     segment.bytes += bytes.length
     segment.toMs = record.timeMs
-    segment.head = Buffer.from(record.hash).toString('hex')
+    segment.head = this.head
     this.#next = record.position + 1
   }
 

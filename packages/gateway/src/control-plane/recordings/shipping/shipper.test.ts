@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import fc from 'fast-check'
+import { storeKeys } from '@sallyport/core'
 import { openPgliteStore } from '../../adapters/pglite-store.ts'
 import type { Store } from '../../ports/store.ts'
-import { storeKeys } from '../store-keys.ts'
 import { JournalWriter, ShippingRig } from './shipping.fixture.ts'
 
 suite('shipping', () => {
@@ -46,10 +46,15 @@ suite('shipping', () => {
     assert.deepEqual(await journals(rig), [writer.file])
     assert.deepEqual(rig.faults, [])
     assert.deepEqual(await rig.read(), expected)
-    const [key, segment, seal, signing] = await keys(rig)
+    const [anchor, key, segment, seal, signing] = await keys(rig)
     assert.deepEqual(
-      [key, segment, seal],
-      ['keys/s_one.key', 'sessions/s_one/0-1-1/00000000.segment', 'sessions/s_one/seal.jws'],
+      [anchor, key, segment, seal],
+      [
+        'anchors/0000000000.jws',
+        'keys/s_one.key',
+        'sessions/s_one/0-1-1/00000000.segment',
+        'sessions/s_one/seal.jws',
+      ],
     )
     assert.match(signing ?? '', /^signing-keys\/[\w-]+\.pem$/)
     const [, payload] = (await readFile(join(rig.recordings.where, seal ?? ''), 'utf8')).split('.')
@@ -278,6 +283,12 @@ suite('shipping', () => {
         await rig.round()
         assert.deepEqual(await rig.read(), writer.written())
         assert.deepEqual(await journals(rig), [writer.file], 'all that was shipped is gone')
+        const { findings, notes, sessions } = await rig.verify()
+        assert.deepEqual([findings, sessions], [[], count])
+        assert.deepEqual(
+          notes,
+          count === 0 ? ['There is no anchor: whole sessions may be missing.'] : [],
+        )
       }),
       { numRuns: Number(process.env['SALLYPORT_TEST_RUNS'] ?? 60) },
     )

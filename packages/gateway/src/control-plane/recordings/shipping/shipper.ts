@@ -1,24 +1,28 @@
 import { Buffer } from 'node:buffer'
+import { hostname } from 'node:os'
 import {
   SallyportError,
   sealSegment,
   segmentHash,
+  storeKeys,
   unwrapSessionKey,
   type DecodedRecord,
 } from '@sallyport/core'
 import type { SigningKey } from '../../keys/signing-key.ts'
 import type { RecordingStore } from '../../ports/recording-store.ts'
-import { storeKeys } from '../store-keys.ts'
+import { Anchors, type AnchorMemory } from './anchors.ts'
 import { inParallel } from './in-parallel.ts'
 import { JournalFollower, type FollowedFile } from './journal-follower.ts'
 import { nothingShipped, partName, RecordedPart, type PendingSegment } from './recorded-part.ts'
 import type { KnownPart, ShippedParts } from './shipped-parts.ts'
+import { SignedObjects } from './signed-objects.ts'
 
 /** What the shipper needs. */
 export interface ShipperOptions {
   readonly journalDir: string
   readonly recordingKey: Uint8Array
   readonly parts: Pick<ShippedParts, 'ofRuns' | 'save'>
+  readonly anchors: AnchorMemory
   readonly recordings: RecordingStore
   readonly signingKey: SigningKey
   /** Milliseconds since the epoch. */
@@ -53,6 +57,8 @@ const stopMsMax = 3000
 export class Shipper {
   readonly #options: ShipperOptions
   readonly #follower: JournalFollower
+  readonly #objects: SignedObjects
+  readonly #anchors: Anchors
   readonly #parts = new Map<string, RecordedPart>()
   /** Parts that are whole and sealed; their entries may still stand in a file. */
   readonly #sealed = new Set<string>()
@@ -64,7 +70,6 @@ export class Shipper {
   #unsaved = new Set<RecordedPart>()
   #pendingBytes = 0
   #readers = 0
-  #isKeyPublic = false
   #timer: NodeJS.Timeout | undefined
   #round: Promise<void> | undefined
   #isStopped = false
@@ -74,11 +79,15 @@ export class Shipper {
   constructor(options: ShipperOptions) {
     this.#options = options
     this.#follower = new JournalFollower(options.journalDir)
+    this.#objects = new SignedObjects(options.recordings, options.signingKey)
+    const { anchors: memory, now } = options
+    this.#anchors = new Anchors({ memory, objects: this.#objects, node: hostname(), now })
   }
 
   /** Learns what was shipped before. */
   async open(): Promise<void> {
     this.#known = await this.#options.parts.ofRuns(await this.#follower.runs())
+    await this.#anchors.open()
   }
 
   start(): void {
@@ -154,6 +163,7 @@ export class Shipper {
       const due = isAll ? this.#due() : this.#largest()
       await inParallel(due, putsAtOnce, async (part) => await this.#shipPart(part))
       await this.#save()
+      if (this.#anchors.isDue || this.#isStopped) await this.#anchors.publish()
       await this.#seal()
     }
     await this.#removeFiles()
@@ -175,6 +185,7 @@ export class Shipper {
     const before = part.pendingBytes
     const problems = part.problems.length
     part.take(record, file.name)
+    this.#anchors.note(part)
     this.#pendingBytes += part.pendingBytes - before
     for (const problem of part.problems.slice(problems)) this.#report(part, problem)
   }
@@ -247,6 +258,7 @@ export class Shipper {
       await this.#put(part, segment)
       this.#pendingBytes -= segment.bytes
       this.#unsaved.add(part)
+      this.#anchors.note(part)
     }
   }
 
@@ -285,17 +297,15 @@ export class Shipper {
     )
     await inParallel(whole, putsAtOnce, async (part) => {
       const { position, segments, bytes, head, previous } = part.shipped
-      const { signingKey, recordings, now } = this.#options
       const { name, problems } = part
-      await this.#publishKey()
       const payload = {
         type: 'sallyport.seal.1',
         session: part.id.session,
-        sealedAt: new Date(now()).toISOString(),
+        sealedAt: new Date(this.#options.now()).toISOString(),
         parts: [{ part: name, entries: position, head, segments, bytes, last: previous, problems }],
       }
-      const seal = Buffer.from(await signingKey.sign(payload))
-      await recordings.put(storeKeys.seal(part.id.session), seal)
+      const seal = await this.#objects.sign(payload)
+      await this.#objects.put(storeKeys.seal(part.id.session), seal)
       part.isSealed = true
       this.#unsaved.add(part)
     })
@@ -304,14 +314,6 @@ export class Shipper {
       this.#parts.delete(part.name)
       this.#sealed.add(part.name)
     }
-  }
-
-  /** Once is enough: it never changes. */
-  async #publishKey(): Promise<void> {
-    const { signingKey, recordings } = this.#options
-    if (this.#isKeyPublic) return
-    await recordings.put(storeKeys.publicKey(signingKey.id), Buffer.from(signingKey.publicKey))
-    this.#isKeyPublic = true
   }
 
   async #removeFiles(): Promise<void> {

@@ -9,15 +9,18 @@ import {
   EntryChain,
   journalFileName,
   recoveredListName,
+  verifyRecordings,
   wrapSessionKey,
   type Entry,
   type SessionId,
+  type Verification,
 } from '@sallyport/core'
 import { DirectoryRecordingStore } from '../../adapters/directory-recording-store.ts'
 import { loadSigningKey } from '../../keys/signing-key.ts'
 import type { RecordingStore } from '../../ports/recording-store.ts'
 import type { Store } from '../../ports/store.ts'
-import { readRecordings, type RecordingSources } from '../recordings.ts'
+import { readRecordings, sessionKeyOf, type RecordingSources } from '../recordings.ts'
+import type { LastAnchor } from './anchors.ts'
 import { ShippedParts } from './shipped-parts.ts'
 import { Shipper } from './shipper.ts'
 
@@ -118,6 +121,7 @@ export class ShippingRig implements AsyncDisposable {
   /** Puts that fail until this is empty again: by the beginning of their keys. */
   failingPuts: string | undefined
   failsToSave = false
+  lastAnchor: LastAnchor | undefined
   readonly #store: Store
   #shipper: Shipper | undefined
 
@@ -164,6 +168,12 @@ export class ShippingRig implements AsyncDisposable {
     return read
   }
 
+  async verify(): Promise<Verification> {
+    const { recordings } = this
+    const keyOf = async (session: string) => await sessionKeyOf(recordings, recordingKey, session)
+    return await verifyRecordings({ source: recordings, keyOf })
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.dir, { recursive: true, force: true })
   }
@@ -178,6 +188,13 @@ export class ShippingRig implements AsyncDisposable {
         save: async (rows) => {
           if (this.failsToSave) throw new Error('the database is away')
           await parts.save(rows)
+        },
+      },
+      anchors: {
+        load: async () => await Promise.resolve(this.lastAnchor),
+        save: async (last) => {
+          if (this.failsToSave) throw new Error('the database is away')
+          this.lastAnchor = await Promise.resolve(last)
         },
       },
       recordings: this.#failing(),

@@ -1,4 +1,4 @@
-/** What stands where in the recording store. */
+/** What stands where in a recording store. */
 export const storeKeys = {
   /** The session's key, sealed by the recording key. Removing it erases the recording. */
   sessionKey: (session: string): string => `keys/${session}.key`,
@@ -7,6 +7,9 @@ export const storeKeys = {
     `sessions/${session}/${part}/${String(index).padStart(8, '0')}.segment`,
   /** What the node says of a session that is whole. */
   seal: (session: string): string => `sessions/${session}/seal.jws`,
+  anchors: 'anchors/',
+  anchor: (number: number): string => `anchors/${String(number).padStart(10, '0')}.jws`,
+  publicKeys: 'signing-keys/',
   publicKey: (id: string): string => `signing-keys/${id}.pem`,
 } as const
 

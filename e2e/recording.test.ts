@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { execFile } from 'node:child_process'
+import { mkdir, mkdtempDisposable, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { suite, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { unzipSync } from 'fflate'
 import { startGateway } from '@sallyport/gateway'
 import { skipReason, until } from '@sallyport/testkit'
 import {
@@ -10,6 +14,17 @@ import {
 } from '../packages/gateway/src/control-plane/recordings/recordings.ts'
 import { connect } from './hardship.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
+
+const cli = new URL('../packages/cli/bin/sallyport.mjs', import.meta.url)
+
+/** Runs a script of Node's, and gives what it printed on both outputs. */
+async function ran(args: readonly string[]): Promise<{ code: number | null; text: string }> {
+  return await new Promise((resolve) => {
+    const child = execFile(process.execPath, args, (error, stdout, stderr) => {
+      resolve({ code: child.exitCode, text: stdout + stderr })
+    })
+  })
+}
 
 suite('recordings', { skip: skipReason() }, () => {
   const sealedOf = async (gateway: TestGateway): Promise<string[]> => {
@@ -59,6 +74,53 @@ suite('recordings', { skip: skipReason() }, () => {
     assert.match(text, /select 'marker-4711' as m/)
     assert.match(text, /closed: /)
     assert.doesNotMatch(text, /!!/)
+  })
+
+  test('an archive proves itself to somebody who has nothing else, and changes to it are found', async () => {
+    await using gateway = await startTestGateway()
+    await using dir = await mkdtempDisposable(join(tmpdir(), 'sallyport-export-'))
+    const ended = await connect(gateway)
+    await ended.query("select 'marker-one' as m")
+    await ended.end()
+    const open = await connect(gateway)
+    await open.query("select 'marker-two' as m")
+    const sessions = (await (await gateway.api('GET', '/v1/sessions')).json()) as { id: string }[]
+    const ids = sessions.map(({ id }) => id)
+    assert.equal(ids.length, 2)
+    const sallyport = async (...args: string[]) =>
+      await ran([fileURLToPath(cli), ...args, '--data', gateway.dataDir])
+    const zip = join(dir.path, 'evidence.zip')
+    const exported = await sallyport('export', ...ids, '--file', zip)
+    assert.equal(exported.code, 0, exported.text)
+    const again = await sallyport('export', ...ids, '--file', zip)
+    assert.match(again.text, /is there already/)
+
+    const files = unzipSync(await readFile(zip))
+    const unpacked = join(dir.path, 'evidence')
+    for (const [name, bytes] of Object.entries(files)) {
+      await mkdir(dirname(join(unpacked, name)), { recursive: true })
+      await writeFile(join(unpacked, name), bytes)
+    }
+    for (const [at, id] of ids.toReversed().entries()) {
+      const transcript = Buffer.from(files[`transcripts/${id}.txt`] ?? []).toString()
+      assert.match(transcript, new RegExp(`marker-${at === 0 ? 'one' : 'two'}`))
+    }
+    // Alone: the verifier finds nothing of this project around it.
+    const alone = async () => await ran([join(unpacked, 'verify.mjs')])
+    const proof = await alone()
+    assert.equal(proof.code, 0, proof.text)
+    assert.match(proof.text, /^✓ 2 recordings, \d+ entries in \d+ segments, signed by [\w-]{43}\n/)
+    assert.match((await sallyport('verify', zip)).text, /✓|"findings":\[\]/)
+    assert.match((await sallyport('verify')).text, /"findings":\[\]/)
+
+    const segment = Object.keys(files).find((name) => name.endsWith('.segment')) ?? ''
+    const bytes = Buffer.from(files[segment] ?? [])
+    bytes.writeUInt8(bytes.readUInt8(bytes.length - 5) ^ 1, bytes.length - 5)
+    await writeFile(join(unpacked, segment), bytes)
+    const changed = await alone()
+    assert.equal(changed.code, 1, changed.text)
+    assert.match(changed.text, new RegExp(`${segment}: the seal of the segment is broken`))
+    await open.end()
   })
 
   test('a store that cannot be written holds up no caller, is told, and is caught up with', async () => {

@@ -56,6 +56,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
       '@electric-sql/pglite',
       '@hono/node-server',
       '@node-saml/node-saml',
+      'fflate',
       'hono',
       'jose',
       'kysely',

@@ -55,6 +55,12 @@ export class GatewayApi {
     yield decoder.decode()
   }
 
+  /** A long answer, as it comes. */
+  async *bytes(path: string): AsyncGenerator<Uint8Array> {
+    const response = await this.#fetch('GET', path)
+    yield* response.body ?? []
+  }
+
   async #fetch(method: string, path: string, body?: unknown, newKey?: ProofKey): Promise<Response> {
     const url = this.#url + path
     const send = async (): Promise<Response> =>

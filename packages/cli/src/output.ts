@@ -10,7 +10,7 @@ export interface Output {
   readonly isTerminal: boolean
   readonly columns: number
   /** Data: standard output. */
-  readonly data: (text: string) => void
+  readonly data: (text: string | Uint8Array) => void
   /** Words: standard error. */
   readonly say: (text: string) => void
 }

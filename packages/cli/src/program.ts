@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { contextOf, type VerbContext } from './context.ts'
 import { addAgentVerbs } from './program-agents.ts'
+import { addRecordingVerbs } from './program-recordings.ts'
 import { addPolicyVerbs } from './program-policy.ts'
 import type { AddFlags, SetFlags } from './verbs/connections.ts'
 import type { CredentialFlags } from './verbs/credentials.ts'
@@ -62,6 +63,7 @@ export function buildProgram(finish: (code: number) => void): Command {
   ).action(async (session: string, _flags: unknown, command: Command) => {
     finish(await (await import('./verbs/sessions.ts')).replay(contextOf(command), session))
   })
+  addRecordingVerbs(program, verb, finish)
   addPolicyVerbs(program, verb, finish)
   addAgentVerbs(program, verb, finish)
   verb(program, 'doctor', 'Check this machine and the gateway on it.', 'sallyport doctor')

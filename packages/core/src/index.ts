@@ -220,3 +220,5 @@ export {
   type Verification,
   type VerifyRequest,
 } from './recording/verify-recordings.ts'
+export { fieldsOf, membersOf } from './recording/signed.ts'
+export { tellVerification } from './recording/tell-verification.ts'

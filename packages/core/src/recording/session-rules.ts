@@ -32,6 +32,7 @@ export class SessionRules {
       case 'response.data':
       case 'response.end':
       case 'masked':
+      case 'lineage':
       case 'copy.data':
       case 'refused':
         if (entry.seq >= 1 && entry.seq <= this.#commands) return undefined

@@ -16,7 +16,7 @@ import { parseCredentialRequest } from './parse-credential-request.ts'
 import { parseNewConnection } from './parse-new-connection.ts'
 import { tokenAlgorithms } from './births/workload/verify-token.ts'
 import { RateError } from './rates.ts'
-import type { RecordingForm } from './recorded-session.ts'
+import { type RecordingForm, recordingForms } from './recorded-session.ts'
 import type { SessionView } from './session-index.ts'
 
 /** What the API can do; the control plane provides it. */
@@ -33,10 +33,13 @@ export interface Operations {
   issueCredential(request: CredentialRequest): Promise<IssuedCredential>
   listSessions(): Promise<readonly SessionView[]>
   readSession(idPrefix: string, form: RecordingForm): Promise<AsyncIterable<string>>
+  /** A ZIP archive, piece by piece. */
+  exportSessions(idPrefixes: readonly string[]): Promise<AsyncIterable<Uint8Array>>
 }
 
 /** Certificates of a target are the largest thing that is sent here. */
 const bodyBytesMax = 256 * 1024
+const exportSessionsMax = 1000
 const widthDefault = 100
 const widthMax = 1000
 
@@ -114,26 +117,46 @@ function addSessionRoutes(app: Hono, operations: Operations): void {
   app.get('/v1/sessions/:prefix', async (context) => {
     const form = recordingForm(context)
     const pieces = await operations.readSession(context.req.param('prefix').toLowerCase(), form)
-    const type = form.kind === 'text' ? 'text/plain; charset=utf-8' : 'application/x-ndjson'
-    return context.body(bytesOf(pieces), 200, { 'content-type': type })
+    return context.body(bytesOf(pieces), 200, { 'content-type': recordingForms[form.kind] })
+  })
+  app.get('/v1/exports', async (context) => {
+    const sessions = context.req.queries('session') ?? []
+    if (sessions.length === 0 || sessions.length > exportSessionsMax) {
+      const detail = `Name 1 to ${exportSessionsMax} sessions, as ?session=s_…&session=s_…`
+      throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
+    }
+    const pieces = await operations.exportSessions(sessions.map((each) => each.toLowerCase()))
+    return context.body(bytesOf(pieces), 200, {
+      'content-type': 'application/zip',
+      'content-disposition': 'attachment; filename="sallyport-export.zip"',
+    })
   })
 }
 
 function recordingForm(context: Context): RecordingForm {
-  if (context.req.query('as') !== 'text') return { kind: 'ndjson' }
+  const kind = context.req.query('as') ?? 'ndjson'
+  if (!isForm(kind)) {
+    const detail = `"${kind}" is no form of a recording. There are ${Object.keys(recordingForms).join(', ')}.`
+    throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
+  }
   const width = Number(context.req.query('width') ?? widthDefault)
   const usable = Number.isInteger(width) && width > 0
-  return { kind: 'text', width: usable ? Math.min(width, widthMax) : widthDefault }
+  return { kind, width: usable ? Math.min(width, widthMax) : widthDefault }
 }
 
-function bytesOf(pieces: AsyncIterable<string>): ReadableStream<Uint8Array> {
+function isForm(kind: string): kind is RecordingForm['kind'] {
+  return Object.hasOwn(recordingForms, kind)
+}
+
+function bytesOf(pieces: AsyncIterable<string | Uint8Array>): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()
   const iterator = pieces[Symbol.asyncIterator]()
   return new ReadableStream({
     async pull(controller) {
       const next = await iterator.next()
       if (next.done === true) controller.close()
-      else controller.enqueue(encoder.encode(next.value))
+      else
+        controller.enqueue(typeof next.value === 'string' ? encoder.encode(next.value) : next.value)
     },
     async cancel() {
       await iterator.return?.()

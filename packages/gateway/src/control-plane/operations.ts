@@ -6,7 +6,7 @@ import type { WorkerPool } from './worker-pool.ts'
 
 /** What the API can do. `publish` gives workers what changed before the answer goes out. */
 export function operationsOf(
-  { connections, credentials, agents, sessions, recorded, snapshots }: Parts,
+  { connections, credentials, agents, sessions, recorded, exporter, snapshots }: Parts,
   pool: WorkerPool,
   publish: () => Promise<void>,
   status: () => Promise<unknown>,
@@ -41,6 +41,10 @@ export function operationsOf(
     async readSession(prefix, form) {
       const id = await sessions.whole(prefix)
       return await recordedSession(recorded, id, form)
+    },
+    async exportSessions(prefixes) {
+      const ids = await Promise.all(prefixes.map(async (prefix) => await sessions.whole(prefix)))
+      return await exporter.sessions([...new Set(ids)])
     },
   }
 }

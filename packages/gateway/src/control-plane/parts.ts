@@ -12,6 +12,7 @@ import { Credentials } from './credentials.ts'
 import { type DataKeys, loadDataKeys } from './keys/data-keys.ts'
 import { loadSigningKey } from './keys/signing-key.ts'
 import type { Store } from './ports/store.ts'
+import { Exporter } from './recordings/export/exporter.ts'
 import type { RecordingSources } from './recordings/recordings.ts'
 import type { LastAnchor } from './recordings/shipping/anchors.ts'
 import { ShippedParts } from './recordings/shipping/shipped-parts.ts'
@@ -34,6 +35,7 @@ export interface Parts {
   readonly sessions: SessionIndex
   readonly snapshots: Snapshots
   readonly shipper: Shipper
+  readonly exporter: Exporter
   /** All that is recorded, shipped or not. */
   readonly recorded: RecordingSources
   /** Something failed that nobody waits for. */
@@ -63,10 +65,11 @@ export async function openParts(
   undo.defer(() => agents.stop())
   const recordings = new DirectoryRecordingStore(join(options.dataDir, 'recordings'))
   const recordingKey = keys.recording.expose()
+  const shippedParts = new ShippedParts(store)
   const shipper = new Shipper({
     journalDir,
     recordingKey,
-    parts: new ShippedParts(store),
+    parts: shippedParts,
     anchors: {
       load: async () => (await readSetting(store, anchorSetting)) as LastAnchor | undefined,
       save: async (last) => await writeSetting(store, anchorSetting, last),
@@ -76,6 +79,7 @@ export async function openParts(
     now: () => Date.now(),
     onFault: fault,
   })
+  const recorded = { journalDir, recordingKey, recordings, hold: shipper.hold }
   const sessions = new SessionIndex(store)
   await sessions.closeLost('the gateway ended')
   return {
@@ -90,7 +94,8 @@ export async function openParts(
     sessions,
     snapshots: new Snapshots(store, connections, keys.mask),
     shipper,
-    recorded: { journalDir, recordingKey, recordings, hold: shipper.hold },
+    recorded,
+    exporter: new Exporter(recorded, shippedParts, shipper),
     fault,
   }
 }

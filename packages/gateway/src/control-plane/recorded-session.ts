@@ -1,11 +1,24 @@
 import { SallyportError } from '@sallyport/core'
 import { SessionPrinter, sessionJson } from './recordings/print-session.ts'
+import { sessionCast } from './recordings/export/export-cast.ts'
+import { commandsCsv } from './recordings/export/export-csv.ts'
+import { sessionHtml } from './recordings/export/export-html.ts'
 import { sessionEntries, type RecordingSources } from './recordings/recordings.ts'
 
-/** How a recorded session is wanted: one JSON object a line, or text for a terminal of that many columns. */
-export type RecordingForm =
-  | { readonly kind: 'ndjson' }
-  | { readonly kind: 'text'; readonly width: number }
+/** What a recorded session can be read as, and the media type of each. */
+export const recordingForms = {
+  ndjson: 'application/x-ndjson',
+  text: 'text/plain; charset=utf-8',
+  csv: 'text/csv; charset=utf-8',
+  cast: 'application/x-asciicast',
+  html: 'text/html; charset=utf-8',
+} as const
+
+/** How a recorded session is wanted; `width` is in columns, for the forms that are laid out. */
+export interface RecordingForm {
+  readonly kind: keyof typeof recordingForms
+  readonly width: number
+}
 
 /** Reads one recorded session piece by piece, so that a long one never stands in memory; throws at once where there is none. */
 export async function recordedSession(
@@ -27,11 +40,25 @@ export async function recordedSession(
 async function* printed(
   sources: RecordingSources,
   idPrefix: string,
-  form: RecordingForm,
+  { kind, width }: RecordingForm,
 ): AsyncGenerator<string> {
-  const printer = form.kind === 'text' ? new SessionPrinter(form.width) : undefined
-  for await (const item of sessionEntries(sources, idPrefix)) {
-    const piece = printer === undefined ? `${sessionJson(item)}\n` : printer.print(item)
-    if (piece !== '') yield piece
+  const items = sessionEntries(sources, idPrefix)
+  switch (kind) {
+    case 'csv':
+      return yield* commandsCsv(items)
+    case 'cast':
+      return yield* sessionCast(items, idPrefix, width)
+    case 'html':
+      return yield* sessionHtml(items, idPrefix, width)
+    case 'ndjson':
+      for await (const item of items) yield `${sessionJson(item)}\n`
+      return
+    case 'text': {
+      const printer = new SessionPrinter(width)
+      for await (const item of items) {
+        const piece = printer.print(item)
+        if (piece !== '') yield piece
+      }
+    }
   }
 }

@@ -1,8 +1,9 @@
 import type { Buffer } from 'node:buffer'
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { SallyportError } from '@sallyport/core'
 import type { RecordingStore } from '../ports/recording-store.ts'
+import { draftEnd, FolderSource } from '../recordings/folder-source.ts'
 
 /** Recordings hold what callers read and wrote: nobody but the gateway's user opens them. */
 const folderMode = 0o700
@@ -10,16 +11,16 @@ const fileMode = 0o600
 
 /** A key is a path inside the folder, and can't lead out of it. */
 const keyPattern = /^(?:(?!\.{1,2}\/)[\w.-]+\/)*(?!\.{1,2}$)[\w.-]+$/
-/** What is still being written: a crash may leave it, and no list shows it. */
-const draftEnd = '.draft'
 
 /** Keeps recordings in a folder. An object is written beside its place, synced, and moved there. */
 export class DirectoryRecordingStore implements RecordingStore {
   readonly where: string
+  readonly #source: FolderSource
   #drafts = 0
 
   constructor(dir: string) {
     this.where = dir
+    this.#source = new FolderSource(dir)
   }
 
   async put(key: string, bytes: Uint8Array): Promise<void> {
@@ -45,17 +46,12 @@ export class DirectoryRecordingStore implements RecordingStore {
   }
 
   async get(key: string): Promise<Buffer | undefined> {
-    try {
-      return await readFile(this.#path(key))
-    } catch (error) {
-      if (isMissing(error)) return undefined
-      throw error
-    }
+    this.#path(key)
+    return await this.#source.get(key)
   }
 
-  async *list(prefix: string): AsyncGenerator<string> {
-    const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1)
-    for await (const key of this.#below(folder)) if (key.startsWith(prefix)) yield key
+  list(prefix: string): AsyncIterable<string> {
+    return this.#source.list(prefix)
   }
 
   async remove(key: string): Promise<void> {
@@ -64,19 +60,6 @@ export class DirectoryRecordingStore implements RecordingStore {
     await syncFolder(dirname(path)).catch((error: unknown) => {
       if (!isMissing(error)) throw error
     })
-  }
-
-  async *#below(folder: string): AsyncGenerator<string> {
-    const entries = await readdir(join(this.where, folder), { withFileTypes: true }).catch(
-      (error: unknown) => {
-        if (isMissing(error)) return []
-        throw error
-      },
-    )
-    for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-      if (entry.isDirectory()) yield* this.#below(`${folder}${entry.name}/`)
-      else if (!entry.name.endsWith(draftEnd)) yield `${folder}${entry.name}`
-    }
   }
 
   #path(key: string): string {

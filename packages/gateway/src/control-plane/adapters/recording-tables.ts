@@ -16,6 +16,8 @@ export const recordingTables: Migration = {
         bytes bigint not null,
         head text not null,
         previous text not null,
+        anchor_first integer,
+        anchor_last integer,
         problems jsonb not null,
         sealed_at timestamptz,
         primary key (session_id, part))`.execute(db)

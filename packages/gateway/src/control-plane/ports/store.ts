@@ -290,6 +290,9 @@ export interface RecordingPartTable {
   /** Chain hash of the last entry in the store, and SHA-256 of the last segment; hexadecimal, empty before the first. */
   head: string
   previous: string
+  /** Numbers of the first and the newest anchor that name it; null where none does. */
+  anchor_first: number | null
+  anchor_last: number | null
   /** What keeps the recording from being whole, in words. */
   problems: Json<string[]>
   sealed_at: NullableTimestamp

@@ -61,12 +61,12 @@ export class Anchors {
     return false
   }
 
-  /** Signs and publishes where all parts are that have changed. */
-  async publish(): Promise<void> {
+  /** Signs and publishes where all parts are that have changed, and returns these. */
+  async publish(): Promise<readonly RecordedPart[]> {
     const { memory, objects, node, now } = this.#options
     // The last run may have ended before it was put. It is put as it was signed: someone may have seen it.
     if (this.#last !== undefined && !this.#isThere) await this.#put(this.#last)
-    if (this.#changed.size === 0) return
+    if (this.#changed.size === 0) return []
     const changed = [...this.#changed]
     const jws = await objects.sign({
       type: 'sallyport.anchor.1',
@@ -87,9 +87,13 @@ export class Anchors {
     await memory.save(next)
     this.#last = next
     this.#isThere = false
-    for (const part of changed) this.#changed.delete(part)
+    for (const part of changed) {
+      part.anchoredBy(next.number)
+      this.#changed.delete(part)
+    }
     this.#anchoredAtMs = now()
     await this.#put(next)
+    return changed
   }
 
   async #put({ number, jws }: LastAnchor): Promise<void> {

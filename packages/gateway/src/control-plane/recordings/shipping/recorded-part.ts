@@ -23,6 +23,12 @@ export interface Shipped {
   readonly previous: string
 }
 
+/** Numbers of anchors, both ends included. */
+export interface AnchorRange {
+  readonly first: number
+  readonly last: number
+}
+
 export const nothingShipped: Shipped = {
   position: 0,
   segments: 0,
@@ -59,6 +65,8 @@ export class RecordedPart {
   head = ''
   isClosed = false
   isSealed = false
+  /** Numbers of the first and the newest anchor that name it. */
+  anchors: AnchorRange | undefined
   shipped: Shipped
   readonly #pending: PendingSegment[] = []
   #next: number
@@ -71,6 +79,7 @@ export class RecordedPart {
       readonly file: string
       readonly shipped: Shipped
       readonly problems: readonly string[]
+      readonly anchors: AnchorRange | undefined
     },
   ) {
     this.id = id
@@ -81,6 +90,7 @@ export class RecordedPart {
     this.newestIn = of.file
     this.shipped = of.shipped
     this.problems = [...of.problems]
+    this.anchors = of.anchors
     this.#next = of.shipped.position
   }
 
@@ -115,6 +125,11 @@ export class RecordedPart {
     segment.toMs = record.timeMs
     segment.head = this.head
     this.#next = record.position + 1
+  }
+
+  /** An anchor names where it is now. */
+  anchoredBy(number: number): void {
+    this.anchors = { first: this.anchors?.first ?? number, last: number }
   }
 
   /** The oldest pending segment is in the store. */

@@ -1,5 +1,5 @@
 import type { Store } from '../../ports/store.ts'
-import type { RecordedPart, Shipped } from './recorded-part.ts'
+import type { AnchorRange, RecordedPart, Shipped } from './recorded-part.ts'
 
 /** A row that a restart goes on from. */
 export interface KnownPart {
@@ -7,6 +7,7 @@ export interface KnownPart {
   readonly part: string
   readonly shipped: Shipped
   readonly problems: readonly string[]
+  readonly anchors: AnchorRange | undefined
   readonly isSealed: boolean
 }
 
@@ -33,6 +34,16 @@ export class ShippedParts {
     return known
   }
 
+  /** All parts of a session. */
+  async ofSession(session: string): Promise<KnownPart[]> {
+    const rows = await this.#store.db
+      .selectFrom('recording_part')
+      .selectAll()
+      .where('session_id', '=', session)
+      .execute()
+    return rows.map(knownOf)
+  }
+
   /** Writes where these parts are now, all or none, and resolves once that would survive a power failure. */
   async save(parts: readonly RecordedPart[]): Promise<void> {
     await this.#store.durable(async (tx) => {
@@ -47,6 +58,8 @@ export class ShippedParts {
               bytes: row.ref('excluded.bytes'),
               head: row.ref('excluded.head'),
               previous: row.ref('excluded.previous'),
+              anchor_first: row.ref('excluded.anchor_first'),
+              anchor_last: row.ref('excluded.anchor_last'),
               problems: row.ref('excluded.problems'),
               sealed_at: row.ref('excluded.sealed_at'),
             })),
@@ -74,6 +87,8 @@ function rowOf(part: RecordedPart) {
     bytes,
     head,
     previous,
+    anchor_first: part.anchors?.first ?? null,
+    anchor_last: part.anchors?.last ?? null,
     problems: JSON.stringify(part.problems),
     sealed_at: part.isSealed ? new Date() : null,
   }
@@ -87,6 +102,8 @@ function knownOf(row: {
   bytes: string
   head: string
   previous: string
+  anchor_first: number | null
+  anchor_last: number | null
   problems: string[]
   sealed_at: Date | null
 }): KnownPart {
@@ -100,6 +117,10 @@ function knownOf(row: {
       head: row.head,
       previous: row.previous,
     },
+    anchors:
+      row.anchor_first === null || row.anchor_last === null
+        ? undefined
+        : { first: row.anchor_first, last: row.anchor_last },
     problems: row.problems,
     isSealed: row.sealed_at !== null,
   }

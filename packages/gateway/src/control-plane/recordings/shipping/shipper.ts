@@ -68,10 +68,13 @@ export class Shipper {
   readonly #reported = new Set<string>()
   #known = new Map<string, KnownPart>()
   #unsaved = new Set<RecordedPart>()
+  /** Sessions that are to be shipped at once. */
+  readonly #wanted = new Set<string>()
   #pendingBytes = 0
   #readers = 0
   #timer: NodeJS.Timeout | undefined
   #round: Promise<void> | undefined
+  #last: Promise<void> | undefined
   #isStopped = false
   #endsAtMs = Infinity
   #problem: string | undefined
@@ -136,8 +139,27 @@ export class Shipper {
     this.#timer.unref()
   }
 
-  /** One look at the journals, which never rejects: what fails is told, and tried again at the next. */
+  /** Ships and anchors all that is recorded of these sessions now. Rejects where it can't be. */
+  async settle(sessions: readonly string[]): Promise<void> {
+    for (const session of sessions) this.#wanted.add(session)
+    try {
+      await this.round()
+    } finally {
+      for (const session of sessions) this.#wanted.delete(session)
+    }
+    if (this.#problem === undefined) return
+    const detail = `recordings are not shipped: ${this.#problem}`
+    throw new SallyportError('SP_RECORD_UNAVAILABLE', detail, { detail })
+  }
+
+  /** One look at the journals, which never rejects: what fails is told, and tried again at the next. Rounds follow each other. */
   async round(): Promise<void> {
+    const next = (this.#last ?? Promise.resolve()).then(async () => await this.#look())
+    this.#last = next
+    await next
+  }
+
+  async #look(): Promise<void> {
     try {
       await this.#ship()
       this.#problem = undefined
@@ -163,7 +185,7 @@ export class Shipper {
       const due = isAll ? this.#due() : this.#largest()
       await inParallel(due, putsAtOnce, async (part) => await this.#shipPart(part))
       await this.#save()
-      if (this.#anchors.isDue || this.#isStopped) await this.#anchors.publish()
+      await this.#anchor()
       await this.#seal()
     }
     await this.#removeFiles()
@@ -217,6 +239,7 @@ export class Shipper {
         file: file.name,
         shipped: known?.shipped ?? nothingShipped,
         problems: known?.problems ?? [],
+        anchors: known?.anchors,
       },
     )
     if (key === undefined) this.#report(part, 'its key does not open with this recording key')
@@ -238,6 +261,7 @@ export class Shipper {
     return [...this.#parts.values()].filter((part) => {
       if (part.pending === undefined) return false
       if (part.isClosed || part.hasWholeSegment || this.#isStopped) return true
+      if (this.#wanted.has(part.id.session)) return true
       return leaving.has(part) || now - part.pending.fromMs >= shipAfterMs
     })
   }
@@ -288,6 +312,13 @@ export class Shipper {
     const parts = [...this.#unsaved]
     await this.#options.parts.save(parts)
     for (const part of parts) this.#unsaved.delete(part)
+  }
+
+  async #anchor(): Promise<void> {
+    const isWanted = this.#anchors.isDue || this.#isStopped || this.#wanted.size > 0
+    if (!isWanted) return
+    for (const part of await this.#anchors.publish()) this.#unsaved.add(part)
+    await this.#save()
   }
 
   /** Says, signed, what each session that ended consists of. */

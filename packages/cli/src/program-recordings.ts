@@ -1,0 +1,38 @@
+import type { Command } from 'commander'
+import { contextOf } from './context.ts'
+import type { MakeVerb } from './program.ts'
+import type { ExportFlags } from './verbs/export.ts'
+
+/** The verbs that take recordings out of the gateway, and prove them. */
+export function addRecordingVerbs(
+  program: Command,
+  verb: MakeVerb,
+  finish: (code: number) => void,
+): void {
+  verb(
+    program,
+    'export <session...>',
+    'Write recordings to a file: an archive that proves itself, or one session to read or play.',
+    'sallyport export s_4tq s_4tr --file evidence.zip',
+  )
+    .option('--as <form>', 'zip; of one session also csv, cast, html, ndjson, text', 'zip')
+    .option('--file <path>', 'where to; "-" is standard output (default: by session and form)')
+    .option('--force', 'replace a file that is there', false)
+    .action(async (sessions: string[], flags: ExportFlags, command: Command) => {
+      finish(
+        await (
+          await import('./verbs/export.ts')
+        ).exportSessions(contextOf(command), sessions, flags),
+      )
+    })
+  verb(
+    program,
+    'verify [place]',
+    'Check recordings against their chains, seals and anchors: those of the data folder, of one session, or of an export. No gateway needs to run.',
+    'sallyport verify evidence.zip',
+  )
+    .option('--key <file>', 'the recording key, where the place is a store without a data folder')
+    .action(async (place: string | undefined, flags: { key?: string }, command: Command) => {
+      finish(await (await import('./verbs/verify.ts')).verify(contextOf(command), place, flags))
+    })
+}

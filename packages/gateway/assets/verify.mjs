@@ -1,0 +1,1301 @@
+#!/usr/bin/env node
+// Made by `npm run build:verify` from the sources of Sallyport (Apache-2.0). Checks the export that it lies in: node verify.mjs
+import { Buffer } from 'node:buffer'
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createPublicKey,
+  hash,
+  hkdfSync,
+  randomBytes,
+  timingSafeEqual,
+  verify,
+} from 'node:crypto'
+import { readFile, readdir } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { constants, crc32, zstdCompress, zstdDecompress } from 'node:zlib'
+
+// packages/core/src/recording/tell-verification.ts
+const core_src_recording_tell_verification_ts = (() => {
+  /** Findings beyond this are counted: a store that lost its keys has one for each object. */
+  const findingsMax = 20
+
+  /** What a verification found, in words for people. */
+  function tellVerification(result) {
+    const { sessions, entries, segments, unopened, anchors, findings, notes, signedBy } = result
+    const lines = []
+    const count = `${sessions} ${sessions === 1 ? 'recording' : 'recordings'}, ${entries} entries in ${segments} segments`
+    const keys = signedBy.length === 0 ? 'nothing is signed' : `signed by ${signedBy.join(' and ')}`
+    if (findings.length === 0) lines.push(`✓ ${count}, ${keys}`)
+    else {
+      lines.push(`✕ ${findings.length} found in ${count}`)
+      for (const { where, what, offset } of findings.slice(0, findingsMax))
+        lines.push(`  ${where}${offset === undefined ? '' : ` at byte ${offset}`}: ${what}`)
+      if (findings.length > findingsMax) lines.push(`  and ${findings.length - findingsMax} more`)
+    }
+    if (anchors.count > 0)
+      lines.push(
+        `  Anchors ${anchors.from} to ${anchors.to}, the newest of ${result.anchoredAt ?? '?'}.`,
+      )
+    if (unopened > 0)
+      lines.push(
+        `  ${unopened} were not opened, since their keys are not here: only places, lengths and signatures were checked.`,
+      )
+    for (const note of notes) lines.push(`  ${note}`)
+    if (findings.length > 0 || sessions === 0) return lines
+    lines.push(
+      '  Proves: nothing was changed since it was signed, and nothing is missing in between.',
+      '  Does not prove: that the gateway wrote the truth, that these keys are its own, or anything after the newest anchor.',
+    )
+    return lines
+  }
+
+  return { tellVerification }
+})()
+
+// packages/core/src/recording/signed.ts
+const core_src_recording_signed_ts = (() => {
+  /** The public keys that stand beside recordings, by their thumbprints (RFC 7638). */
+  class SigningKeys {
+    #keys = new Map()
+
+    /** Adds a key in PEM, and returns its thumbprint; undefined where it is no Ed25519 key. */
+    add(pem) {
+      let key
+      try {
+        key = createPublicKey(pem)
+      } catch {
+        return undefined
+      }
+      const { kty, crv, x } = key.export({ format: 'jwk' })
+      if (key.asymmetricKeyType !== 'ed25519' || kty === undefined || crv === undefined)
+        return undefined
+      // The members that RFC 8037 requires, in the order that RFC 7638 asks for.
+      const id = hash('sha256', JSON.stringify({ crv, kty, x }), 'base64url')
+      this.#keys.set(id, key)
+      return id
+    }
+
+    /** The payload of a compact JWS (RFC 7515) that one of these keys signed. Throws a RangeError that says what is wrong. */
+    open(jws) {
+      const [head, body, signature, ...rest] = jws.trim().split('.')
+      if (head === undefined || body === undefined || signature === undefined || rest.length > 0)
+        throw new RangeError('it is not signed')
+      const header = fieldsOf(Buffer.from(head, 'base64url').toString())
+      const id = header.get('kid')
+      if (header.get('alg') !== 'EdDSA' || typeof id !== 'string')
+        throw new RangeError('it is signed in a way that is not known')
+      const key = this.#keys.get(id)
+      if (key === undefined) throw new RangeError(`the key ${id} that signed it is not here`)
+      const isGood = verify(
+        undefined,
+        Buffer.from(`${head}.${body}`),
+        key,
+        Buffer.from(signature, 'base64url'),
+      )
+      if (!isGood) throw new RangeError('its signature is wrong')
+      return { key: id, fields: fieldsOf(Buffer.from(body, 'base64url').toString()) }
+    }
+  }
+
+  /** What was signed, and by which key. */
+
+  /** The members of a JSON object. Throws a RangeError where the text is none. */
+  function fieldsOf(json) {
+    let value
+    try {
+      value = JSON.parse(json)
+    } catch (cause) {
+      throw new RangeError('it is no JSON', { cause })
+    }
+    return membersOf(value)
+  }
+
+  function membersOf(value) {
+    if (typeof value !== 'object' || value === null) throw new RangeError('it is no JSON object')
+    return new Map(Object.entries(value))
+  }
+
+  return { SigningKeys, fieldsOf, membersOf }
+})()
+
+// packages/core/src/recording/store-keys.ts
+const core_src_recording_store_keys_ts = (() => {
+  /** What stands where in a recording store. */
+  const storeKeys = {
+    /** The session's key, sealed by the recording key. Removing it erases the recording. */
+    sessionKey: (session) => `keys/${session}.key`,
+    sessions: (idPrefix) => `sessions/${idPrefix}`,
+    segment: (session, part, index) =>
+      `sessions/${session}/${part}/${String(index).padStart(8, '0')}.segment`,
+    /** What the node says of a session that is whole. */
+    seal: (session) => `sessions/${session}/seal.jws`,
+    anchors: 'anchors/',
+    anchor: (number) => `anchors/${String(number).padStart(10, '0')}.jws`,
+    publicKeys: 'signing-keys/',
+    publicKey: (id) => `signing-keys/${id}.pem`,
+  }
+
+  /** What the key of a segment says; undefined for other keys. */
+  function parseSegmentKey(key) {
+    const match = /^sessions\/([^/]+)\/([^/]+)\/(\d+)\.segment$/u.exec(key)
+    const [, session, part, index] = match ?? []
+    if (session === undefined || part === undefined) return undefined
+    return { session, part, index: Number(index) }
+  }
+
+  return { storeKeys, parseSegmentKey }
+})()
+
+// packages/core/src/entry/entry-chain.ts
+const core_src_entry_entry_chain_ts = (() => {
+  /** Length of a chain hash, in bytes. */
+  const HASH_BYTES = 32
+  /** Block length of SHA-256: an HMAC key is padded to it. */
+  const BLOCK_BYTES = 64
+  /** What is hashed before a body: the inner pad and the previous hash. */
+  const PREFIX_BYTES = BLOCK_BYTES + HASH_BYTES
+
+  /**
+   * The hash chain of one session: `h = HMAC-SHA-256(session key, previous h ‖ body)`, from 32 zero bytes.
+   *
+   * The HMAC is written out over one-shot hashes (RFC 2104), since these cost 1 µs where `createHmac` costs 2.5 µs;
+   * a digest as a latin-1 string saves the allocation of two buffers. A test compares both.
+   */
+  class EntryChain {
+    #inner = Buffer.alloc(PREFIX_BYTES, 0x36)
+    #outer = Buffer.alloc(PREFIX_BYTES, 0x5c)
+    #saved = Buffer.alloc(PREFIX_BYTES)
+    #length
+
+    /** `head` and `length` continue a chain that was begun elsewhere. `key` has 32 bytes. */
+    constructor(key, head = new Uint8Array(HASH_BYTES), length = 0) {
+      if (key.length !== HASH_BYTES) throw new RangeError('a chain key has 32 bytes')
+      for (const [index, byte] of key.entries()) {
+        this.#inner[index] = 0x36 ^ byte
+        this.#outer[index] = 0x5c ^ byte
+      }
+      this.#inner.set(head, BLOCK_BYTES)
+      this.#length = length
+    }
+
+    /** Number of entries in the chain: the position of the next one. */
+    get length() {
+      return this.#length
+    }
+
+    /** A copy of the newest hash. */
+    get head() {
+      return Buffer.from(this.#inner.subarray(BLOCK_BYTES))
+    }
+
+    /**
+     * Appends the body that stands in `bytes` from `start` to `end`, and writes its hash to `end`.
+     * `start` is at least 96: these bytes are borrowed and put back, so that no body is copied.
+     */
+    seal(bytes, start, end) {
+      const from = start - PREFIX_BYTES
+      bytes.copy(this.#saved, 0, from, start)
+      this.#inner.copy(bytes, from)
+      const inner = hash('sha256', bytes.subarray(from, end), 'binary')
+      this.#saved.copy(bytes, from)
+      this.#outer.write(inner, BLOCK_BYTES, HASH_BYTES, 'latin1')
+      const sealed = hash('sha256', this.#outer, 'binary')
+      bytes.write(sealed, end, HASH_BYTES, 'latin1')
+      this.#inner.write(sealed, BLOCK_BYTES, HASH_BYTES, 'latin1')
+      this.#length += 1
+    }
+  }
+
+  /** Checks a chain that someone else wrote, entry by entry. */
+  class ChainVerifier {
+    #key
+    #head
+    #length
+
+    /** `head` and `length` go on behind what was checked before. */
+    constructor(key, head = new Uint8Array(HASH_BYTES), length = 0) {
+      this.#key = key
+      this.#head = head
+      this.#length = length
+    }
+
+    /** True when the entry is the next of the chain and its hash is right. After one failure nothing is accepted. */
+    accept(record) {
+      if (record.position !== this.#length) return this.#refuse()
+      const expected = createHmac('sha256', this.#key)
+        .update(this.#head)
+        .update(record.body)
+        .digest()
+      if (!timingSafeEqual(expected, record.hash)) return this.#refuse()
+      this.#head = expected
+      this.#length += 1
+      return true
+    }
+
+    #refuse() {
+      this.#length = Number.NaN
+      return false
+    }
+  }
+
+  return { HASH_BYTES, EntryChain, ChainVerifier }
+})()
+
+// packages/core/src/entry/byte-reader.ts
+const core_src_entry_byte_reader_ts = (() => {
+  /** Reads what ByteWriter wrote. Every read beyond the end throws a RangeError. */
+  class ByteReader {
+    #bytes
+    #at
+    #end
+
+    constructor(bytes, start, end) {
+      this.#bytes = bytes
+      this.#at = start
+      this.#end = end
+    }
+
+    get done() {
+      return this.#at === this.#end
+    }
+
+    u8() {
+      return this.#bytes.readUInt8(this.#take(1))
+    }
+
+    u32() {
+      return this.#bytes.readUInt32LE(this.#take(4))
+    }
+
+    f64() {
+      return this.#bytes.readDoubleLE(this.#take(8))
+    }
+
+    count() {
+      let value = 0
+      let scale = 1
+      for (let index = 0; index < 8; index += 1) {
+        const byte = this.u8()
+        value += (byte & 127) * scale
+        if (byte < 128) return value
+        scale *= 128
+      }
+      throw new RangeError('a count has more than eight bytes')
+    }
+
+    text() {
+      const length = this.count()
+      const start = this.#take(length)
+      return this.#bytes.toString('utf8', start, start + length)
+    }
+
+    /** A copy, so that the window the bytes came from can be used again. */
+    blob() {
+      const length = this.count()
+      const start = this.#take(length)
+      return Buffer.from(this.#bytes.subarray(start, start + length))
+    }
+
+    list(read) {
+      const length = this.count()
+      // Every element takes a byte at least; a count beyond that is damage, and must not allocate.
+      if (length > this.#end - this.#at) throw new RangeError('a list is longer than its entry')
+      return Array.from({ length }, read)
+    }
+
+    oneOf(values) {
+      const value = values[this.u8()]
+      if (value === undefined) throw new RangeError('a value is not one of its list')
+      return value
+    }
+
+    #take(length) {
+      const start = this.#at
+      if (length > this.#end - start) throw new RangeError('a field ends beyond its entry')
+      this.#at = start + length
+      return start
+    }
+  }
+
+  return { ByteReader }
+})()
+
+// packages/core/src/entry/entry.ts
+const core_src_entry_entry_ts = (() => {
+  /** How a command stood on the wire: a simple query, a parse, an execution, a function call, or a copy that runs. */
+  const COMMAND_UNITS = ['query', 'parse', 'execute', 'function', 'copy']
+
+  /** How the answer to a command ended. */
+  const RESPONSE_STATUSES = ['complete', 'error', 'suspended', 'skipped', 'aborted']
+
+  /** A session began. Always the first entry of its chain; it carries the session's key, wrapped by the recording key. */
+
+  /** A command was judged. It stands in the journal before anything of it is forwarded. */
+
+  /** Bytes of an answer, as the caller saw them. */
+
+  /** The answer to a command is over. */
+
+  /** Values of an answer were masked by a rule. */
+
+  /** Where the values of an answer come from, and what masked columns decided about it: a line for each. */
+
+  /** Copy data that went from the caller to the target. */
+
+  /** A command was not forwarded. */
+
+  /** The caller asked to cancel the command; 0 where none ran. */
+
+  /** Something that belongs to the session as a whole. */
+
+  /** A session ended. Always the last entry of its chain. */
+
+  /** One fact about a session, in order. */
+
+  /** The type byte of an entry is its index here. Only append: the numbers stand in files. */
+  const ENTRY_KINDS = [
+    'session.opened',
+    'command',
+    'response.data',
+    'response.end',
+    'masked',
+    'copy.data',
+    'refused',
+    'cancelled',
+    'notice',
+    'session.closed',
+    'lineage',
+  ]
+
+  return { COMMAND_UNITS, RESPONSE_STATUSES, ENTRY_KINDS }
+})()
+
+// packages/core/src/entry/entry-fields.ts
+const core_src_entry_entry_fields_ts = (() => {
+  const { COMMAND_UNITS } = core_src_entry_entry_ts
+  const { RESPONSE_STATUSES } = core_src_entry_entry_ts
+
+  const noBytes = new Uint8Array()
+  const VERDICT_EFFECTS = ['allow', 'approve', 'block']
+
+  /** Writes the fields of an entry, without its kind. */
+  function writeFields(out, entry) {
+    switch (entry.kind) {
+      case 'session.opened':
+        return writeOpened(out, entry)
+      case 'command':
+        return writeCommand(out, entry)
+      case 'response.data':
+      case 'copy.data':
+        out.count(entry.seq)
+        return out.blob(entry.bytes)
+      case 'response.end':
+        return writeResponseEnd(out, entry)
+      case 'masked':
+        out.count(entry.seq)
+        out.text(entry.rule)
+        return out.count(entry.values)
+      case 'refused':
+        out.count(entry.seq)
+        out.text(entry.code)
+        return out.text(entry.message)
+      case 'lineage':
+        out.count(entry.seq)
+        return out.text(entry.text)
+      case 'cancelled':
+        return out.count(entry.seq)
+      case 'notice':
+        return out.text(entry.text)
+      case 'session.closed':
+        out.text(entry.reason)
+        out.count(entry.commands)
+        out.count(entry.blocked)
+        return out.count(entry.maskedValues)
+    }
+  }
+
+  /** Reads the fields that `writeFields` wrote for an entry of this kind. Throws a RangeError on anything else. */
+  function readFields(from, kind) {
+    switch (kind) {
+      case 'session.opened':
+        return readOpened(from)
+      case 'command':
+        return readCommand(from)
+      case 'response.data':
+      case 'copy.data':
+        return { kind, seq: from.count(), bytes: from.blob() }
+      case 'response.end':
+        return readResponseEnd(from)
+      case 'masked':
+        return { kind, seq: from.count(), rule: from.text(), values: from.count() }
+      case 'refused':
+        // The cast trusts the writer: the chain hash, not this function, proves who wrote it.
+        return { kind, seq: from.count(), code: from.text(), message: from.text() }
+      case 'lineage':
+        return { kind, seq: from.count(), text: from.text() }
+      case 'cancelled':
+        return { kind, seq: from.count() }
+      case 'notice':
+        return { kind, text: from.text() }
+      case 'session.closed':
+        return {
+          kind,
+          reason: from.text(),
+          commands: from.count(),
+          blocked: from.count(),
+          maskedValues: from.count(),
+        }
+    }
+  }
+
+  function writeOpened(out, entry) {
+    out.text(entry.session)
+    out.count(entry.worker)
+    out.text(entry.connection)
+    out.text(entry.database)
+    out.text(entry.credential)
+    out.count(entry.chain.length)
+    for (const agent of entry.chain) {
+      out.text(agent.id)
+      out.text(agent.name)
+    }
+    out.count(entry.level)
+    out.text(entry.application)
+    out.text(entry.source)
+    out.u8(entry.tls ? 1 : 0)
+    out.blob(entry.wrappedKey)
+  }
+
+  function readOpened(from) {
+    return {
+      kind: 'session.opened',
+      session: from.text(),
+      worker: from.count(),
+      connection: from.text(),
+      database: from.text(),
+      credential: from.text(),
+      chain: from.list(() => ({ id: from.text(), name: from.text() })),
+      level: from.count(),
+      application: from.text(),
+      source: from.text(),
+      tls: from.oneOf([false, true]),
+      wrappedKey: from.blob(),
+    }
+  }
+
+  function writeCommand(out, entry) {
+    out.text(entry.id)
+    out.count(entry.seq)
+    out.text(entry.decision)
+    out.u8(VERDICT_EFFECTS.indexOf(entry.effect))
+    out.count(entry.rules.length)
+    for (const rule of entry.rules) out.text(rule)
+    out.text(entry.class)
+    out.text(entry.verb)
+    out.count(entry.objects.length)
+    for (const object of entry.objects) {
+      out.count(object.length)
+      for (const part of object) out.text(part)
+    }
+    out.blob(entry.text)
+    out.count(entry.parameters.length)
+    for (const value of entry.parameters) writeParameter(out, value)
+    out.count(entry.formats.length)
+    for (const format of entry.formats) out.count(format)
+    out.count(entry.policyVersion)
+    out.u8(COMMAND_UNITS.indexOf(entry.unit))
+  }
+
+  /** A byte tells null from a value, which may be empty. */
+  function writeParameter(out, value) {
+    out.u8(value === null ? 0 : 1)
+    if (value !== null) out.blob(value)
+  }
+
+  function readParameter(from) {
+    return from.oneOf([false, true]) ? from.blob() : null
+  }
+
+  function readCommand(from) {
+    return {
+      kind: 'command',
+      id: from.text(),
+      seq: from.count(),
+      decision: from.text(),
+      effect: from.oneOf(VERDICT_EFFECTS),
+      rules: from.list(() => from.text()),
+      class: from.text(),
+      verb: from.text(),
+      objects: from.list(() => from.list(() => from.text())),
+      text: from.blob(),
+      parameters: from.list(() => readParameter(from)),
+      formats: from.list(() => from.count()),
+      policyVersion: from.count(),
+      unit: from.oneOf(COMMAND_UNITS),
+    }
+  }
+
+  function writeResponseEnd(out, entry) {
+    out.count(entry.seq)
+    out.u8(RESPONSE_STATUSES.indexOf(entry.status))
+    out.text(entry.tag)
+    out.count(entry.rows)
+    out.count(entry.bytes)
+    out.text(entry.sqlState ?? '')
+    out.blob(entry.data ?? noBytes)
+  }
+
+  function readResponseEnd(from) {
+    const entry = {
+      kind: 'response.end',
+      seq: from.count(),
+      status: from.oneOf(RESPONSE_STATUSES),
+      tag: from.text(),
+      rows: from.count(),
+      bytes: from.count(),
+    }
+    const sqlState = from.text()
+    const data = from.blob()
+    return {
+      ...entry,
+      ...(sqlState === '' ? {} : { sqlState }),
+      ...(data.length === 0 ? {} : { data }),
+    }
+  }
+
+  return { writeFields, readFields }
+})()
+
+// packages/core/src/entry/record.ts
+const core_src_entry_record_ts = (() => {
+  const { ByteReader } = core_src_entry_byte_reader_ts
+
+  const { HASH_BYTES } = core_src_entry_entry_chain_ts
+  const { readFields } = core_src_entry_entry_fields_ts
+  const { writeFields } = core_src_entry_entry_fields_ts
+  const { ENTRY_KINDS } = core_src_entry_entry_ts
+
+  /** Length and CRC-32, both 32 bits, little endian, stand before each payload. */
+  const HEAD_BYTES = 8
+  /** Type byte, session reference, position, time. */
+  const BODY_HEAD_BYTES = 1 + 4 + 4 + 8
+  /** Above the largest message the gateway takes (64 MiB): a longer length is damage, and must not allocate. */
+  const RECORD_BYTES_MAX = 128 * 1024 * 1024
+
+  /** An entry as it stands in a journal file. `body` is what the hash covers; it is a view of the bytes read. */
+
+  /** `short`: the bytes end before the record does. `bad`: no record can start here. */
+
+  /**
+   * Appends one record: length, CRC-32, type, session, position, time, fields, chain hash.
+   *
+   * The CRC finds torn writes and rot; the hash finds changes. It is zlib's CRC-32, which Node has as native code
+   * (several GB/s); CRC-32C would find no more of these faults and cost a hundred times as much in JavaScript.
+   */
+  function encodeEntry(out, entry, at, chain) {
+    const start = out.end
+    try {
+      out.reserve(HEAD_BYTES + BODY_HEAD_BYTES)
+      out.end += HEAD_BYTES
+      out.u8(ENTRY_KINDS.indexOf(entry.kind))
+      out.u32(at.session)
+      out.u32(chain.length)
+      out.f64(at.timeMs)
+      writeFields(out, entry)
+      out.reserve(HASH_BYTES)
+      const length = out.end + HASH_BYTES - start - HEAD_BYTES
+      if (length > RECORD_BYTES_MAX) throw new RangeError('an entry is larger than a record may be')
+      chain.seal(out.bytes, start + HEAD_BYTES, out.end)
+      out.end += HASH_BYTES
+      out.bytes.writeUInt32LE(length, start)
+      out.bytes.writeUInt32LE(crc32(out.bytes.subarray(start + HEAD_BYTES, out.end)), start + 4)
+    } catch (error) {
+      out.end = start
+      throw error
+    }
+  }
+
+  /** All bytes of a record, as they stand in the file: a view of the same memory as `body`. */
+  function recordBytes({ body }) {
+    const length = HEAD_BYTES + body.length + HASH_BYTES
+    return Buffer.from(body.buffer, body.byteOffset - HEAD_BYTES, length)
+  }
+
+  /** Reads the record at `start` of `bytes`, of which `end` bytes are filled. */
+  function decodeEntry(bytes, start = 0, end = bytes.length) {
+    if (end - start < HEAD_BYTES) return { kind: 'short', needed: HEAD_BYTES }
+    const length = bytes.readUInt32LE(start)
+    if (length < BODY_HEAD_BYTES + HASH_BYTES || length > RECORD_BYTES_MAX) {
+      return { kind: 'bad', reason: 'the length of an entry is impossible' }
+    }
+    const payload = start + HEAD_BYTES
+    const next = payload + length
+    if (next > end) return { kind: 'short', needed: HEAD_BYTES + length }
+    if (crc32(bytes.subarray(payload, next)) !== bytes.readUInt32LE(start + 4)) {
+      return { kind: 'bad', reason: 'the checksum of an entry is wrong' }
+    }
+    try {
+      return decodePayload(bytes, payload, next)
+    } catch (error) {
+      if (error instanceof RangeError) return { kind: 'bad', reason: error.message }
+      throw error
+    }
+  }
+
+  function decodePayload(bytes, start, next) {
+    const end = next - HASH_BYTES
+    const from = new ByteReader(bytes, start, end)
+    const kind = from.oneOf(ENTRY_KINDS)
+    const session = from.u32()
+    const position = from.u32()
+    const timeMs = from.f64()
+    const entry = readFields(from, kind)
+    if (!from.done) throw new RangeError('an entry has bytes that no field explains')
+    const body = bytes.subarray(start, end)
+    const hash = bytes.subarray(end, next)
+    return { kind: 'record', entry, session, position, timeMs, body, hash, next }
+  }
+
+  return { RECORD_BYTES_MAX, encodeEntry, recordBytes, decodeEntry }
+})()
+
+// packages/core/src/recording/segment.ts
+const core_src_recording_segment_ts = (() => {
+  const MAGIC = Buffer.from('SALLYSEG')
+  /** Version of the file and of its header. A reader refuses every other one. */
+  const SEGMENT_VERSION = 1
+  /** Magic, version, length of the header. */
+  const FIXED_BYTES = 8 + 2 + 4
+  const HEADER_BYTES_MAX = 64 * 1024
+  /** AES-256-GCM: a nonce of 96 bits and a tag of 128 bits, as NIST SP 800-38D recommends. */
+  const CIPHER = 'aes-256-gcm'
+  const NONCE_BYTES = 12
+  const TAG_BYTES = 16
+  /** Records of one segment, uncompressed: a piece is sealed and read in one go, so it bounds memory. */
+  const SEGMENT_BYTES_MAX = 8 * 1024 * 1024
+  /** One record may be larger than a segment should be; it then has one of its own. */
+  const RAW_BYTES_MAX = 256 * 1024 * 1024
+  const LEVEL = { params: { [constants.ZSTD_c_compressionLevel]: 1 } }
+
+  const compress = promisify(zstdCompress)
+  const decompress = promisify(zstdDecompress)
+
+  /** What stands in clear before a segment's sealed records, and is bound to them. */
+
+  /** A segment file, taken apart but not opened. */
+
+  /** Compresses records (zstd) and seals them with the session's key; the header can be read by anyone and changed by nobody. */
+  async function sealSegment(header, records, sessionKey) {
+    const text = Buffer.from(JSON.stringify(header))
+    const fixed = Buffer.alloc(FIXED_BYTES)
+    MAGIC.copy(fixed)
+    fixed.writeUInt16LE(SEGMENT_VERSION, 8)
+    fixed.writeUInt32LE(text.length, 10)
+    const bound = Buffer.concat([fixed, text])
+    const nonce = randomBytes(NONCE_BYTES)
+    const cipher = createCipheriv(CIPHER, segmentKey(sessionKey, header.session), nonce)
+    cipher.setAAD(bound)
+    const packed = await compress(records, LEVEL)
+    const sealed = [cipher.update(packed), cipher.final()]
+    return Buffer.concat([bound, nonce, cipher.getAuthTag(), ...sealed])
+  }
+
+  /** Reads the header of a segment file. Throws a RangeError that says what is wrong with it. */
+  function parseSegment(file) {
+    if (file.length < FIXED_BYTES || !file.subarray(0, MAGIC.length).equals(MAGIC))
+      throw new RangeError('this is not a segment')
+    const version = file.readUInt16LE(8)
+    if (version !== SEGMENT_VERSION) throw new RangeError(`segment version ${version} is not known`)
+    const length = file.readUInt32LE(10)
+    const end = FIXED_BYTES + length
+    if (length > HEADER_BYTES_MAX || file.length < end + NONCE_BYTES + TAG_BYTES)
+      throw new RangeError('the segment is cut short')
+    const header = parseHeader(file.toString('utf8', FIXED_BYTES, end))
+    return { header, bound: file.subarray(0, end), sealed: file.subarray(end) }
+  }
+
+  /** Returns the records of a segment. Throws a RangeError where the key is another one or a byte was changed. */
+  async function openSegment({ header, bound, sealed }, sessionKey) {
+    const key = segmentKey(sessionKey, header.session)
+    const body = NONCE_BYTES + TAG_BYTES
+    let packed
+    try {
+      const nonce = sealed.subarray(0, NONCE_BYTES)
+      const cipher = createDecipheriv(CIPHER, key, nonce, { authTagLength: TAG_BYTES })
+      cipher.setAAD(bound).setAuthTag(sealed.subarray(NONCE_BYTES, body))
+      packed = Buffer.concat([cipher.update(sealed.subarray(body)), cipher.final()])
+    } catch (cause) {
+      throw new RangeError('the seal of the segment is broken, or the key is another one', {
+        cause,
+      })
+    }
+    // Only the holder of the key can have made these bytes; the bound is against its mistakes.
+    const records = await decompress(packed, { maxOutputLength: RAW_BYTES_MAX })
+    if (records.length !== header.rawBytes)
+      throw new RangeError('the segment holds another number of bytes than its header says')
+    return records
+  }
+
+  /** What the next segment, and the seal, name a segment file by. Hexadecimal. */
+  function segmentHash(file) {
+    return hash('sha256', file)
+  }
+
+  /** Segments have a key of their own, so that no key is used for two purposes (RFC 5869). */
+  function segmentKey(sessionKey, session) {
+    return Buffer.from(hkdfSync('sha256', sessionKey, session, 'sallyport segment 1', 32))
+  }
+
+  function parseHeader(text) {
+    let value
+    try {
+      value = JSON.parse(text)
+    } catch (cause) {
+      throw new RangeError('the header of the segment is no JSON', { cause })
+    }
+    if (!isHeader(value)) throw new RangeError('the header of the segment lacks a field')
+    return value
+  }
+
+  function isHeader(value) {
+    if (typeof value !== 'object' || value === null) return false
+    const fields = new Map(Object.entries(value))
+    const isAll = (names, type) => names.every((name) => typeof fields.get(name) === type)
+    return (
+      isAll(['session', 'part', 'head', 'previous'], 'string') &&
+      isAll(['index', 'first', 'count', 'fromMs', 'toMs', 'rawBytes'], 'number')
+    )
+  }
+
+  return { SEGMENT_VERSION, SEGMENT_BYTES_MAX, sealSegment, parseSegment, openSegment, segmentHash }
+})()
+
+// packages/core/src/recording/session-rules.ts
+const core_src_recording_session_rules_ts = (() => {
+  /** Says of each entry of a session whether it may stand where it does: a verdict before its answer, no answer without a command. */
+  class SessionRules {
+    #session
+    #position = 0
+    #commands = 0
+    #isClosed = false
+
+    constructor(session) {
+      this.#session = session
+    }
+
+    get isClosed() {
+      return this.#isClosed
+    }
+
+    /** Returns what is wrong with the next entry, or undefined. */
+    next(entry) {
+      const isFirst = this.#position === 0
+      this.#position += 1
+      if (this.#isClosed) return 'an entry stands behind the end of the session'
+      if (isFirst !== (entry.kind === 'session.opened'))
+        return isFirst
+          ? 'the session does not begin with its opening'
+          : 'the session is opened again'
+      switch (entry.kind) {
+        case 'session.opened':
+          return entry.session === this.#session ? undefined : 'the opening is of another session'
+        case 'command':
+          this.#commands += 1
+          if (entry.seq === this.#commands) return undefined
+          return `command ${entry.seq} stands where ${this.#commands} should`
+        case 'response.data':
+        case 'response.end':
+        case 'masked':
+        case 'lineage':
+        case 'copy.data':
+        case 'refused':
+          if (entry.seq >= 1 && entry.seq <= this.#commands) return undefined
+          return `an answer belongs to command ${entry.seq}, which is not before it`
+        case 'cancelled':
+          return entry.seq <= this.#commands
+            ? undefined
+            : 'a cancel of a command that is not before it'
+        case 'notice':
+          return undefined
+        case 'session.closed':
+          this.#isClosed = true
+          if (entry.commands === this.#commands) return undefined
+          return `the end speaks of ${entry.commands} commands, ${this.#commands} are here`
+      }
+    }
+  }
+
+  return { SessionRules }
+})()
+
+// packages/core/src/recording/part-reader.ts
+const core_src_recording_part_reader_ts = (() => {
+  const { ChainVerifier } = core_src_entry_entry_chain_ts
+
+  const { decodeEntry } = core_src_entry_record_ts
+  const { openSegment } = core_src_recording_segment_ts
+  const { parseSegment } = core_src_recording_segment_ts
+  const { segmentHash } = core_src_recording_segment_ts
+  const { SessionRules } = core_src_recording_session_rules_ts
+  const { storeKeys } = core_src_recording_store_keys_ts
+
+  /** Where objects are read from: a folder, a bucket, an archive. */
+
+  /** Something that is not as it should be. */
+
+  /** One entry as it stands in the store. `verified` says that the chain is whole up to here. */
+
+  /** What a reader gives: entries, and what is wrong with them. */
+
+  /** One part of a session, as far as it could be read. */
+
+  /** What is to be read. Without a key, only what stands in clear is. */
+
+  /** Reads one part of a session, and checks its segments' places and seals, its chain, and the order of its entries. */
+  class PartReader {
+    #source
+    #of
+    #rules
+    /** Goes on behind the last entry that was read. */
+    verifier
+    #segments = 0
+    #entries = 0
+    #bytes = 0
+    #head = ''
+    #last = ''
+    #isBroken = false
+
+    constructor(source, of) {
+      this.#source = source
+      this.#of = of
+      this.#rules = new SessionRules(of.session)
+      this.verifier = of.key === undefined ? undefined : new ChainVerifier(of.key)
+    }
+
+    /** What was read so far. */
+    get summary() {
+      return {
+        session: this.#of.session,
+        part: this.#of.part,
+        segments: this.#segments,
+        entries: this.#entries,
+        bytes: this.#bytes,
+        head: this.#head,
+        last: this.#last,
+        isClosed: this.#rules.isClosed,
+      }
+    }
+
+    /** Reads `segments` segments. */
+    async *read(segments) {
+      for (let index = 0; index < segments; index += 1) yield* this.#segment(index)
+    }
+
+    async *#segment(index) {
+      const where = storeKeys.segment(this.#of.session, this.#of.part, index)
+      const file = await this.#source.get(where)
+      if (file === undefined) return yield finding(where, 'the segment is missing')
+      const bytes = Buffer.from(file.buffer, file.byteOffset, file.length)
+      let segment
+      let records
+      try {
+        segment = parseSegment(bytes)
+        const misplaced = this.#misplaced(segment, index)
+        if (misplaced !== undefined) yield finding(where, misplaced)
+        if (this.#of.key !== undefined) records = await openSegment(segment, this.#of.key)
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error
+        return yield finding(where, error.message)
+      } finally {
+        this.#last = segmentHash(bytes)
+      }
+      this.#segments += 1
+      this.#bytes += bytes.length
+      const { header } = segment
+      if (records === undefined) this.#entries = header.first + header.count
+      else yield* this.#records(where, records)
+      if (records !== undefined && this.#head !== header.head)
+        yield finding(where, 'the header names another last hash')
+      this.#head = header.head
+    }
+
+    *#records(where, records) {
+      for (let at = 0; at < records.length;) {
+        const found = decodeEntry(records, at)
+        if (found.kind !== 'record')
+          return yield finding(
+            where,
+            found.kind === 'bad' ? found.reason : 'an entry is cut short',
+            at,
+          )
+        const { entry, position, timeMs } = found
+        const verified = this.verifier?.accept(found) ?? false
+        // After the first break nothing is accepted any more, which needs to be said once.
+        if (!verified && !this.#isBroken)
+          yield finding(where, `the chain is broken at entry ${position}`, at)
+        const wrong = this.#rules.next(entry)
+        if (wrong !== undefined && !this.#isBroken) yield finding(where, wrong, at)
+        this.#isBroken ||= !verified
+        this.#entries = position + 1
+        this.#head = Buffer.from(found.hash).toString('hex')
+        yield { kind: 'entry', position, timeMs, verified, entry }
+        at = found.next
+      }
+    }
+
+    #misplaced({ header }, index) {
+      const { session, part } = this.#of
+      if (header.session !== session || header.part !== part)
+        return 'the segment belongs to another session'
+      if (header.index !== index) return `the segment is number ${header.index}, not ${index}`
+      if (header.previous !== this.#last) return 'the segment follows another one than the one here'
+      if (header.first === this.#entries) return undefined
+      return `entries ${this.#entries} to ${header.first - 1} are missing`
+    }
+  }
+
+  function finding(where, what, offset) {
+    return { kind: 'finding', where, what, ...(offset === undefined ? {} : { offset }) }
+  }
+
+  return { PartReader }
+})()
+
+// packages/core/src/recording/verify-recordings.ts
+const core_src_recording_verify_recordings_ts = (() => {
+  const { membersOf } = core_src_recording_signed_ts
+  const { SigningKeys } = core_src_recording_signed_ts
+  const { parseSegmentKey } = core_src_recording_store_keys_ts
+  const { storeKeys } = core_src_recording_store_keys_ts
+  const { PartReader } = core_src_recording_part_reader_ts
+
+  /** What is to be verified. */
+
+  /** What was found out. Without findings the recordings are as the node signed them. */
+
+  /** Checks recordings against their chains, seals and anchors, offline. */
+  async function verifyRecordings(request) {
+    const verifier = new Verifier(request)
+    return await verifier.run()
+  }
+
+  class Verifier {
+    #request
+    #keys = new SigningKeys()
+    #signedBy = new Set()
+    #anchored = new Map()
+    #findings = []
+    #notes = []
+    #seen = new Set()
+    #sessions = new Set()
+    #unopened = new Set()
+    #anchors = { from: 0, to: -1, count: 0 }
+    #anchoredAt
+    #entries = 0
+    #segments = 0
+
+    constructor(request) {
+      this.#request = request
+    }
+
+    async run() {
+      await this.#readKeys()
+      await this.#readAnchors()
+      await this.#checkSessions()
+      this.#findMissing()
+      return {
+        sessions: this.#sessions.size,
+        entries: this.#entries,
+        segments: this.#segments,
+        unopened: this.#unopened.size,
+        anchors: this.#anchors,
+        ...(this.#anchoredAt === undefined ? {} : { anchoredAt: this.#anchoredAt }),
+        signedBy: [...this.#signedBy],
+        findings: this.#findings,
+        notes: this.#notes,
+      }
+    }
+
+    async #readKeys() {
+      const { source } = this.#request
+      for await (const where of source.list(storeKeys.publicKeys)) {
+        const pem = await source.get(where)
+        const id = pem === undefined ? undefined : this.#keys.add(Buffer.from(pem).toString())
+        if (id === undefined) this.#find(where, 'this is no Ed25519 key')
+        else if (where !== storeKeys.publicKey(id)) this.#find(where, `this is the key ${id}`)
+      }
+    }
+
+    async #readAnchors() {
+      const { source } = this.#request
+      let previous
+      let expected
+      for await (const where of source.list(storeKeys.anchors)) {
+        const text = Buffer.from((await source.get(where)) ?? '').toString()
+        const number = Number(/(\d+)\.jws$/u.exec(where)?.[1])
+        if (expected === undefined) {
+          this.#anchors.from = number
+          if (number > 0) this.#notes.push(`The anchors begin with number ${number}.`)
+        } else if (number > expected) {
+          this.#find(where, `the anchors ${expected} to ${number - 1} are missing`)
+          previous = undefined
+        }
+        this.#anchor(where, text, number, number === 0 ? '' : previous)
+        previous = hash('sha256', text)
+        expected = number + 1
+        this.#anchors = { ...this.#anchors, to: number, count: this.#anchors.count + 1 }
+      }
+      if (expected === undefined)
+        this.#notes.push('There is no anchor: whole sessions may be missing.')
+    }
+
+    #anchor(where, text, number, previous) {
+      try {
+        const { key, fields } = this.#keys.open(text)
+        this.#signedBy.add(key)
+        if (fields.get('type') !== 'sallyport.anchor.1') throw new RangeError('this is no anchor')
+        if (fields.get('number') !== number)
+          throw new RangeError(`this is anchor ${String(fields.get('number'))}`)
+        if (previous !== undefined && fields.get('previous') !== previous)
+          this.#find(where, 'the anchor follows another one than the one here')
+        this.#anchoredAt = String(fields.get('at'))
+        const parts = fields.get('parts')
+        for (const part of Array.isArray(parts) ? parts : []) this.#note(where, membersOf(part))
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error
+        this.#find(where, error.message)
+      }
+    }
+
+    #note(where, fields) {
+      const names = ['session', 'part', 'entries', 'shipped']
+      const [session, part, entries, shipped] = names.map((name) => fields.get(name))
+      if (typeof session !== 'string' || typeof part !== 'string')
+        throw new RangeError('an anchor lacks a field')
+      if (typeof entries !== 'number' || typeof shipped !== 'number')
+        throw new RangeError('an anchor lacks a field')
+      const name = `${session}/${part}`
+      const known = this.#anchored.get(name)
+      const now = known ?? newPart(session, where)
+      now.hashes.set(entries, String(fields.get('head')))
+      if (entries < now.entries) this.#find(where, `the chain of ${session} became shorter`)
+      now.entries = entries
+      now.shipped = shipped
+      now.anchor = where
+      this.#anchored.set(name, now)
+    }
+
+    async #checkSessions() {
+      const { source, idPrefix = '' } = this.#request
+      let last
+      for await (const key of source.list(storeKeys.sessions(idPrefix))) {
+        const parsed = parseSegmentKey(key)
+        if (parsed === undefined) continue
+        const { session, part, index } = parsed
+        if (last !== undefined && (last.session !== session || last.part !== part))
+          await this.#checkPart(last)
+        last = { session, part, segments: index + 1 }
+      }
+      if (last !== undefined) await this.#checkPart(last)
+    }
+
+    async #checkPart(of) {
+      const { source, keyOf, onPart } = this.#request
+      const name = `${of.session}/${of.part}`
+      const anchored = this.#anchored.get(name)
+      const where = storeKeys.sessions(name)
+      const key = await keyOf(of.session)
+      const reader = new PartReader(source, { ...of, key })
+      const compare = () => {
+        const { entries, head } = reader.summary
+        const expected = anchored?.hashes.get(entries)
+        if (expected !== undefined && expected !== head)
+          this.#find(where, `the chain differs from its anchor after ${entries} entries`)
+      }
+      for await (const item of reader.read(of.segments)) {
+        if (item.kind === 'finding') this.#findings.push(foundIn(item))
+        else compare()
+      }
+      const part = reader.summary
+      if (key === undefined) compare()
+      this.#seen.add(name)
+      this.#sessions.add(of.session)
+      if (key === undefined) this.#unopened.add(of.session)
+      this.#entries += part.entries
+      this.#segments += part.segments
+      if (anchored === undefined) this.#find(where, 'no anchor names this recording')
+      else if (part.entries < anchored.shipped)
+        this.#find(where, `it ends after ${part.entries} entries; ${anchored.shipped} were there`)
+      else if (part.entries < anchored.entries)
+        this.#notes.push(
+          `${of.session} has entries ${part.entries} to ${anchored.entries - 1} not in the store yet.`,
+        )
+      await this.#checkSeal(part)
+      onPart?.(part)
+    }
+
+    async #checkSeal(part) {
+      const where = storeKeys.seal(part.session)
+      const text = await this.#request.source.get(where)
+      if (text === undefined) {
+        if (part.isClosed) this.#find(where, 'the session has ended, and its seal is missing')
+        return
+      }
+      try {
+        const { key, fields } = this.#keys.open(Buffer.from(text).toString())
+        this.#signedBy.add(key)
+        if (fields.get('type') !== 'sallyport.seal.1' || fields.get('session') !== part.session)
+          throw new RangeError('this is the seal of something else')
+        const parts = fields.get('parts')
+        const all = (Array.isArray(parts) ? parts : []).map(membersOf)
+        const sealed = all.find((each) => each.get('part') === part.part)
+        if (sealed === undefined) throw new RangeError(`the seal does not name part ${part.part}`)
+        for (const name of ['entries', 'head', 'segments', 'bytes', 'last'])
+          if (sealed.get(name) !== part[name])
+            throw new RangeError(
+              `the seal says ${name} ${String(sealed.get(name))}; here it is ${part[name]}`,
+            )
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error
+        this.#find(where, error.message)
+      }
+    }
+
+    #findMissing() {
+      const { idPrefix = '', only } = this.#request
+      let others = 0
+      for (const [name, { session, shipped, anchor }] of this.#anchored) {
+        if (this.#seen.has(name) || !session.startsWith(idPrefix)) continue
+        if (only !== undefined && !only.has(session)) others += 1
+        else if (shipped > 0) this.#find(anchor, `it names ${session}, whose recording is missing`)
+        else this.#notes.push(`${session} has nothing in the store yet.`)
+      }
+      for (const session of only ?? [])
+        if (!this.#sessions.has(session))
+          this.#find(storeKeys.sessions(session), 'the recording is missing')
+      if (others > 0)
+        this.#notes.push(`The anchors name ${others} other sessions, not part of this.`)
+    }
+
+    #find(where, what) {
+      this.#findings.push({ where, what })
+    }
+  }
+
+  function newPart(session, anchor) {
+    return { session, hashes: new Map(), entries: 0, shipped: 0, anchor }
+  }
+
+  function foundIn({ where, what, offset }) {
+    return { where, what, ...(offset === undefined ? {} : { offset }) }
+  }
+
+  return { verifyRecordings }
+})()
+
+// packages/gateway/src/control-plane/recordings/folder-source.ts
+const gateway_src_control_plane_recordings_folder_source_ts = (() => {
+  /** What is still being written: a crash may leave it, and no list shows it. */
+  const draftEnd = '.draft'
+
+  /** Objects that are files of a folder. A key is a path inside it. */
+  class FolderSource {
+    #dir
+
+    constructor(dir) {
+      this.#dir = dir
+    }
+
+    /** Undefined where there is no such object. */
+    async get(key) {
+      try {
+        return await readFile(join(this.#dir, key))
+      } catch (error) {
+        if (isMissing(error)) return undefined
+        throw error
+      }
+    }
+
+    /** All keys that begin with `prefix`, in order. */
+    async *list(prefix) {
+      const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1)
+      for await (const key of this.#below(folder)) if (key.startsWith(prefix)) yield key
+    }
+
+    async *#below(folder) {
+      const entries = await readdir(join(this.#dir, folder), { withFileTypes: true }).catch(
+        (error) => {
+          if (isMissing(error)) return []
+          throw error
+        },
+      )
+      for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+        if (entry.isDirectory()) yield* this.#below(`${folder}${entry.name}/`)
+        else if (!entry.name.endsWith(draftEnd)) yield `${folder}${entry.name}`
+      }
+    }
+  }
+
+  function isMissing(error) {
+    return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+  }
+
+  return { draftEnd, FolderSource }
+})()
+
+// packages/gateway/src/control-plane/recordings/export/export-manifest.ts
+const gateway_src_control_plane_recordings_export_export_manifest_ts = (() => {
+  const { fieldsOf } = core_src_recording_signed_ts
+  const { membersOf } = core_src_recording_signed_ts
+
+  /** Beside the objects of an export: what is in it, and the keys that open it. */
+  const manifestName = 'export.json'
+
+  /** What an export says of itself. */
+
+  /** The keys of an export by session; undefined where there is no manifest. Throws a RangeError where it is none. */
+  async function exportKeys(source) {
+    const text = await source.get(manifestName)
+    if (text === undefined) return undefined
+    const fields = fieldsOf(Buffer.from(text).toString())
+    const sessions = fields.get('sessions')
+    if (fields.get('type') !== 'sallyport.export.1' || !Array.isArray(sessions))
+      throw new RangeError(`${manifestName} is of a kind that is not known`)
+    const keys = new Map()
+    for (const each of sessions.map(membersOf))
+      keys.set(String(each.get('session')), Buffer.from(String(each.get('key')), 'base64'))
+    return keys
+  }
+
+  return { manifestName, exportKeys }
+})()
+
+const { tellVerification } = core_src_recording_tell_verification_ts
+const { verifyRecordings } = core_src_recording_verify_recordings_ts
+const { FolderSource } = gateway_src_control_plane_recordings_folder_source_ts
+const { exportKeys } = gateway_src_control_plane_recordings_export_export_manifest_ts
+const { manifestName } = gateway_src_control_plane_recordings_export_export_manifest_ts
+
+/** Verifies the export that it stands in, or the one named on the command line. Exit codes: 0 whole, 1 not, 2 no export. */
+async function main() {
+  const dir = resolve(process.argv[2] ?? dirname(fileURLToPath(import.meta.url)))
+  const source = new FolderSource(dir)
+  const keys = await exportKeys(source)
+  if (keys === undefined) {
+    process.stderr.write(`${dir} holds no ${manifestName}: unpack the whole archive first.\n`)
+    return 2
+  }
+  const result = await verifyRecordings({
+    source,
+    keyOf: async (session) => await Promise.resolve(keys.get(session)),
+    only: new Set(keys.keys()),
+  })
+  process.stdout.write(`${tellVerification(result).join('\n')}\n`)
+  return result.findings.length === 0 ? 0 : 1
+}
+
+process.exitCode = await main()

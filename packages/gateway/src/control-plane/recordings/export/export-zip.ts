@@ -1,0 +1,133 @@
+import { Buffer } from 'node:buffer'
+import { readFile } from 'node:fs/promises'
+import { SallyportError, storeKeys } from '@sallyport/core'
+import { Zip, ZipPassThrough } from 'fflate'
+import { SessionPrinter, sessionJson } from '../print-session.ts'
+import { sessionEntries, sessionKeyOf, type RecordingSources } from '../recordings.ts'
+import { manifestName, type ExportManifest } from './export-manifest.ts'
+
+/** What an export is made of. */
+export interface ExportRequest {
+  readonly sources: RecordingSources
+  /** Whole ids. */
+  readonly sessions: readonly string[]
+  /** Numbers of the first and the last anchor that name one of the sessions; undefined where none does. */
+  readonly anchors: { readonly first: number; readonly last: number } | undefined
+  readonly exportedAt: Date
+}
+
+const verifyFile = new URL('../../../../assets/verify.mjs', import.meta.url)
+const transcriptWidth = 200
+
+/**
+ * An archive that proves what happened to somebody who has nothing else: the sealed recordings with their keys, the anchors
+ * around them, a verifier, and transcripts to read. Streamed: no recording stands in memory as a whole.
+ */
+export async function* exportZip(request: ExportRequest): AsyncGenerator<Uint8Array> {
+  const archive = new Archive()
+  yield* archive.file('README.txt', Buffer.from(readme(request)))
+  yield* archive.file('verify.mjs', await readFile(verifyFile))
+  const manifest = await manifestOf(request)
+  yield* archive.file(manifestName, Buffer.from(`${JSON.stringify(manifest, undefined, 2)}\n`))
+  for await (const key of objectsOf(request)) {
+    const bytes = await request.sources.recordings.get(key)
+    if (bytes !== undefined) yield* archive.file(key, bytes)
+  }
+  for (const session of request.sessions) {
+    yield* archive.stream(`transcripts/${session}.txt`, transcript(request.sources, session))
+    yield* archive.stream(`entries/${session}.jsonl`, entries(request.sources, session))
+  }
+  yield* archive.end()
+}
+
+async function manifestOf(request: ExportRequest): Promise<ExportManifest> {
+  const { recordings, recordingKey } = request.sources
+  const sessions = []
+  for (const session of request.sessions) {
+    const key = await sessionKeyOf(recordings, recordingKey, session)
+    if (key === undefined)
+      throw new SallyportError(
+        'SP_NOT_FOUND',
+        `the key of ${session} was erased, or is another one's`,
+      )
+    sessions.push({ session, key: key.toString('base64') })
+  }
+  return { type: 'sallyport.export.1', exportedAt: request.exportedAt.toISOString(), sessions }
+}
+
+async function* objectsOf({ sources, sessions, anchors }: ExportRequest): AsyncGenerator<string> {
+  yield* sources.recordings.list(storeKeys.publicKeys)
+  for (let at = anchors?.first ?? 0; at <= (anchors?.last ?? -1); at += 1)
+    yield storeKeys.anchor(at)
+  for (const session of sessions) yield* sources.recordings.list(`${storeKeys.sessions(session)}/`)
+}
+
+async function* transcript(sources: RecordingSources, session: string): AsyncGenerator<string> {
+  const printer = new SessionPrinter(transcriptWidth)
+  for await (const item of sessionEntries(sources, session)) yield printer.print(item)
+}
+
+async function* entries(sources: RecordingSources, session: string): AsyncGenerator<string> {
+  for await (const item of sessionEntries(sources, session)) yield `${sessionJson(item)}\n`
+}
+
+/** Files in, pieces of a ZIP archive out. Nothing is compressed: the recordings are already. */
+class Archive {
+  readonly #zip: Zip
+  #pieces: Uint8Array[] = []
+
+  constructor() {
+    this.#zip = new Zip((error, piece) => {
+      if (error !== null) throw error
+      this.#pieces.push(piece)
+    })
+  }
+
+  *file(name: string, bytes: Uint8Array): Generator<Uint8Array> {
+    const file = new ZipPassThrough(name)
+    this.#zip.add(file)
+    file.push(bytes, true)
+    yield* this.#taken()
+  }
+
+  async *stream(name: string, texts: AsyncIterable<string>): AsyncGenerator<Uint8Array> {
+    const file = new ZipPassThrough(name)
+    this.#zip.add(file)
+    for await (const text of texts) {
+      file.push(Buffer.from(text))
+      yield* this.#taken()
+    }
+    file.push(new Uint8Array(), true)
+    yield* this.#taken()
+  }
+
+  *end(): Generator<Uint8Array> {
+    this.#zip.end()
+    yield* this.#taken()
+  }
+
+  *#taken(): Generator<Uint8Array> {
+    yield* this.#pieces.splice(0)
+  }
+}
+
+function readme({ sessions, exportedAt }: ExportRequest): string {
+  return `Sallyport recordings, exported ${exportedAt.toISOString()}
+
+Sessions: ${sessions.join(', ')}
+
+transcripts/  what was asked, decided and answered, to be read
+entries/      the same, one JSON object a line
+sessions/     the recordings as they were sealed, with what the gateway signed of each
+anchors/      where the gateway said, signed, that all its recordings stood
+signing-keys/ the public keys of these signatures
+export.json   the keys that open the recordings: whoever has this archive can read them
+
+To check that nothing was changed and nothing is missing, with Node 22.15 or newer and nothing else:
+
+    node verify.mjs
+
+It reads only the sealed recordings. Transcripts and entries are for reading; they are made from these.
+Whether the signing keys are those of the gateway, ask whoever runs it: the thumbprint is printed.
+`
+}

@@ -212,7 +212,9 @@ export {
   PartReader,
   type Finding,
   type ObjectSource,
+  type PartItem,
   type PartSummary,
+  type StoredRecord,
 } from './recording/part-reader.ts'
 export { parseSegmentKey, storeKeys } from './recording/store-keys.ts'
 export {

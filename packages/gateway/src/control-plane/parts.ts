@@ -13,6 +13,7 @@ import { type DataKeys, loadDataKeys } from './keys/data-keys.ts'
 import { loadSigningKey } from './keys/signing-key.ts'
 import type { Store } from './ports/store.ts'
 import { Exporter } from './recordings/export/exporter.ts'
+import { SearchIndex } from './recordings/index/search-index.ts'
 import type { RecordingSources } from './recordings/recordings.ts'
 import type { LastAnchor } from './recordings/shipping/anchors.ts'
 import { ShippedParts } from './recordings/shipping/shipped-parts.ts'
@@ -36,6 +37,7 @@ export interface Parts {
   readonly snapshots: Snapshots
   readonly shipper: Shipper
   readonly exporter: Exporter
+  readonly index: SearchIndex
   /** All that is recorded, shipped or not. */
   readonly recorded: RecordingSources
   /** Something failed that nobody waits for. */
@@ -66,6 +68,13 @@ export async function openParts(
   const recordings = new DirectoryRecordingStore(join(options.dataDir, 'recordings'))
   const recordingKey = keys.recording.expose()
   const shippedParts = new ShippedParts(store)
+  const recorded: RecordingSources = {
+    journalDir,
+    recordingKey,
+    recordings,
+    hold: () => shipper.hold(),
+  }
+  const index = new SearchIndex({ store, sources: () => recorded, onFault: fault })
   const shipper = new Shipper({
     journalDir,
     recordingKey,
@@ -76,10 +85,10 @@ export async function openParts(
     },
     recordings,
     signingKey: await loadSigningKey(options.dataDir),
+    index,
     now: () => Date.now(),
     onFault: fault,
   })
-  const recorded = { journalDir, recordingKey, recordings, hold: shipper.hold }
   const sessions = new SessionIndex(store)
   await sessions.closeLost('the gateway ended')
   return {
@@ -95,6 +104,7 @@ export async function openParts(
     snapshots: new Snapshots(store, connections, keys.mask),
     shipper,
     recorded,
+    index,
     exporter: new Exporter(recorded, shippedParts, shipper),
     fault,
   }

@@ -6,6 +6,7 @@ import { birthTables } from './birth-tables.ts'
 import { handleTables } from './handle-tables.ts'
 import { recordingTables } from './recording-tables.ts'
 import { guardColumns } from './guard-columns.ts'
+import { searchTables } from './search-tables.ts'
 import { secretGuards } from './secret-guards.ts'
 import { signalTables } from './signal-tables.ts'
 
@@ -87,6 +88,7 @@ export const migrations = {
   '0006_births': birthTables,
   '0007_guard': guardColumns,
   '0008_handles': handleTables,
+  '0009_search': searchTables,
 }
 
 /** Brings the tables to the newest version; a failed step leaves the version before it. */

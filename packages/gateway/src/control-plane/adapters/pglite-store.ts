@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PGlite } from '@electric-sql/pglite'
+import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm'
 import { createPgConfig } from '@electric-sql/pglite/node-postgres'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
@@ -23,7 +24,7 @@ export async function openPgliteStore(dataDir: string): Promise<Store> {
 }
 
 async function openLocked(dir: string, release: () => void): Promise<Store> {
-  const lite = await PGlite.create(dir)
+  const lite = await PGlite.create(dir, { extensions: { pg_trgm } })
   // One connection: the database is one backend, and a second one would wait for it forever inside a transaction.
   const pool = new pg.Pool({ ...poolConfig(lite), max: 1, idleTimeoutMillis: 0 })
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })

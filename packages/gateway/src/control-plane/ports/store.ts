@@ -11,6 +11,8 @@ type Int8 = ColumnType<string, number, number>
 
 /** The tables of the control plane, as `migrations.ts` makes them. */
 export interface Tables {
+  command: CommandTable
+  command_day: { day: ColumnType<Date, string, never>; commands: Int8; analyzed: Int8 }
   connection: ConnectionTable
   sealed_secret: { name: string; sealed: Buffer }
   principal: {
@@ -26,8 +28,10 @@ export interface Tables {
   credential: CredentialTable
   credential_verifier: { credential_id: string; kind: 'scram256'; data: Json<Verifier> }
   dpop_proof: { id: string; forget_at: Timestamp }
+  indexed_part: IndexedPartTable
   recording_part: RecordingPartTable
   revocation: RevocationTable
+  search_term: { term: string; parts: string[] | null }
   session: SessionTable
   sharing_finding: SharingFindingTable
   ticket: TicketTable
@@ -296,6 +300,50 @@ export interface RecordingPartTable {
   /** What keeps the recording from being whole, in words. */
   problems: Json<string[]>
   sealed_at: NullableTimestamp
+}
+
+/** A command as searches find it. */
+export interface CommandTable {
+  at: Timestamp
+  session_id: string
+  part: string
+  /** Number of the command in its session. */
+  seq: number
+  id: string
+  verdict: 'allowed' | 'held' | 'blocked'
+  rules: string[]
+  class: string
+  verb: string
+  /** Names as lists of parts. */
+  objects: Json<string[][]>
+  /** The beginning of the text; `text_bytes` is the length of the whole. */
+  text: string
+  text_bytes: number
+  /** How the answer ended, or `refused`; null while it has not. */
+  status: string | null
+  /** SQLSTATE, or the code of a refusal. */
+  code: string | null
+  rows: Int8
+  bytes: Int8
+  /** Names of columns that came back. */
+  columns: string[]
+  /** Rules that masked values, and for each how many. */
+  masks: string[]
+  mask_values: string[]
+  /** What searches look up; see `recordings/index/terms.ts`. */
+  terms: string[]
+}
+
+/** How far a part of a session's recording is in the index. */
+export interface IndexedPartTable {
+  session_id: string
+  part: string
+  worker: number
+  run: number
+  /** Position of the first entry that was not read. */
+  position: number
+  /** Why no more of it is indexed. */
+  problem: string | null
 }
 
 /** A change that others can see. Nobody outside may be told of it before it is on disk. */

@@ -4,7 +4,9 @@ import {
   storeKeys,
   unwrapSessionKey,
   type SessionId,
+  type PartItem,
   type SessionOpenedEntry,
+  type StoredRecord,
 } from '@sallyport/core'
 import type { RecordingStore } from '../ports/recording-store.ts'
 import {
@@ -108,6 +110,27 @@ export async function sessionKeyOf(
 ): Promise<Buffer | undefined> {
   const wrapped = await recordings.get(storeKeys.sessionKey(session))
   return wrapped === undefined ? undefined : unwrapSessionKey(recordingKey, wrapped, session)
+}
+
+/** All parts in the store, each with its entries as far as they can be read. Sessions whose keys were erased are left out. */
+export async function* storedEntries({
+  recordingKey,
+  recordings,
+}: RecordingSources): AsyncGenerator<{
+  readonly session: SessionId
+  readonly part: string
+  readonly entries: AsyncIterable<StoredRecord>
+}> {
+  for await (const { session, part, segments } of storedParts(recordings, '')) {
+    const key = await sessionKeyOf(recordings, recordingKey, session)
+    if (key === undefined) continue
+    const reader = new PartReader(recordings, { session, part, key })
+    yield { session: session as SessionId, part, entries: entriesIn(reader.read(segments)) }
+  }
+}
+
+async function* entriesIn(items: AsyncIterable<PartItem>): AsyncGenerator<StoredRecord> {
+  for await (const item of items) if (item.kind === 'entry') yield item
 }
 
 /** The parts in the store, and how many segments each has, counted by the newest. */

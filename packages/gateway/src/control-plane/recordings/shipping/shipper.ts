@@ -11,6 +11,7 @@ import {
 import type { SigningKey } from '../../keys/signing-key.ts'
 import type { RecordingStore } from '../../ports/recording-store.ts'
 import { Anchors, type AnchorMemory } from './anchors.ts'
+import type { RecordObserver } from '../index/search-index.ts'
 import { inParallel } from './in-parallel.ts'
 import { JournalFollower, type FollowedFile } from './journal-follower.ts'
 import { nothingShipped, partName, RecordedPart, type PendingSegment } from './recorded-part.ts'
@@ -25,6 +26,8 @@ export interface ShipperOptions {
   readonly anchors: AnchorMemory
   readonly recordings: RecordingStore
   readonly signingKey: SigningKey
+  /** Told of every record; no journal is removed before it has kept them. */
+  readonly index?: RecordObserver
   /** Milliseconds since the epoch. */
   readonly now: () => number
   /** Called when shipping begins to fail, and for each recording that can't be shipped whole. */
@@ -89,8 +92,10 @@ export class Shipper {
 
   /** Learns what was shipped before. */
   async open(): Promise<void> {
-    this.#known = await this.#options.parts.ofRuns(await this.#follower.runs())
+    const runs = await this.#follower.runs()
+    this.#known = await this.#options.parts.ofRuns(runs)
     await this.#anchors.open()
+    await this.#options.index?.open(runs)
   }
 
   start(): void {
@@ -177,7 +182,8 @@ export class Shipper {
     while (!isAll && this.#hasTime()) {
       isAll = true
       await this.#follower.read(this.#take, () => {
-        isAll = this.#pendingBytes < pendingBytesMax && this.#hasTime()
+        const hasRoom = this.#options.index?.hasRoom ?? true
+        isAll = this.#pendingBytes < pendingBytesMax && hasRoom && this.#hasTime()
         return isAll
       })
       this.#reportFiles()
@@ -187,6 +193,7 @@ export class Shipper {
       await this.#save()
       await this.#anchor()
       await this.#seal()
+      await this.#options.index?.flush()
     }
     await this.#removeFiles()
   }
@@ -197,6 +204,7 @@ export class Shipper {
 
   readonly #take = (record: DecodedRecord, file: FollowedFile): void => {
     const of = { worker: file.worker, run: file.run ?? 0, reference: record.session }
+    this.#options.index?.take(record, of)
     const name = partName(of)
     const held = this.#held.get(file.name) ?? new Map<string, number>()
     held.set(name, record.position)

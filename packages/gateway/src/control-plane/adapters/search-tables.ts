@@ -1,0 +1,67 @@
+import { type Kysely, sql } from 'kysely'
+import type { Migration } from 'kysely/migration'
+
+/** The index of what was run. It holds nothing that is not recorded, and is made again from the recordings where it is lost. */
+export const searchTables: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    // A day is a partition, so that forgetting one costs no scan.
+    await sql`
+      create table command (
+        at timestamptz not null,
+        session_id text not null,
+        part text not null,
+        seq integer not null,
+        id text not null,
+        verdict text not null check (verdict in ('allowed', 'held', 'blocked')),
+        rules text[] not null,
+        class text not null,
+        verb text not null,
+        objects jsonb not null,
+        text text not null,
+        text_bytes integer not null,
+        status text,
+        code text,
+        rows bigint not null,
+        bytes bigint not null,
+        columns text[] not null,
+        masks text[] not null,
+        mask_values bigint[] not null,
+        terms text[] not null,
+        primary key (session_id, part, seq, at)) partition by range (at)`.execute(db)
+    await sql`create index command_at on command (at)`.execute(db)
+    await sql`create index command_terms on command using gin (terms)`.execute(db)
+    await sql`create index command_rows on command (rows) where rows >= 100`.execute(db)
+    await sql`create index command_bytes on command (bytes) where bytes >= 100000`.execute(db)
+    await sql`
+      create table command_day (
+        day date primary key,
+        commands bigint not null,
+        analyzed bigint not null default 0)`.execute(db)
+    await sql`
+      create table search_term (term text collate "C" primary key, parts text[])`.execute(db)
+    await sql`
+      create table indexed_part (
+        session_id text not null,
+        part text not null,
+        worker integer not null,
+        run integer not null,
+        position integer not null,
+        problem text,
+        primary key (session_id, part))`.execute(db)
+    await sql`create index indexed_part_run on indexed_part (worker, run)`.execute(db)
+    // What was recorded before there was an index is read once.
+    await sql`insert into setting (name, value) values ('search.rebuild', '"resume"')`.execute(db)
+    await indexTexts(db)
+  },
+}
+
+/** Makes the index for parts of texts where the server has pg_trgm; without it such searches read all texts of their time. */
+async function indexTexts(db: Kysely<unknown>): Promise<void> {
+  await sql`
+    do $$ begin
+      create extension if not exists pg_trgm;
+      create index command_text on command using gin (text gin_trgm_ops);
+    exception
+      when insufficient_privilege or undefined_file or undefined_object or feature_not_supported then null;
+    end $$`.execute(db)
+}

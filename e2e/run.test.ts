@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import {
   chmodSync,
   existsSync,
@@ -29,6 +30,16 @@ const bin = fileURLToPath(new URL('../packages/cli/bin/sallyport.mjs', import.me
 const calls = await loadSystemCalls()
 const skip = typeof calls === 'string' ? calls : skipReason()
 /** One tree a job: the root holds it together, the job is its child. */
+const nightly = `apiVersion: sallyport.dev/v1
+kind: Service
+metadata: {name: nightly}
+spec: {jwksFile: nightly.jwks.json, owner: "group:ops"}
+---
+apiVersion: sallyport.dev/v1
+kind: Grant
+metadata: {name: nightly}
+spec: {to: ["service:nightly"], on: [{connections: ["shop"]}], allow: [rw], delegate: {depth: 2}}
+`
 const trustRule = (issuer: string): string => `apiVersion: sallyport.dev/v1
 kind: TrustRule
 metadata: {name: ci}
@@ -311,6 +322,32 @@ describe('programs that "sallyport run" starts', { skip }, () => {
     } finally {
       await issuer.close()
     }
+  })
+
+  test('join as a service that holds a key, and not with another key', async () => {
+    const folder = join(gw.dataDir, 'identity')
+    mkdirSync(folder, { recursive: true })
+    for (const name of ['nightly', 'stranger']) {
+      const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+      const pem = privateKey.export({ format: 'pem', type: 'pkcs8' })
+      writeFileSync(join(home, `${name}.pem`), pem, { mode: 0o600 })
+    }
+    const keySet = await bare('sallyport service-key nightly.pem -o json')
+    assert.doesNotMatch(keySet.out, /"d"/)
+    writeFileSync(join(folder, 'nightly.jwks.json'), keySet.out)
+    writeFileSync(join(folder, 'services.yaml'), nightly)
+    const ran = await until('the service is in force', async () => {
+      const tried = await bare(
+        `sallyport join --service nightly --key nightly.pem -- sh -c 'psql -Atc "select 13"; sallyport run --name step -- psql -Atc "select 14"'`,
+      )
+      return tried.code === 0 ? tried : undefined
+    })
+    assert.equal(ran.out, '13\n14\n', ran.err)
+    assert.deepEqual(chains(ran), ['nightly (L3)', 'nightly › step (L3)'])
+    const stranger = await bare('sallyport join --service nightly --key stranger.pem -- true')
+    assert.equal(stranger.code, 3)
+    assert.match(stranger.err, /SP_TOKEN_REFUSED/)
+    assert.equal((await bare('sallyport join --service nightly -- true')).code, 2)
   })
 
   test('belong to a person who logged in through the identity provider', async () => {

@@ -41,6 +41,19 @@ export async function loginServer(url: string, mustBeIt: boolean): Promise<Login
   return { issuer, authorization, namesItself }
 }
 
+/** What a gateway calls itself: assertions are made for that name. */
+export async function issuerAt(url: string): Promise<string> {
+  const { body } = await ask(url, '/.well-known/oauth-authorization-server', {})
+  const { issuer }: { issuer?: unknown } = body
+  // One that was asked over the network has to be the one that was meant.
+  if (issuer === url || isLoopback(url)) return String(issuer)
+  throw refused(`the gateway at ${url} calls itself ${String(issuer)}`)
+}
+
+function isLoopback(url: string): boolean {
+  return /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/u.test(new URL(url).hostname)
+}
+
 /** Posts a form to an OAuth endpoint of a gateway. What is born there has a handle that is bound to `key`. */
 export async function post(
   url: string,

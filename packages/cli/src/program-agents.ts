@@ -123,10 +123,20 @@ function addBirths(program: Command, verb: MakeVerb, finish: Finish): void {
         '--id-token-env <variable>',
         'take the token of this job from a variable, not a ticket',
       )
+      .option('--service <name>', 'as a service that the gateway knows by its key')
+      .option('--key <file>', 'the key of the service, PEM')
       .option('--name <name>', 'what it is called', ''),
   ).action(async (words: string[], flags: JoinFlags, command: Command) => {
     const given = { ...flags, allow: [], budget: [] }
     finish(await (await import('./verbs/spawn.ts')).join(contextOf(command), words, given))
+  })
+  verb(
+    program,
+    'service-key <file>',
+    'Print the public half of the key of a service, as the gateway takes it.',
+    'sallyport service-key key.pem > nightly.jwks.json',
+  ).action(async (file: string, _flags: unknown, command: Command) => {
+    finish(await (await import('./verbs/spawn.ts')).serviceKey(contextOf(command), file))
   })
   verb(
     program,

@@ -8,8 +8,9 @@ import { GatewayApi } from '../gateway-api.ts'
 import { printable, printOne } from '../output.ts'
 import { SallyportError } from '@sallyport/core'
 import { ProofKey } from '../proof-key.ts'
-import { post, refusedBy } from '../oauth.ts'
+import { issuerAt, post, refusedBy } from '../oauth.ts'
 import { addressOf, placeOf } from '../broker/gateway-address.ts'
+import { ServiceKey } from '../service-key.ts'
 import { requireBroker, whoAmI } from '../owner-api.ts'
 import { agentLine, bearerVariables, type ChildFlags, childAsk, run, type RunFlags } from './run.ts'
 import { pathOf } from './agents.ts'
@@ -88,6 +89,9 @@ export async function ticket(context: VerbContext, flags: TicketFlags): Promise<
 export interface JoinFlags extends RunFlags {
   readonly gateway?: string
   readonly idTokenEnv?: string
+  readonly service?: string
+  /** PEM file with the key of the service. */
+  readonly key?: string
 }
 
 /** Becomes the agent that a ticket on standard input, or a token of the platform, is for, and runs a program as it. */
@@ -98,16 +102,39 @@ export async function join(
 ): Promise<number> {
   const gateway = placeOf(flags.gateway, context.dataDir)
   const { api: url } = await addressOf(gateway)
-  const made =
-    flags.idTokenEnv === undefined
-      ? await redeem(url, (await textOf(process.stdin)).trim(), flags.name)
-      : await bearByToken(url, flags.idTokenEnv)
+  const made = await joined(url, flags)
   const adoption: Adoption = { ...made, gateway }
   context.output.say(`sallyport: joined as ${printable(made.agent.chain.join(' › '))}\n`)
   return await run(context, command, flags, adoption)
 }
 
 type Born = Omit<Adoption, 'gateway'>
+
+async function joined(url: string, { idTokenEnv, service, key, name }: JoinFlags): Promise<Born> {
+  if ((service === undefined) !== (key === undefined))
+    throw new SallyportError('SP_CONFIG_INVALID', '--service and --key go together')
+  if (service !== undefined && key !== undefined) return await bearByKey(url, service, key)
+  if (idTokenEnv !== undefined) return await bearByToken(url, idTokenEnv)
+  return await redeem(url, (await textOf(process.stdin)).trim(), name)
+}
+
+/** A key that this service holds; an object of the gateway says what it is worth. */
+async function bearByKey(url: string, service: string, path: string): Promise<Born> {
+  const assertion = ServiceKey.read(path).assertion(service, await issuerAt(url))
+  return await bear(url, {
+    grant_type: 'client_credentials',
+    client_id: service,
+    client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+    client_assertion: assertion,
+  })
+}
+
+/** Prints the public half of the key of a service, as the gateway takes it. */
+export async function serviceKey(context: VerbContext, path: string): Promise<number> {
+  const keySet = ServiceKey.read(path).keySet()
+  await printOne(context.output, keySet, `${JSON.stringify(keySet, undefined, 2)}\n`, '')
+  return EXIT.done
+}
 
 async function redeem(url: string, ticketText: string, name: string): Promise<Born> {
   const body = { ticket: ticketText, ...(name === '' ? {} : { name }) }
@@ -124,11 +151,14 @@ async function bearByToken(url: string, variable: string): Promise<Born> {
   }
   // Its work is done here; the program has no use for it.
   Reflect.deleteProperty(process.env, variable)
-  const key = ProofKey.make()
-  const fields = {
+  return await bear(url, {
     grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
     assertion: assertion.trim(),
-  }
+  })
+}
+
+async function bear(url: string, fields: Readonly<Record<string, string>>): Promise<Born> {
+  const key = ProofKey.make()
   const { body } = await post(url, '/oauth/token', fields, key)
   const { access_token: handle }: { access_token?: unknown } = body
   if (typeof handle !== 'string') throw refusedBy('SP_TOKEN_REFUSED', body)

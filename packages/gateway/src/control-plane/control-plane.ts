@@ -22,6 +22,7 @@ import { openSignals } from './signals/signals.ts'
 import { StoredLoginGate } from './signals/stored-login-gate.ts'
 import { SourceRates } from './source-rates.ts'
 import type { RecordingSources } from './recordings/recordings.ts'
+import { StoredLogins } from './stored-logins.ts'
 import { startWorkers } from './start-workers.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
@@ -152,7 +153,7 @@ async function serveApi(
 }
 
 async function openLogins(
-  { options, agents, connections, store, fault }: Parts,
+  { options, agents, connections, store, keys, fault }: Parts,
   gatewayUrl: () => string,
   doors: Pick<BirthsOptions, 'sources' | 'proofs' | 'ownUrls'>,
   undo: AsyncDisposableStack,
@@ -171,6 +172,7 @@ async function openLogins(
     agents,
     connections: async () => await connections.list(),
     uses: new StoredTokenUses(store),
+    logins: new StoredLogins(store, keys.kek, fault),
     gate,
     ...doors,
     onEvent: (event) => options.onEvent({ kind: 'birth', event }),

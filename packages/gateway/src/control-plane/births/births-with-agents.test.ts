@@ -7,6 +7,7 @@ import { openPgliteStore } from '../adapters/pglite-store.ts'
 import { Bench } from '../agents/agents.fixture.ts'
 import { StoredTokenUses } from '../agents/token-uses.ts'
 import { DpopProofs } from '../dpop.ts'
+import { MemoryLogins } from './memory-logins.fixture.ts'
 import { MemoryProofUses } from '../memory-proof-uses.fixture.ts'
 import { SourceRates } from '../source-rates.ts'
 import { type BirthsPart, openBirths } from './births.ts'
@@ -65,6 +66,7 @@ suite('births, with the agents of the store', () => {
     return openBirths({
       gate: openGate,
       sources: new SourceRates(),
+      logins: new MemoryLogins(),
       proofs: new DpopProofs(new MemoryProofUses(), () => bench.nowMs),
       ownUrls: () => [gatewayUrl],
       dataDir: dir,

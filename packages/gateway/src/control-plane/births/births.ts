@@ -11,9 +11,10 @@ import { HumanBirths } from './oidc/human-births.ts'
 import { LoginFlow } from './oidc/login-flow.ts'
 import { loginRoutes } from './oidc/login-routes.ts'
 import { ProviderClient } from './oidc/provider-client.ts'
-import { Rechecks } from './oidc/rechecks.ts'
+import { Rechecks, type WatchedLogins } from './oidc/rechecks.ts'
 import { SamlFlow } from './saml/saml-flow.ts'
 import type { BirthAgents, BirthEvent, ListConnections, LoginGate, TokenUses } from './ports.ts'
+import { ServiceBirths } from './service/service-births.ts'
 import { IssuerKeys } from './workload/issuer-keys.ts'
 import { WorkloadBirths } from './workload/workload-births.ts'
 
@@ -24,6 +25,7 @@ export interface BirthsOptions {
   readonly agents: BirthAgents
   readonly connections: ListConnections
   readonly uses: TokenUses
+  readonly logins: WatchedLogins
   readonly gate: LoginGate
   readonly onEvent: (event: BirthEvent) => void
   /** The files were read again; `problems` is empty where they were right. */
@@ -67,20 +69,16 @@ export async function openBirths(options: BirthsOptions): Promise<BirthsPart> {
     onFault,
   })
   const client = new ProviderClient()
-  const rechecks = new Rechecks({ config, client, agents, entitlements, onFault })
+  const { logins } = options
+  const rechecks = await Rechecks.open({ config, client, agents, entitlements, logins, onFault })
   const devices = new DeviceLogins(now)
   const flow = new LoginFlow({ config, client, devices, gatewayUrl, onEvent, now })
   const saml = new SamlFlow({ config, uses: options.uses, gatewayUrl, onEvent, now })
-  const workloads = new WorkloadBirths({
-    config,
-    agents,
-    entitlements,
-    keys: new IssuerKeys(now),
-    uses: options.uses,
-    gatewayUrl,
-    onEvent,
-    now,
-  })
+  const keys = new IssuerKeys(now)
+  const { uses } = options
+  const workload = { config, agents, entitlements, keys, uses, gatewayUrl, onEvent, now }
+  const services = new ServiceBirths(workload)
+  const workloads = new WorkloadBirths(workload)
   const humans = new HumanBirths({
     config,
     agents,
@@ -92,7 +90,7 @@ export async function openBirths(options: BirthsOptions): Promise<BirthsPart> {
   const routes = new Hono()
   routes.route('/', loginRoutes({ config, flow, saml, devices, gatewayUrl, sources, onFault }))
   const canLogIn = (): boolean => loginProviders(config()).length > 0
-  const parts = { agents, workloads, humans, flow, devices, proofs, ownUrls, sources }
+  const parts = { agents, workloads, humans, services, flow, devices, proofs, ownUrls, sources }
   routes.route('/', oauthRoutes({ ...parts, gatewayUrl, canLogIn, onEvent, onFault, now }))
   // What changed while the gateway was down.
   await entitlements.refresh()

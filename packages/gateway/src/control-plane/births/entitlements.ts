@@ -186,14 +186,19 @@ export function workloadId(rule: string): string {
   return `trust:${rule}`
 }
 
+/** The id of a service, as `Grant` objects name it. */
+export function serviceId(name: string): string {
+  return `service:${name}`
+}
+
 /** Roots of the local owner have no `Grant` objects. */
 function isGoverned({ id }: Principal): boolean {
-  return ['oidc:', 'saml:', 'trust:'].some((kind) => id.startsWith(kind))
+  return ['oidc:', 'saml:', 'trust:', 'service:'].some((kind) => id.startsWith(kind))
 }
 
 /** A person whose provider was removed has no names left. A rule that is gone is named by no grant: the files would be refused. */
 function namesOf(principal: Principal, config: IdentityConfig): ReadonlySet<string> {
-  if (principal.kind === 'workload') return new Set([principal.id])
+  if (principal.kind !== 'human') return new Set([principal.id])
   const { issuer } = partsOfPerson(principal.id)
   const isKnown = loginProviders(config).some((provider) => provider.issuer === issuer)
   if (!isKnown) return new Set()

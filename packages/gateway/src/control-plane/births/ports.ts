@@ -31,7 +31,7 @@ export interface BirthAgents {
 export interface RootBirth {
   readonly principal: Principal
   readonly name: string
-  readonly born: 'login' | 'jwt'
+  readonly born: 'login' | 'jwt' | 'service'
   readonly owner: string
   /** What was asked for, and the ceiling of the profile: they never change. */
   readonly layers: readonly GrantLayer[]

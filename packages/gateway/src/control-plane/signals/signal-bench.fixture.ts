@@ -9,6 +9,7 @@ import type { Bench } from '../agents/agents.fixture.ts'
 import { StoredTokenUses } from '../agents/token-uses.ts'
 import { type ApiListener, listenApi } from '../api.ts'
 import { DpopProofs } from '../dpop.ts'
+import { MemoryLogins } from '../births/memory-logins.fixture.ts'
 import { MemoryProofUses } from '../memory-proof-uses.fixture.ts'
 import { SourceRates } from '../source-rates.ts'
 import { type BirthsPart, openBirths } from '../births/births.ts'
@@ -78,6 +79,7 @@ export class SignalBench {
     const now = (): number => Date.now() + this.shiftMs
     this.births = await openBirths({
       sources: new SourceRates(now, { logins: unlimited, births: unlimited }),
+      logins: new MemoryLogins(),
       proofs: new DpopProofs(new MemoryProofUses(), now),
       ownUrls: () => [this.url],
       dataDir: this.#dir,

@@ -13,6 +13,7 @@ export interface IdentityConfig {
   /** No name is in both maps. */
   readonly samlProviders: ReadonlyMap<string, SamlProvider>
   readonly rules: ReadonlyMap<string, TrustRule>
+  readonly services: ReadonlyMap<string, Service>
   readonly grants: ReadonlyMap<string, Grant>
   readonly profiles: ReadonlyMap<string, AgentProfile>
 }
@@ -88,6 +89,15 @@ export interface TrustRule {
   readonly replay: 'once' | 'per-pod'
 }
 
+/** A program that holds a key of its own. */
+export interface Service {
+  readonly name: string
+  readonly keys: KeyPlace
+  readonly owner: string
+  readonly profile?: string
+  readonly maxTtlMs: number
+}
+
 /** Where the keys of an issuer are. */
 export type KeyPlace =
   | { readonly kind: 'discovery' }
@@ -110,7 +120,7 @@ export interface Naming {
 /** Who may hold what. It has no *deny*: that is policy. */
 export interface Grant {
   readonly name: string
-  /** `user:`, `group:` and `trust:`. */
+  /** `user:`, `group:`, `trust:` and `service:`. */
   readonly to: readonly string[]
   readonly on: readonly GrantTarget[]
   readonly classes: readonly string[]

@@ -14,11 +14,13 @@ import {
   loginProviders,
   type OidcProvider,
   type SamlProvider,
+  type Service,
   type TrustRule,
 } from './identity-config.ts'
 import { readAgentProfile, readGrant } from './read-grant.ts'
 import { readOidcProvider } from './read-oidc-provider.ts'
 import { readSamlProvider } from './read-saml-provider.ts'
+import { readService } from './read-service.ts'
 import { readTrustRule } from './read-trust-rule.ts'
 
 export type LoadedIdentity =
@@ -30,13 +32,21 @@ const objectsMax = 2000
 /** Larger files are mistakes. */
 const fileCharactersMax = 1_048_576
 const topFields = ['apiVersion', 'kind', 'metadata', 'spec']
-const kinds = ['OidcProvider', 'SamlProvider', 'TrustRule', 'Grant', 'AgentProfile'] as const
+const kinds = [
+  'OidcProvider',
+  'SamlProvider',
+  'TrustRule',
+  'Service',
+  'Grant',
+  'AgentProfile',
+] as const
 
 /** What is read so far, and references that are checked when all files are read. */
 interface Draft {
   readonly providers: Map<string, OidcProvider>
   readonly samlProviders: Map<string, SamlProvider>
   readonly rules: Map<string, TrustRule>
+  readonly services: Map<string, Service>
   readonly grants: Map<string, Grant>
   readonly profiles: Map<string, AgentProfile>
   readonly references: Reference[]
@@ -46,7 +56,7 @@ interface Reference {
   readonly source: YamlSource
   readonly node: Node | null | undefined
   readonly path: string
-  readonly to: 'profile' | 'trust rule'
+  readonly to: 'profile' | 'trust rule' | 'service'
   readonly name: string
 }
 
@@ -70,6 +80,7 @@ export function readIdentityFiles(
     providers: new Map(),
     samlProviders: new Map(),
     rules: new Map(),
+    services: new Map(),
     grants: new Map(),
     profiles: new Map(),
     references: [],
@@ -87,8 +98,8 @@ function readFileText(file: string, text: string, draft: Draft): YamlSource {
   const source = new YamlSource(file, isTooLarge ? '' : text)
   if (isTooLarge) source.report('this file is too large', '', '', undefined)
   for (const document of source.documents) readDocument(source, document, draft)
-  const { providers, samlProviders, rules, grants, profiles } = draft
-  const maps = [providers, samlProviders, rules, grants, profiles]
+  const { providers, samlProviders, rules, services, grants, profiles } = draft
+  const maps = [providers, samlProviders, rules, services, grants, profiles]
   const count = maps.reduce((sum, { size }) => sum + size, 0)
   if (count > objectsMax) {
     const hint = 'all files of the folder count together'
@@ -124,6 +135,7 @@ function mapOf(draft: Draft, kind: (typeof kinds)[number]): ReadonlyMap<string, 
     OidcProvider: draft.providers,
     SamlProvider: draft.samlProviders,
     TrustRule: draft.rules,
+    Service: draft.services,
     Grant: draft.grants,
     AgentProfile: draft.profiles,
   }
@@ -149,26 +161,21 @@ function readSpec(
   } else if (kind === 'TrustRule') {
     const rule = readTrustRule(name, spec, top)
     draft.rules.set(name, rule)
-    if (rule.profile === undefined) return
-    draft.references.push({
-      source,
-      node: top.get('spec'),
-      path: 'spec.profile',
-      to: 'profile',
-      name: rule.profile,
-    })
+    referToProfile(rule, top, draft)
+  } else if (kind === 'Service') {
+    const service = readService(name, spec, top)
+    draft.services.set(name, service)
+    referToProfile(service, top, draft)
   } else if (kind === 'Grant') {
     const grant = readGrant(name, spec, top)
     draft.grants.set(name, grant)
-    for (const who of grant.to.filter((each) => each.startsWith('trust:'))) {
-      const rule = who.slice('trust:'.length)
-      draft.references.push({
-        source,
-        node: top.get('spec'),
-        path: 'spec.to',
-        to: 'trust rule',
-        name: rule,
-      })
+    for (const [prefix, to] of [
+      ['trust:', 'trust rule'],
+      ['service:', 'service'],
+    ] as const) {
+      const names = grant.to.filter((each) => each.startsWith(prefix))
+      for (const each of names.map((who) => who.slice(prefix.length)))
+        draft.references.push({ source, node: top.get('spec'), path: 'spec.to', to, name: each })
     }
   } else draft.profiles.set(name, readAgentProfile(name, spec, top))
 }
@@ -190,9 +197,21 @@ function checkRivals(provider: LoginProvider, top: FieldReader, draft: Draft): v
   }
 }
 
+function referToProfile(
+  { profile }: { readonly profile?: string },
+  top: FieldReader,
+  { references }: Draft,
+): void {
+  if (profile === undefined) return
+  const node = top.get('spec')
+  const at = { path: 'spec.profile', to: 'profile', name: profile } as const
+  references.push({ source: top.source, node, ...at })
+}
+
 /** A name that nothing has is a slip, and what it was meant for would go without its limit. */
 function checkReference({ source, node, path, to, name }: Reference, draft: Draft): void {
-  const known = to === 'profile' ? draft.profiles : draft.rules
+  const places = { profile: draft.profiles, 'trust rule': draft.rules, service: draft.services }
+  const known: ReadonlyMap<string, unknown> = places[to]
   if (known.has(name)) return
   const near = didYouMean(name, known.keys())
   source.report(

@@ -18,8 +18,8 @@ export function readGrant(name: string, node: unknown, spec: FieldReader): Grant
   const to = read.texts('to')
   if (read.has('to') && to.length === 0) read.report('to', 'this names nobody')
   for (const who of to) {
-    if (!/^(?:group|user|trust):./u.test(who)) {
-      read.report('to', `"${who}" is not user:name, group:name or trust:rule`)
+    if (!/^(?:group|user|trust|service):./u.test(who)) {
+      read.report('to', `"${who}" is not user:name, group:name, trust:rule or service:name`)
     }
   }
   const window = readWindow(read)

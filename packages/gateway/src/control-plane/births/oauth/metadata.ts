@@ -19,8 +19,9 @@ export function serverMetadata(
         }
       : {}),
     response_types_supported: canLogIn ? ['code'] : [],
-    grant_types_supported: [...human, grantTypes.jwt, grantTypes.exchange],
-    token_endpoint_auth_methods_supported: ['none'],
+    grant_types_supported: [...human, grantTypes.jwt, grantTypes.exchange, grantTypes.service],
+    token_endpoint_auth_methods_supported: ['none', 'private_key_jwt'],
+    token_endpoint_auth_signing_alg_values_supported: tokenAlgorithms,
     authorization_details_types_supported: ['sallyport_grant'],
     dpop_signing_alg_values_supported: tokenAlgorithms,
   }
@@ -32,4 +33,5 @@ export const grantTypes = {
   device: 'urn:ietf:params:oauth:grant-type:device_code',
   jwt: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
   exchange: 'urn:ietf:params:oauth:grant-type:token-exchange',
+  service: 'client_credentials',
 } as const

@@ -25,7 +25,7 @@ export class OAuthError extends Error {
   readonly error: OAuthErrorName
   /** The code of our own catalogue behind it. */
   readonly code: string | undefined
-  readonly status: 400 | 403 | 429 | 500 | 503
+  readonly status: 400 | 401 | 403 | 429 | 500 | 503
 
   constructor(
     error: OAuthErrorName,

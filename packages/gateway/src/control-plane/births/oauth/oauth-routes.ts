@@ -9,6 +9,7 @@ import type { DeviceLogins } from '../oidc/device-logins.ts'
 import type { HumanBirths } from '../oidc/human-births.ts'
 import type { LoginFlow } from '../oidc/login-flow.ts'
 import type { Born } from '../ports.ts'
+import type { ServiceBirths } from '../service/service-births.ts'
 import type { WorkloadBirths } from '../workload/workload-births.ts'
 import { readGrantAsk } from './grant-request.ts'
 import { grantTypes, serverMetadata } from './metadata.ts'
@@ -22,6 +23,7 @@ const hostCharactersMax = 100
 export interface OAuthOptions extends ExchangeOptions {
   readonly workloads: WorkloadBirths
   readonly humans: HumanBirths
+  readonly services: ServiceBirths
   readonly flow: LoginFlow
   readonly devices: DeviceLogins
   readonly proofs: DpopProofs
@@ -88,6 +90,10 @@ async function token(context: Context, options: OAuthOptions): Promise<Made> {
       ...(proof === undefined ? {} : { proof }),
     })
     return { ...born, ...bound }
+  }
+  if (type === grantTypes.service) {
+    const ask = readGrantAsk(form, options.gatewayUrl())
+    return { ...(await options.services.bear(form, ask, proof)), ...bound }
   }
   if (type === grantTypes.exchange) {
     const source = sourceOf(context)

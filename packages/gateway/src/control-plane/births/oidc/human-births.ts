@@ -61,7 +61,7 @@ export class HumanBirths {
     // Other roots of the person were born with the groups of then.
     await entitlements.setGroups(principal, person.principal.groups)
     if (person.refreshToken !== undefined)
-      rechecks.watch(born.agent.id, person, person.refreshToken)
+      await rechecks.watch(born.agent.id, person, person.refreshToken)
     onEvent({
       kind: 'login',
       agent: born.agent.id,

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { listenApi } from '../../api.ts'
 import { DpopProofs } from '../../dpop.ts'
+import { MemoryLogins } from '../memory-logins.fixture.ts'
 import { MemoryProofUses } from '../../memory-proof-uses.fixture.ts'
 import { SourceRates } from '../../source-rates.ts'
 import { type BirthsPart, openBirths } from '../births.ts'
@@ -27,6 +28,7 @@ const newChallenge = (): void => {
   challenge = createHash('sha256').update(verifier).digest('base64url')
 }
 
+let logins: MemoryLogins
 let provider: LocalProvider
 let thin: LocalProvider
 let dir: string
@@ -48,6 +50,7 @@ beforeEach(async () => {
   events = []
   faults = []
   agents = new FakeAgents()
+  logins = new MemoryLogins()
   provider.gone.clear()
   for (const each of [provider, thin]) {
     each.account = { email: 'dana@example.com', email_verified: true, groups: ['dev', 'oncall'] }
@@ -93,6 +96,7 @@ spec: {to: ["user:dana@example.com"], on: [{connections: [orders-db]}], allow: [
   births = await openBirths({
     gate: openGate,
     sources: new SourceRates(),
+    logins,
     proofs: new DpopProofs(new MemoryProofUses(), () => Date.now() + clock),
     ownUrls: () => [gatewayUrl],
     dataDir: dir,
@@ -328,6 +332,31 @@ test('who leaves takes the whole tree along', async () => {
   agents.revoke = revoke
   await births.rechecks.run()
   assert.equal([...agents.all.values()][0]?.view.state, 'revoked')
+})
+
+test('a login is looked at again after a restart, and at once', async () => {
+  await redeem(codeOf(await press(await start(), 'allow')))
+  const root = [...logins.known.keys()][0]
+  assert.ok(root !== undefined)
+  await open()
+  await births.rechecks.run()
+  assert.equal(logins.known.size, 1)
+  assert.equal(agents.all.get(root)?.view.state, 'active')
+  provider.gone.add('u-dana')
+  await open()
+  await births.rechecks.run()
+  assert.equal(agents.all.get(root)?.view.state, 'revoked')
+  assert.equal(logins.known.size, 0)
+  assert.deepEqual(faults, [])
+})
+
+test('a login whose agent is over is forgotten', async () => {
+  await redeem(codeOf(await press(await start(), 'allow')))
+  const root = [...agents.all.keys()][0]
+  assert.ok(root !== undefined)
+  await agents.revoke(root)
+  await births.rechecks.run()
+  assert.equal(logins.known.size, 0)
 })
 
 test('a device is logged in by the code that a person types, and asks no faster than told', async () => {

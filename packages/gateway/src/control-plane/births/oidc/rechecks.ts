@@ -1,4 +1,4 @@
-import type { AgentId, Secret } from '@sallyport/core'
+import type { AgentId, Principal, Secret } from '@sallyport/core'
 import type { IdentityConfig } from '../config/identity-config.ts'
 import type { Entitlements } from '../entitlements.ts'
 import type { BirthAgents } from '../ports.ts'
@@ -9,59 +9,90 @@ import { isProvidersRefusal, type ProviderClient } from './provider-client.ts'
 /** The longest time for which somebody who left, or left a group, goes unnoticed. */
 const everyMs = 10 * 60_000
 
+/** A login that its provider can be asked about. */
+export interface WatchedLogin {
+  readonly provider: string
+  readonly principal: Principal
+  readonly subject: string
+  readonly refreshToken: Secret<string>
+}
+
+/** Keeps logins over a restart. */
+export interface WatchedLogins {
+  save(root: AgentId, login: WatchedLogin): Promise<void>
+  forget(root: AgentId): Promise<void>
+  all(): Promise<ReadonlyMap<AgentId, WatchedLogin>>
+}
+
 export interface RecheckOptions {
   readonly config: () => IdentityConfig
   readonly client: Pick<ProviderClient, 'renew'>
   readonly agents: Pick<BirthAgents, 'get' | 'revoke'>
   readonly entitlements: Pick<Entitlements, 'setGroups'>
+  readonly logins: WatchedLogins
   readonly onFault: (error: unknown) => void
-}
-
-interface Watched {
-  readonly person: Pick<LoggedIn, 'provider' | 'principal'>
-  readonly subject: string
-  /** In memory only: after a restart a login is not renewed and lives to its end. */
-  refreshToken: Secret<string>
 }
 
 /** Asks the provider of every person who is logged in, again and again, whether it still knows the person, and in which groups. */
 export class Rechecks {
   readonly #options: RecheckOptions
-  readonly #watched = new Map<AgentId, Watched>()
+  readonly #watched: Map<AgentId, WatchedLogin>
   readonly #timer: NodeJS.Timeout
+  #running: Promise<void> | undefined
 
-  constructor(options: RecheckOptions) {
+  /** With the logins of before a restart. The first look at them is at once: nobody looked while the gateway was down. */
+  static async open(options: RecheckOptions): Promise<Rechecks> {
+    const rechecks = new Rechecks(options, await options.logins.all())
+    if (rechecks.#watched.size > 0) void rechecks.run().catch(options.onFault)
+    return rechecks
+  }
+
+  private constructor(options: RecheckOptions, known: ReadonlyMap<AgentId, WatchedLogin>) {
     this.#options = options
+    this.#watched = new Map(known)
     this.#timer = setInterval(() => void this.run().catch(options.onFault), everyMs)
     this.#timer.unref()
   }
 
-  watch(root: AgentId, { provider, principal }: LoggedIn, refreshToken: Secret<string>): void {
+  async watch(
+    root: AgentId,
+    { provider, principal }: LoggedIn,
+    refreshToken: Secret<string>,
+  ): Promise<void> {
     const subject = principal.id.slice(principal.id.indexOf('|') + 1)
-    this.#watched.set(root, { person: { provider, principal }, subject, refreshToken })
+    await this.#keep(root, { provider, principal, subject, refreshToken })
   }
 
-  /** Looks at everybody once. */
-  async run(): Promise<void> {
-    for (const [root, watched] of this.#watched) {
-      const state = this.#options.agents.get(root)?.state
-      if (state !== 'active' && state !== 'frozen') this.#watched.delete(root)
-      // Who could not be looked at is looked at again, and does not keep others from it.
-      else await this.#look(root, watched).catch(this.#options.onFault)
-    }
+  /** Looks at everybody once. One look at a time: of two that renew with one token, the provider would refuse the second. */
+  run(): Promise<void> {
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined
+    })
+    return this.#running
   }
 
   close(): void {
     clearInterval(this.#timer)
   }
 
-  async #look(root: AgentId, watched: Watched): Promise<void> {
+  async #run(): Promise<void> {
+    for (const [root, watched] of this.#watched) {
+      const state = this.#options.agents.get(root)?.state
+      const isOver = state !== 'active' && state !== 'frozen'
+      // Who could not be looked at is looked at again, and does not keep others from it.
+      await (isOver ? this.#forget(root) : this.#look(root, watched)).catch(this.#options.onFault)
+    }
+  }
+
+  async #look(root: AgentId, watched: WatchedLogin): Promise<void> {
     const { client, config, entitlements, onFault } = this.#options
-    const provider = config().providers.get(watched.person.provider)
+    const provider = config().providers.get(watched.provider)
     if (provider === undefined) return this.#end(root, watched, 'the provider was removed')
     try {
       const answer = await client.renew(provider, watched.refreshToken, watched.subject)
-      watched.refreshToken = answer.refreshToken ?? watched.refreshToken
+      const { refreshToken } = answer
+      if (refreshToken !== undefined && refreshToken.expose() !== watched.refreshToken.expose())
+        await this.#keep(root, { ...watched, refreshToken })
       const principal = readIdentity(provider, answer.claims)
       await entitlements.setGroups(principal, principal.groups)
     } catch (error) {
@@ -72,8 +103,19 @@ export class Rechecks {
     }
   }
 
-  async #end(root: AgentId, { person }: Watched, why: string): Promise<void> {
-    await this.#options.agents.revoke(root, person.provider, why)
+  async #end(root: AgentId, { provider }: WatchedLogin, why: string): Promise<void> {
+    await this.#options.agents.revoke(root, provider, why)
+    await this.#forget(root)
+  }
+
+  /** In memory first: where it can't be written, it is at least used until a restart. */
+  async #keep(root: AgentId, login: WatchedLogin): Promise<void> {
+    this.#watched.set(root, login)
+    await this.#options.logins.save(root, login)
+  }
+
+  async #forget(root: AgentId): Promise<void> {
     this.#watched.delete(root)
+    await this.#options.logins.forget(root)
   }
 }

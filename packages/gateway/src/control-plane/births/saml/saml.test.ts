@@ -10,6 +10,7 @@ import { MemoryProofUses } from '../../memory-proof-uses.fixture.ts'
 import { SourceRates } from '../../source-rates.ts'
 import { type BirthsPart, openBirths } from '../births.ts'
 import { FakeAgents } from '../fake-agents.fixture.ts'
+import { MemoryLogins } from '../memory-logins.fixture.ts'
 import { MemoryTokenUses } from '../memory-token-uses.fixture.ts'
 import { openGate } from '../open-gate.fixture.ts'
 import type { BirthEvent, ConfirmedLogin } from '../ports.ts'
@@ -76,6 +77,7 @@ spec: {to: ["group:dev"], on: [{connections: [stage-*]}], allow: [rw]}
 `,
   )
   births = await openBirths({
+    logins: new MemoryLogins(),
     dataDir: dir,
     gatewayUrl: () => gatewayUrl,
     agents,

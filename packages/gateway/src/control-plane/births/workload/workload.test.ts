@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
 import { base64url, exportJWK, generateKeyPair, SignJWT, type CryptoKey } from 'jose'
 import { DpopProofs } from '../../dpop.ts'
+import { MemoryLogins } from '../memory-logins.fixture.ts'
 import { MemoryProofUses } from '../../memory-proof-uses.fixture.ts'
 import { SourceRates } from '../../source-rates.ts'
 import { type BirthsPart, openBirths } from '../births.ts'
@@ -102,6 +103,7 @@ function openFresh(): Promise<BirthsPart> {
   return openBirths({
     gate: openGate,
     sources: new SourceRates(),
+    logins: new MemoryLogins(),
     proofs: new DpopProofs(new MemoryProofUses(), () => Date.now() + clock),
     ownUrls: () => [gatewayUrl],
     dataDir: dir,
@@ -387,6 +389,7 @@ test('a token whose birth failed may be shown again', async () => {
   births = await openBirths({
     gate: openGate,
     sources: new SourceRates(),
+    logins: new MemoryLogins(),
     proofs: new DpopProofs(new MemoryProofUses(), () => Date.now() + clock),
     ownUrls: () => [gatewayUrl],
     dataDir: dir,

@@ -8,21 +8,19 @@ const digitsOf = (text: string): string => text.replace(/[^0-9]/g, '')
 const issuers =
   /^(?:4(?:\d{12}|\d{15}|\d{18})|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11,16}|(?:6011|64[4-9]\d|65\d\d|62\d\d|35\d\d)\d{12,15}|(?:50|5[6-9]|6\d)\d{11,17})$/
 
-/** The Luhn checksum and an issuer's range. */
-export const isCard = (digits: string): boolean => issuers.test(digits) && luhn(digits)
-
-function luhn(digits: string): boolean {
-  return luhnSum(digits) % 10 === 0
+/** The Luhn checksum and an issuer's range, of the digits from `start` to `end`. */
+export function isCard(digits: string, start: number, end: number): boolean {
+  return luhnSum(digits, start, end) % 10 === 0 && issuers.test(digits.slice(start, end))
 }
 
 /** The digit that makes a number pass the Luhn check. */
 export function luhnDigit(digits: string): string {
-  return String((10 - (luhnSum(`${digits}0`) % 10)) % 10)
+  return String((10 - (luhnSum(`${digits}0`, 0, digits.length + 1) % 10)) % 10)
 }
 
-function luhnSum(digits: string): number {
+function luhnSum(digits: string, start: number, end: number): number {
   let sum = 0
-  for (let at = digits.length - 1, alternate = false; at >= 0; at--, alternate = !alternate) {
+  for (let at = end - 1, alternate = false; at >= start; at--, alternate = !alternate) {
     const digit = digits.charCodeAt(at) - 48
     sum += alternate ? (digit > 4 ? digit * 2 - 9 : digit * 2) : digit
   }
@@ -130,4 +128,29 @@ export const checkIpv6: Check = (match) => {
 export const checkPhone: Check = (match) => {
   const { length } = digitsOf(match)
   return whole(length >= 8 && length <= 15, match)
+}
+
+/** Words that stand in the place of a secret. */
+const placeholder =
+  /^(?:null|none|nil|true|false|undefined|required|optional|string|\$\{|\$\(|\{\{|%[sd]|\*{3}|x{6}|•|tok_)/i
+
+/** A word after a colon is prose unless something in it is none. */
+export const checkAssigned: Check = (match) => {
+  const [, sign = '', value = ''] = /([:=][>=]?)[ \t]{0,4}["']?([^\s"']*)$/.exec(match) ?? []
+  if (placeholder.test(value)) return 0
+  return whole(!sign.startsWith(':') || /[^A-Za-z.!?)-]/.test(value), match)
+}
+
+const entropyCharactersMax = 512
+
+/** Bits per character above what words and names have; digits of a hash have less to choose from. */
+export const checkEntropy: Check = (match) => {
+  const text = match.slice(0, entropyCharactersMax)
+  const counts = new Map<string, number>()
+  for (const character of text) counts.set(character, (counts.get(character) ?? 0) + 1)
+  let bits = 0
+  for (const count of counts.values())
+    bits -= (count / text.length) * Math.log2(count / text.length)
+  const isHex = /^[0-9a-f]+$/i.test(text)
+  return whole(isHex ? text.length >= 32 && bits >= 3 : bits >= 4 && /[0-9]/.test(text), match)
 }

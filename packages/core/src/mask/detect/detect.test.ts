@@ -42,6 +42,18 @@ const samples: Record<string, string[]> = {
     'redis://:hunter2@cache.example.com',
   ],
   basic_auth: ['Basic YW5uYTpzZWNyZXQ='],
+  bearer_token: [`Bearer ${run(40)}`, `bearer ${run(20)}==`],
+  generic_secret: [
+    'password=hunter22',
+    'passwd: correct-h0rse',
+    'api_key => abcdefgh',
+    'client-secret:s3cr3tvalue',
+    `SECRET_ACCESS_KEY=${run(40)}`,
+  ],
+  high_entropy: [
+    'Zk3vQ9xT1bL7nR5wY2sD8fJ4mC6h',
+    '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+  ],
 }
 
 test('every detector finds its values whole, alone and in a sentence', () => {
@@ -84,6 +96,119 @@ test('a wrong checksum or structure is no finding', () => {
   for (const [name, value] of Object.entries(wrong))
     assert.deepEqual(findDetections(value, [name]), [], name)
   assert.deepEqual(findDetections('at 10:15:30 of 2024-02-03', ['pii']), [])
+})
+
+test('words are no secrets, nor is what stands in their place', () => {
+  for (const text of [
+    'the secret: information about it',
+    'password = ${DB_PASSWORD}',
+    'token: null',
+    'passwords=2',
+  ])
+    assert.deepEqual(findDetections(text, ['generic_secret']), [], text)
+  for (const text of [
+    'an ordinary sentence of words, some-of-them-with-dashes-between',
+    'https://example.com/a/path',
+  ])
+    assert.deepEqual(findDetections(text, ['high_entropy']), [], text)
+})
+
+test('in JSON the key beside a secret names it', () => {
+  const set = new DetectorSet([{ detect: ['generic_secret'], with: 'redact' }], key)
+  const masked = set.mask(
+    '{"db": {"password": "hunter22", "user": "anna"}, "n": ["hunter22"]}',
+    'json',
+  )
+  assert.equal(masked?.text, '{"db": {"password": "•••", "user": "anna"}, "n": ["hunter22"]}')
+  assert.equal(set.mask('{"password": null, "tokens": 12}', 'json'), undefined)
+})
+
+test('what is guessed is looked for by name alone', () => {
+  assert.deepEqual(findDetections('Zk3vQ9xT1bL7nR5wY2sD8fJ4mC6h', ['pii', 'secret']), [])
+})
+
+test('a long run in front hides neither an address nor a URL', () => {
+  const address = `${'x'.repeat(500)}@mail.example`
+  assert.deepEqual(findDetections(address, ['email']), [
+    { name: 'email', start: 0, end: address.length },
+  ])
+  const url = `${'1'.repeat(500)}postgres://app:hunter2@db.example.com/shop`
+  assert.equal(findDetections(url, ['connection_url'])[0]?.end, url.length)
+})
+
+test('a card number is found however its digits are grouped', () => {
+  const group = fc.array(fc.constantFrom('', ' ', '-'), { minLength: 15, maxLength: 15 })
+  fc.assert(
+    fc.property(group, fc.nat(99), (gaps, before) => {
+      const card = Array.from('4111111111111111', (digit, at) => digit + (gaps[at] ?? '')).join('')
+      const text = `${before}: ${card}.`
+      assert.deepEqual(findDetections(text, ['credit_card']), [
+        { name: 'credit_card', start: text.indexOf(card), end: text.length - 1 },
+      ])
+    }),
+  )
+})
+
+test('a text that is too long to be searched is withheld whole', () => {
+  const set = new DetectorSet([{ detect: ['email'], with: 'redact', rule: 'r' }], key)
+  const long = `${' '.repeat(1024 * 1024)}a@b.example`
+  assert.deepEqual(set.mask(long, 'plain'), { text: null, rules: ['r'] })
+  assert.equal(set.mask(long.slice(100), 'plain')?.text?.toString().endsWith('•••'), true)
+})
+
+// A pattern that reads a text again from each place in it would need minutes for one of these.
+test('hostile texts come to an end', { timeout: 60_000 }, () => {
+  const parts = [
+    'a',
+    '1',
+    '-',
+    '.',
+    '@',
+    'a@',
+    'a.',
+    '1 ',
+    '+1',
+    'eyJ',
+    'eyJa.',
+    '-----BEGIN PRIVATE KEY-----',
+    'P<',
+    'DE12',
+  ]
+    .concat([
+      'a:b@',
+      'http://a:',
+      'a://',
+      'Basic ',
+      'Bearer a',
+      'sk-',
+      'ghp_',
+      'AccountKey=',
+      '00:',
+      '1.',
+      '::',
+      'f:',
+      '4 ',
+    ])
+    .concat([
+      '4111 1111 1111 1112 ',
+      'password=',
+      'password: ',
+      'token',
+      'a/',
+      '"',
+      '\\',
+      '{"a":',
+      '1-',
+    ])
+  const names = [...DETECTORS.keys()]
+  const set = new DetectorSet([{ detect: names, with: 'redact' }], key)
+  for (const part of parts) {
+    const text = part.repeat(Math.ceil(65_536 / part.length))
+    for (const tail of ['', '!', '@', ' a@b.example']) {
+      set.mask(text + tail, 'plain')
+      set.mask(text + tail, 'json')
+    }
+  }
 })
 
 test('a token is found behind other starts of tokens', () => {

@@ -1,5 +1,7 @@
 import {
+  checkAssigned,
   checkDni,
+  checkEntropy,
   checkIban,
   checkInsee,
   checkIpv4,
@@ -32,7 +34,8 @@ const personal: Readonly<Record<string, readonly DetectorForm[]>> = {
     form(
       SIGN.at | SIGN.dot,
       0,
-      /[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,8}\.[A-Za-z]{2,24}/g,
+      // Starts where a run of such characters does: from each place in it, a long run would be read again.
+      /(?<![A-Za-z0-9._%+'-])[A-Za-z0-9._%+'-]+@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,8}\.[A-Za-z]{2,24}/g,
     ),
   ],
   phone: [
@@ -147,16 +150,42 @@ const secret: Readonly<Record<string, readonly DetectorForm[]>> = {
     form(
       SIGN.colon | SIGN.at,
       0,
-      /[A-Za-z][A-Za-z0-9+.-]{1,30}:\/\/[^\s:/?#@"'<>\\]{0,256}:[^\s/?#@"'<>\\]{1,1024}@[!#-&(-;=?-[\]-~]{1,2048}/g,
+      /(?<![A-Za-z0-9+.-])[A-Za-z0-9+.-]+:\/\/[^\s:/?#@"'<>\\]{0,256}:[^\s/?#@"'<>\\]{1,1024}@[!#-&(-;=?-[\]-~]{1,2048}/g,
     ),
   ],
-  basic_auth: [form(SIGN.basic, 0, /(?<![A-Za-z0-9])Basic {1,4}[A-Za-z0-9+/]{8,4096}={0,2}/gi)],
+  basic_auth: [form(SIGN.scheme, 0, /(?<![A-Za-z0-9])Basic {1,4}[A-Za-z0-9+/]{8,4096}={0,2}/gi)],
+  bearer_token: [
+    form(SIGN.scheme, 0, /(?<![A-Za-z0-9])Bearer {1,4}[A-Za-z0-9._~+/-]{16,}={0,2}/gi),
+  ],
+  // `password=…`, `"api_key": "…"`, `SECRET_ACCESS_KEY: …`
+  generic_secret: [
+    form(
+      SIGN.equals,
+      0,
+      /(?:pass(?:word|wd|phrase)|pwd|secret(?:[_-]?(?:access[_-]?)?key)?|(?:api|access|auth|private|signing|client|encryption)[_-]?(?:key|token|secret)|token)["']?[ \t]{0,4}=>?[ \t]{0,4}["']?[^\s"',;&<>]{6,}/gi,
+      checkAssigned,
+    ),
+    form(
+      SIGN.colon,
+      0,
+      /(?:pass(?:word|wd|phrase)|pwd|secret(?:[_-]?(?:access[_-]?)?key)?|(?:api|access|auth|private|signing|client|encryption)[_-]?(?:key|token|secret)|token)["']?[ \t]{0,4}:=?[ \t]{0,4}["']?[^\s"',;&<>]{6,}/gi,
+      checkAssigned,
+    ),
+  ],
+}
+
+/** They find what looks like a secret and may be none, so no group stands for them. */
+const guessed: Readonly<Record<string, readonly DetectorForm[]>> = {
+  high_entropy: [
+    form(0, 3, /(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{24,}={0,2}(?![A-Za-z0-9])/g, checkEntropy),
+  ],
 }
 
 /** Every detector by name. */
 export const DETECTORS: ReadonlyMap<string, readonly DetectorForm[]> = new Map([
   ...Object.entries(personal),
   ...Object.entries(secret),
+  ...Object.entries(guessed),
 ])
 
 /** Names that stand for several detectors. */

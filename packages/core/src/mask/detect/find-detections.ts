@@ -48,20 +48,40 @@ function nextStart(matched: string): number {
 
 /** A run of digit groups may hold a card between other numbers: it starts and ends where a group does. */
 function findCards(run: string, offset: number, name: string, into: Detection[]): void {
-  const groups = Array.from(run.matchAll(/[0-9]+/g), (group) => ({
-    digits: group[0],
-    start: group.index,
-    end: group.index + group[0].length,
-  }))
-  for (let first = 0; first < groups.length; first++) {
-    let digits = ''
-    for (let last = first; last < groups.length && digits.length <= cardDigitsMax; last++) {
-      digits += groups[last]?.digits ?? ''
-      if (digits.length < cardDigitsMin || !isCard(digits)) continue
-      const end = groups[last]?.end ?? 0
-      into.push({ name, start: offset + (groups[first]?.start ?? 0), end: offset + end })
-      first = last
-      break
-    }
+  let digits = ''
+  /** Places of the digits in the run, and whether a group begins or ends with them. */
+  const places: number[] = []
+  for (let at = 0; at < run.length; at += 1) {
+    if (!isDigit(run.charCodeAt(at))) continue
+    digits += run.charAt(at)
+    places.push(at)
   }
+  const isStart = (at: number): boolean =>
+    at === 0 || !isDigit(run.charCodeAt((places[at] ?? 0) - 1))
+  const isEnd = (at: number): boolean => !isDigit(run.charCodeAt((places[at] ?? 0) + 1))
+  for (let first = 0; first + cardDigitsMin <= digits.length; first += 1) {
+    if (!isStart(first)) continue
+    const last = cardEnd(digits, first, isEnd)
+    if (last === undefined) continue
+    const end = offset + (places[last] ?? 0) + 1
+    into.push({ name, start: offset + (places[first] ?? 0), end })
+    first = last
+  }
+}
+
+function cardEnd(
+  digits: string,
+  first: number,
+  isEnd: (at: number) => boolean,
+): number | undefined {
+  for (let length = cardDigitsMin; length <= cardDigitsMax; length += 1) {
+    const last = first + length - 1
+    if (last >= digits.length) return undefined
+    if (isEnd(last) && isCard(digits, first, last + 1)) return last
+  }
+  return undefined
+}
+
+function isDigit(code: number): boolean {
+  return code >= 48 && code <= 57
 }

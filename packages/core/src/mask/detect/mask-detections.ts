@@ -30,6 +30,9 @@ interface ActiveForm {
   readonly name: string
 }
 
+/** Other sessions wait while a value is searched; the worst text of this length takes some hundred milliseconds. */
+const searchedCharactersMax = 1024 * 1024
+
 const jsonToken = /"(?:[^"\\]|\\[\s\S])*"|-?[0-9][0-9.eE+-]*/g
 const syntaxCharacters = /[{}()[\]",\\<>&';]/
 
@@ -47,10 +50,13 @@ export class DetectorSet {
   readonly #forms: readonly ActiveForm[]
   readonly #rules: readonly DetectRule[]
   readonly #key: MaskKey
+  /** The rule that looks for secrets by their names. */
+  readonly #assigned: DetectRule | undefined
 
   constructor(rules: readonly DetectRule[], key: MaskKey) {
     this.#rules = rules
     this.#key = key
+    this.#assigned = rules.find((rule) => expandDetectors(rule.detect).includes('generic_secret'))
     this.#forms = rules.flatMap((rule, index) =>
       expandDetectors(rule.detect)
         .flatMap((name) => DETECTORS.get(name) ?? [])
@@ -67,9 +73,16 @@ export class DetectorSet {
     return false
   }
 
-  /** Masks the findings in a text; undefined where there are none. */
+  /** Masks the findings in a text; undefined where there are none. A text that is too long to be searched is withheld whole. */
   mask(text: string, syntax: Syntax): MaskedDetections | undefined {
+    if (text.length > searchedCharactersMax) return this.#withheld()
     return syntax === 'json' ? this.#maskJson(text) : this.#maskPlain(text, syntax)
+  }
+
+  #withheld(): MaskedDetections {
+    const isBlocked = this.#rules.some((rule) => rule.with === 'block')
+    const rules = this.#rules.map((rule) => rule.rule ?? '')
+    return { text: isBlocked ? BLOCK : null, rules: [...new Set(rules)] }
   }
 
   #maskPlain(text: string, syntax: Syntax): MaskedDetections | undefined {
@@ -94,18 +107,33 @@ export class DetectorSet {
   #maskJson(text: string): MaskedDetections | undefined {
     const rules = new Set<string>()
     let blocked = false
+    let key = ''
     const out = text.replace(jsonToken, (token, at: number) => {
       const isString = token.startsWith('"')
-      const result = this.#maskPlain(isString ? unquote(token) : token, 'plain')
+      const isKey = isString && /^\s*:/.test(text.slice(at + token.length, at + token.length + 16))
+      const value = isString ? unquote(token) : token
+      const result =
+        this.#maskPlain(value, 'plain') ?? (isKey ? undefined : this.#named(key, value))
+      key = isKey ? value : ''
       if (result === undefined) return token
       for (const rule of result.rules) rules.add(rule)
       if (result.text === BLOCK) blocked = true
-      const isKey = isString && /^\s*:/.test(text.slice(at + token.length, at + token.length + 16))
       if (typeof result.text === 'string' && isString) return JSON.stringify(result.text)
       return isKey ? JSON.stringify(SENTINEL) : 'null'
     })
     if (rules.size === 0) return undefined
     return { text: blocked ? BLOCK : out, rules: [...rules] }
+  }
+
+  /** In JSON a secret's name is the key beside it. */
+  #named(key: string, value: string): MaskedDetections | undefined {
+    const rule = this.#assigned
+    if (rule === undefined || key === '') return undefined
+    const found: Detection[] = []
+    for (const form of DETECTORS.get('generic_secret') ?? [])
+      findForm(`${key}=${value}`, '', form, found)
+    if (found.length === 0) return undefined
+    return { text: maskText(rule.with, value, this.#key), rules: [rule.rule ?? ''] }
   }
 
   #find(text: string): Detection[] {

@@ -12,8 +12,8 @@ export const SIGN = {
   jwt: 256,
   /** `A` before one of the letters that follow it in cloud keys. */
   capitalA: 512,
-  /** `Bas`, in any case. */
-  basic: 1024,
+  /** `Bas` or `Bea`, in any case: Basic and Bearer. */
+  scheme: 1024,
   backslash: 2048,
 } as const
 
@@ -61,8 +61,10 @@ export function hasSigns(signs: number, needed: number, digits: number): boolean
 function prefixSign(bytes: Uint8Array, at: number): number {
   const [first, second, third] = [bytes[at] ?? 0, bytes[at + 1] ?? 0, bytes[at + 2] ?? 0]
   if (first === 0x65) return second === 0x79 && third === 0x4a ? SIGN.jwt : 0
-  if (first === 0x62 || (second | 32) === 0x61) {
-    return (second | 32) === 0x61 && (third | 32) === 0x73 ? SIGN.basic : 0
+  if (first === 0x62 || (second | 32) === 0x61 || (first === 0x42 && (second | 32) === 0x65)) {
+    const [lower, last] = [second | 32, third | 32]
+    const isScheme = (lower === 0x61 && last === 0x73) || (lower === 0x65 && last === 0x61)
+    return isScheme ? SIGN.scheme : 0
   }
   // AKIA, ASIA, ABIA, ACCA and AIza.
   const cloud =

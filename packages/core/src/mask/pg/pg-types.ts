@@ -94,9 +94,13 @@ export const MULTIRANGES: ReadonlyMap<number, number> = new Map([
 
 const textArrays: ReadonlySet<number> = new Set([1002, 1003, 1009, 1014, 1015, 199, 3807, 143])
 
-/** True where a value can hold free text, so that detectors look into it. Types of the database itself count: `citext` is one. */
+/**
+ * True where a value can hold free text, so that detectors look into it. Types of the database itself count: `citext` is one.
+ * So does 0, the type of what a COPY computes.
+ */
 export function isTextLike(typeOid: number): boolean {
   return (
+    typeOid === 0 ||
     isTextType(typeOid) ||
     isJsonType(typeOid) ||
     typeOid === OID.xml ||

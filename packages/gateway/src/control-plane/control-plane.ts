@@ -161,7 +161,8 @@ async function openLogins(
   const opened: { births?: BirthsPart } = {}
   const gate = new StoredLoginGate(store, (issuer) => {
     const config = opened.births?.folder.config
-    if (config === undefined) return false
+    // People are looked at while the files are being opened: what a directory denied is denied until these say otherwise.
+    if (config === undefined) return true
     return loginProviders(config).some(
       (each) => each.issuer === issuer && each.signals?.scim !== undefined,
     )

@@ -76,6 +76,8 @@ export interface TrustRule {
   readonly name: string
   readonly issuer: string
   readonly keys: KeyPlace
+  /** Asked besides, whether the token is still good. */
+  readonly tokenReview?: TokenReview
   /** Absent: the URL of the gateway. */
   readonly audience?: string
   readonly match: readonly ClaimMatch[]
@@ -103,6 +105,15 @@ export type KeyPlace =
   | { readonly kind: 'discovery' }
   | { readonly kind: 'uri'; readonly uri: string }
   | { readonly kind: 'file'; readonly path: string }
+
+/** The API of a cluster that made a token. */
+export interface TokenReview {
+  readonly url: string
+  /** PEM; absent: the authorities of the system. */
+  readonly caFile?: string
+  /** Of a service account that may create TokenReviews, and nothing else. */
+  readonly token: Secret<string>
+}
 
 /** A claim, and the values that are accepted; with `glob` they are patterns. */
 export interface ClaimMatch {

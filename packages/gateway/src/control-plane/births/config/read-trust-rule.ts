@@ -1,12 +1,13 @@
 import { dirname, resolve } from 'node:path'
 import { isMap, isScalar, isSeq } from 'yaml'
 import { FieldReader } from '../../policies/field-reader.ts'
-import type { ClaimMatch, KeyPlace, Naming, TrustRule } from './identity-config.ts'
+import type { ClaimMatch, KeyPlace, Naming, TokenReview, TrustRule } from './identity-config.ts'
 import { lintTrustRule } from './lint-trust-rule.ts'
+import { readSecret } from './read-secret.ts'
 import { readDuration, readUrl } from './read-values.ts'
 
 const fields =
-  'issuer audience jwksUri jwksFile match allowEvents root child profile owner maxTtl replay'.split(
+  'issuer audience jwksUri jwksFile tokenReview match allowEvents root child profile owner maxTtl replay'.split(
     ' ',
   )
 /** A workload that runs longer asks with a new token. */
@@ -26,10 +27,12 @@ export function readTrustRule(name: string, node: unknown, spec: FieldReader): T
   const child = readNaming(read, 'child')
   if (child !== undefined && root === undefined) read.report('child', 'child needs root')
   const profile = read.text('profile')
+  const tokenReview = readTokenReview(read)
   const rule: TrustRule = {
     name,
     issuer: readUrl(read, 'issuer') ?? '',
     keys: readKeyPlace(read),
+    ...(tokenReview === undefined ? {} : { tokenReview }),
     ...(audience === undefined ? {} : { audience }),
     match: readMatch(read),
     allowEvents: read.texts('allowEvents'),
@@ -52,6 +55,22 @@ export function readKeyPlace(read: FieldReader): KeyPlace {
   if (path !== undefined) return { kind: 'file', path: resolve(dirname(read.source.file), path) }
   const uri = readUrl(read, 'jwksUri')
   return uri === undefined ? { kind: 'discovery' } : { kind: 'uri', uri }
+}
+
+function readTokenReview(read: FieldReader): TokenReview | undefined {
+  if (!read.has('tokenReview')) return undefined
+  if (!isOnPods(read))
+    read.report('tokenReview', 'tokenReview is for rules that match claims of /kubernetes.io/')
+  const at = read.at('tokenReview')
+  const known = ['url', 'caFile', 'token']
+  const review = new FieldReader(read.source, read.get('tokenReview'), at, known)
+  for (const field of ['url', 'token']) review.require(field)
+  const url = readUrl(review, 'url')
+  const token = readSecret(review, 'token')
+  const ca = review.text('caFile')
+  if (url === undefined || token === undefined) return undefined
+  const caFile = ca === undefined ? {} : { caFile: resolve(dirname(read.source.file), ca) }
+  return { url, token, ...caFile }
 }
 
 /** The keys are claims, so they are taken as they come; each value is a text, a list of texts, or `{glob: text}`. */
@@ -84,13 +103,18 @@ function readNaming(read: FieldReader, name: 'root' | 'child'): Naming | undefin
 
 /** The kubelet hands the same token to a container that starts again, so a rule on pods takes it again by default. */
 function readReplay(read: FieldReader): TrustRule['replay'] {
-  const match = read.get('match')
-  const onPods =
-    isMap(match) &&
-    match.items.some(({ key }) => isScalar(key) && String(key.value).startsWith('/kubernetes.io/'))
+  const onPods = isOnPods(read)
   const replay = read.oneOf('replay', ['once', 'per-pod'])
   if (replay === 'per-pod' && !onPods) {
     read.report('replay', 'per-pod is for rules that match claims of /kubernetes.io/')
   }
   return replay ?? (onPods ? 'per-pod' : 'once')
+}
+
+function isOnPods(read: FieldReader): boolean {
+  const match = read.get('match')
+  return (
+    isMap(match) &&
+    match.items.some(({ key }) => isScalar(key) && String(key.value).startsWith('/kubernetes.io/'))
+  )
 }

@@ -3,6 +3,7 @@ import { SallyportError } from '@sallyport/core'
 import { decodeJwt, decodeProtectedHeader, errors, jwtVerify, type JWTPayload } from 'jose'
 import type { IdentityConfig, TrustRule } from '../config/identity-config.ts'
 import { mismatch } from './claims.ts'
+import { reviewToken } from './token-review.ts'
 import type { IssuerKeys } from './issuer-keys.ts'
 
 /** Signatures with a public key only: no `none`, and no HMAC, for which a public key would be the secret. */
@@ -94,6 +95,12 @@ async function verifyByRule(
     if (iat > check.nowMs / 1000 + leewaySeconds) return 'iat is in the future'
     const problem = mismatch(rule, payload)
     if (problem !== undefined) return problem
+    // Last, so that strangers cannot make the gateway ask: only a token that is good otherwise gets there.
+    const refusal =
+      rule.tokenReview === undefined
+        ? undefined
+        : await reviewToken(token, payload, rule.audience ?? check.gatewayUrl, rule.tokenReview)
+    if (refusal !== undefined) return refusal
     return { rule, claims: { ...payload, exp, iat }, id: tokenId(token, rule.issuer, jti) }
   } catch (error) {
     if (error instanceof SallyportError) return error

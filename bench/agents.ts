@@ -8,12 +8,14 @@ import { startPostgres } from '@sallyport/testkit'
 import { openPgliteStore } from '../packages/gateway/src/control-plane/adapters/pglite-store.ts'
 import { openPostgresStore } from '../packages/gateway/src/control-plane/adapters/postgres-store.ts'
 import { AgentService } from '../packages/gateway/src/control-plane/agents/agent-service.ts'
+import { measureLogins, type Report } from './logins.ts'
 import type { Store } from '../packages/gateway/src/control-plane/ports/store.ts'
 
 /** Births, credentials and revocations of agents on both stores: how many in a second, how long each, and what memory they take. */
 const births = 1000
 const treeAgents = 500
 const liveAgents = 10_000
+const logins = 1000
 /** Callers that ask at once; each waits for its answer before it asks again. */
 const callers = 8
 const everything: GrantLayer = {
@@ -54,23 +56,7 @@ async function measure(name: string, store: Store, live: number): Promise<void> 
   const parents = await inParallel(callers, async (at) =>
     newChild(service, root.id, `parent-${at}`),
   )
-  const report = async (
-    what: string,
-    count: number,
-    each: (at: number) => Promise<unknown>,
-  ): Promise<void> => {
-    const times: number[] = []
-    const started = performance.now()
-    await inParallel(count, async (at) => {
-      const from = performance.now()
-      await each(at)
-      times.push(performance.now() - from)
-    })
-    const perSecond = Math.round((count * 1000) / (performance.now() - started))
-    times.sort((left, right) => left - right)
-    const at = (share: number): string => (times[Math.floor(times.length * share)] ?? 0).toFixed(1)
-    print(name, what, `${perSecond} / s`, `p50 ${at(0.5)} ms`, `p99 ${at(0.99)} ms`)
-  }
+  const report = reportOf(name)
 
   await report('spawn', births, async (at) =>
     newChild(service, parents[at % callers] ?? '', 'worker'),
@@ -119,6 +105,22 @@ async function measure(name: string, store: Store, live: number): Promise<void> 
   await AgentService.open(store, { onFault: () => undefined })
   print(name, `read ${live} agents at a start`, `${(performance.now() - opened).toFixed(0)} ms`)
   await store.close()
+}
+
+function reportOf(name: string): Report {
+  return async (what, count, each) => {
+    const times: number[] = []
+    const started = performance.now()
+    await inParallel(count, async (at) => {
+      const from = performance.now()
+      await each(at)
+      times.push(performance.now() - from)
+    })
+    const perSecond = Math.round((count * 1000) / (performance.now() - started))
+    times.sort((left, right) => left - right)
+    const at = (share: number): string => (times[Math.floor(times.length * share)] ?? 0).toFixed(1)
+    print(name, what, `${perSecond} / s`, `p50 ${at(0.5)} ms`, `p99 ${at(0.99)} ms`)
+  }
 }
 
 async function newRoot(service: AgentService): Promise<Root> {
@@ -176,7 +178,14 @@ function print(...words: readonly string[]): void {
   )
 }
 
-const { values } = parseArgs({ options: { live: { type: 'string', default: String(liveAgents) } } })
+const { values } = parseArgs({
+  options: {
+    live: { type: 'string', default: String(liveAgents) },
+    only: { type: 'string', default: 'all' },
+  },
+})
+await measureLogins(logins, reportOf('gateway'))
+if (values.only === 'logins') process.exit(0)
 const dir = await mkdtemp(join(tmpdir(), 'sallyport-bench-'))
 await measure('PGlite', await openPgliteStore(dir), Number(values.live))
 await rm(dir, { recursive: true, force: true })

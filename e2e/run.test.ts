@@ -248,9 +248,9 @@ describe('programs that "sallyport run" starts', { skip }, () => {
 
   test("are refused at another agent's socket, and frozen for it", async () => {
     const victim = terminal(
-      `sallyport run --name owner -- sh -c 'echo $PGHOST >socket; until test -e tried; do sleep 0.1; done; psql -Atc "select 5"'`,
+      `sallyport run --name keeper -- sh -c 'echo $PGHOST >socket; until test -e tried; do sleep 0.1; done; psql -Atc "select 5"'`,
     )
-    await until('the owner runs', () => existsSync(join(home, 'socket')))
+    await until('the keeper runs', () => existsSync(join(home, 'socket')))
     const thief = await terminal(
       `sallyport run --name thief -- sh -c 'PGHOST=$(cat socket) psql -c "select 1"; sleep 0.5; psql -c "select 2"'; touch tried`,
     )

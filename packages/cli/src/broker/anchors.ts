@@ -78,6 +78,11 @@ export class Anchors {
     return [...this.#anchors.values()].some((anchor) => anchor.agent === agent)
   }
 
+  /** Whether a wrapper waits to be told what became of an agent. */
+  hasWrapper(agent: string): boolean {
+    return [...this.#anchors.values()].some((each) => each.agent === agent && each.kind === 'run')
+  }
+
   /** Forgets anchors of processes that are gone; their numbers may be used again. */
   forgetGone(isAlive: (key: ProcessKey) => boolean): void {
     for (const map of [this.#anchors, this.#ended]) {

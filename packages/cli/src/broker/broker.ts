@@ -143,11 +143,11 @@ export class Broker {
     }
   }
 
-  /** The gateway refused the agent itself: its wrapper says so, and what has no wrapper goes. */
+  /** The gateway refused the agent itself: its wrapper says so, and what has no wrapper goes, a login too. */
   stateChanged(agent: HeldAgent, error: SallyportError): void {
     if (!['SP_AGENT_REVOKED', 'SP_AGENT_ENDED', 'SP_AGENT_FROZEN'].includes(error.code)) return
     this.#listeners.get(agent.id)?.(error.code, error.message)
-    if (error.code !== 'SP_AGENT_FROZEN' && !this.anchors.has(agent.id)) {
+    if (error.code !== 'SP_AGENT_FROZEN' && !this.anchors.hasWrapper(agent.id)) {
       this.agents.delete(agent.id)
       agent.close()
     }

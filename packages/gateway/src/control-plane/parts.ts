@@ -62,7 +62,7 @@ export async function openParts(
   await mkdir(journalDir, { recursive: true, mode: 0o700 })
   const owner = userInfo().username
   const connections = new Connections(store, keys.kek)
-  const agents = await AgentService.open(store, { onFault: fault })
+  const agents = await AgentService.open(store, { onFault: fault, owner })
   agents.start()
   undo.defer(() => agents.stop())
   const recordings = new DirectoryRecordingStore(join(options.dataDir, 'recordings'))

@@ -38,6 +38,8 @@ export interface AgentContext {
   readonly serial: Serial
   readonly now: () => number
   readonly spawnsPerSecond: number
+  /** The operating system's user name of the local owner. */
+  readonly owner: string
 }
 
 export interface ContextOptions {
@@ -45,6 +47,7 @@ export interface ContextOptions {
   readonly onFault: (error: unknown) => void
   readonly now?: () => number
   readonly spawnsPerSecond?: number
+  readonly owner?: string
 }
 
 /** An empty memory beside a store. */
@@ -65,6 +68,7 @@ export function newContext(store: Store, options: ContextOptions): AgentContext 
     events: new AgentEvents(),
     serial: new Serial(),
     now: options.now ?? Date.now,
+    owner: options.owner ?? '',
     spawnsPerSecond: options.spawnsPerSecond ?? SPAWNS_PER_SECOND,
   }
 }

@@ -121,6 +121,30 @@ onBothStores('births', (bench: Bench) => {
     await bench.restartService()
   })
 
+  test('no child is named so that a message reads as if a person or the gateway had acted', async () => {
+    const root = await bench.root({
+      name: 'd-root',
+      principal: { id: 'user:d', kind: 'human', name: 'Dana.Scully@example.com', groups: [] },
+    })
+    for (const name of ['gateway', 'owner', 'security', 's9', 'd-root', 'dana-scully'])
+      await assert.rejects(
+        bench.child(root.agent.id, name),
+        hasCode('SP_CONFIG_INVALID', /reads as/),
+      )
+    const ticket = { name: 'heartbeat', layers: [], born: 'ticket', handle: true } as const
+    await assert.rejects(
+      bench.service.createTicket(root.agent.id, ticket),
+      hasCode('SP_CONFIG_INVALID'),
+    )
+    const far = await bench.service.createTicket(root.agent.id, { ...ticket, name: 'far' })
+    const renamed = bench.service.redeemTicket(far.ticket, { name: 'security' })
+    await assert.rejects(renamed, hasCode('SP_CONFIG_INVALID'))
+    // A platform's own name for a job is changed, not refused.
+    const job = await bench.child(root.agent.id, 'security', { born: 'attach' })
+    assert.equal(job.agent.name, 'agent-security')
+    for (const name of ['gateway-2', 'dana', 's', 's9x']) await bench.child(root.agent.id, name)
+  })
+
   test('a birth that is sent again gives the same agent, and its lost handle opens nothing', async () => {
     const key = `run ${bench.nowMs}`
     const [first, second] = await Promise.all([bench.root({ key }), bench.root({ key })])

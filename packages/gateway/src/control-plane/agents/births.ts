@@ -22,6 +22,7 @@ import { LAYERS_MAX, PURPOSE_CHARACTERS_MAX, TTL } from './limits.ts'
 import {
   ChildAsk,
   checkedName,
+  childName,
   checkedText,
   checkRoom,
   freeName,
@@ -88,7 +89,7 @@ export class Births {
       parent.touchedAtMs = nowMs
       const known = childOfKey(parent, request.key)
       if (known !== undefined) return this.#again(known, request)
-      const wanted = checkedName(request.name)
+      const wanted = childName(parent, request, this.#context.owner)
       checkLayers(request.layers, 0)
       checkRoom(parent, wanted)
       // What is refused counts too: grants that someone made up take long to compare.

@@ -20,6 +20,35 @@ export function checkedName(name: string): string {
   throw invalid('a name has 1 to 32 characters of a-z, 0-9 and -, and begins with no -')
 }
 
+/** Who else does things to agents, as messages name them: people of the operator, the gateway, its timers and findings. */
+const namesOfOthers = new Set(
+  'admin administrator gateway heartbeat operator owner root sallyport security system time'.split(
+    ' ',
+  ),
+)
+
+/**
+ * The name of a child, unless "revoked by <name>" would read as if a person or the gateway had done it. A platform's own
+ * name for a job can't be asked for again, so that one is changed.
+ */
+export function childName(parent: AgentNode, request: SpawnRequest, owner: string): string {
+  const name = checkedName(request.name)
+  const root = parent.path[0] ?? parent
+  const people = [
+    owner,
+    root.principal.current.name,
+    root.principal.current.name.split('@')[0] ?? '',
+  ]
+  const isSomebody =
+    namesOfOthers.has(name) ||
+    /^s\d+$/.test(name) ||
+    name === root.name ||
+    people.some((each) => rootName(each) === name)
+  if (!isSomebody) return name
+  if (request.born === 'attach') return `agent-${name}`.slice(0, 32)
+  throw invalid(`the name "${name}" reads as a person or as the gateway. Choose another`)
+}
+
 /** The name of a person or a service, as the name of a root. */
 export function rootName(text: string): string {
   const name = text

@@ -10,7 +10,7 @@ import { authorize } from './authorize-agent.ts'
 import type { Births } from './births.ts'
 import { fitLayers } from './grant-asks.ts'
 import { TTL } from './limits.ts'
-import { checkedName, invalid } from './spawn-rules.ts'
+import { childName, invalid } from './spawn-rules.ts'
 
 /** What the one who redeems a ticket adds. */
 export interface Redemption {
@@ -39,7 +39,7 @@ export class Tickets {
     const { ticketTtlMs = TTL.ticketMaxMs, expect = {}, ...child } = request
     if (!Number.isSafeInteger(ticketTtlMs) || ticketTtlMs <= 0 || ticketTtlMs > TTL.ticketMaxMs)
       throw invalid('a ticket is good for 10 minutes at most')
-    checkedName(child.name)
+    childName(parent, child, this.#context.owner)
     this.#births.takeRate(parent, child.name, nowMs)
     const { layers } = fitLayers(parent, child.name, child.layers, child.cut === true)
     const { id, text } = makeSecretText('spt')

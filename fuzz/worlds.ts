@@ -5,7 +5,7 @@ import { fuzzWorlds } from './worlds/fuzz-worlds.ts'
 /**
  * Two worlds that differ in masked values alone get the same random statements through the gateway; what differs is a leak.
  *
- *     npm run fuzz:worlds -- --statements 1000000 --seed 7 --server 18
+ *     npm run fuzz:worlds -- --statements 1000000 --seed 7 --server 18 --tier guard
  */
 const { values } = parseArgs({
   options: {
@@ -13,12 +13,16 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '86400' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     server: { type: 'string' },
+    tier: { type: 'string', default: 'lineage' },
     pairs: { type: 'string', default: '2' },
     leaks: { type: 'string', default: '10' },
   },
 })
 const seed = Number(values.seed)
-await using shop = await startShop(values.server === undefined ? {} : { server: values.server })
+await using shop = await startShop({
+  tier: values.tier === 'guard' ? 'guard' : 'lineage',
+  ...(values.server === undefined ? {} : { server: values.server }),
+})
 const version = (await shop.admin('postgres', 'show server_version'))[0]?.[0] ?? ''
 process.stdout.write(`seed ${seed}, PostgreSQL ${version}, ${values.pairs} pairs of sessions\n`)
 const { leaks, tally, seconds } = await fuzzWorlds(shop, {

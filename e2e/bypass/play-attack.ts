@@ -41,6 +41,11 @@ export class AttackPlayer {
     return { id: attack.id, verdict, problem }
   }
 
+  /** What an attack got through the gateway that it should not; undefined where nothing. Whether it works without one is not asked. */
+  async damageOf(attack: Attack): Promise<string | undefined> {
+    return this.#damage(await this.#run(attack, 'gateway'))
+  }
+
   async #run(attack: Attack, way: 'direct' | 'gateway'): Promise<Outcome> {
     const { effect, undo, steps } = attack
     const look = async (database: string): Promise<string> =>

@@ -20,6 +20,8 @@ export interface ShopOptions {
   /** Major version of the target; see `postgresBinaries`. */
   readonly server?: string
   readonly policy?: string
+  /** Who masks: the gateway, by what a statement reads (the default), or the target. */
+  readonly tier?: 'lineage' | 'guard'
   /** Lines of postgresql.conf. */
   readonly config?: readonly string[]
 }
@@ -51,6 +53,7 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
   }
   await admin('postgres', 'create database shop_base')
   await admin('shop_base', readFileSync(new URL('schema.sql', corpus), 'utf8'))
+  if (options.tier === 'guard') await guardShop(gateway)
   const worlds = { a: makeWorld('a'), b: makeWorld('b') }
   const copy = async (world: WorldName, database: string): Promise<void> => {
     await admin('postgres', `drop database if exists ${database} with (force)`)
@@ -70,6 +73,31 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
     copy,
     [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
   }
+}
+
+/** The masks are made in the database that the worlds are copied from, and so are in each of them. */
+async function guardShop(gateway: TestGateway): Promise<void> {
+  const { postgres } = gateway
+  const ask = async (method: string, path: string, body: object): Promise<string> => {
+    const answer = await gateway.api(method, path, body)
+    const text = await answer.text()
+    if (!answer.ok || text.includes('"failed"')) throw new Error(`${method} ${path}: ${text}`)
+    return text
+  }
+  await ask('POST', '/v1/connections', {
+    name: 'shop',
+    host: '127.0.0.1',
+    port: postgres.port,
+    user: 'app',
+    password: 'app-password',
+    database: 'shop_base',
+    labels: { env: 'prod' },
+    tls: 'off',
+  })
+  const setup = { user: postgres.user, password: postgres.password }
+  const request = { action: 'apply', setup, closePublic: true, writes: 'clean' }
+  await ask('POST', '/v1/connections/shop/guard', request)
+  await ask('PATCH', '/v1/connections/shop', { masking: 'guard' })
 }
 
 async function rowsOf(client: Client, sql: string): Promise<string[][]> {

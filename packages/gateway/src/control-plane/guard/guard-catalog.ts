@@ -37,7 +37,8 @@ export interface GuardCatalog {
   readonly relations: ReadonlyMap<number, GuardRelation>
   /** Inheritance and partitions: child to parents. */
   readonly parents: ReadonlyMap<number, readonly number[]>
-  readonly serverVersion: number
+  /** Sequences that belong to no table and that the connection's own login may use, as SQL writes them. */
+  readonly freeSequences: readonly string[]
 }
 
 /** The schemas that no guard touches. A guard's own begin with `sallyport_`. */
@@ -93,6 +94,14 @@ const sequencesSql = `select d.refobjid, n.nspname, c.relname from pg_depend d j
   join pg_namespace n on n.oid = c.relnamespace
   where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')`
 
+function freeSequencesSql(login: string): string {
+  return `select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where c.relkind = 'S' and ${foreignSchemas} and case c.relkind when 'S' then has_sequence_privilege(${login}, c.oid, 'usage') end
+    and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid
+      and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i'))
+  order by 1, 2`
+}
+
 /** Reads what a guard is planned from. Any login may: the catalog is open. `login` is an SQL text constant. */
 export async function readGuardCatalog(ask: Ask, login: string): Promise<GuardCatalog> {
   const columns = await readColumns(ask, login)
@@ -122,8 +131,12 @@ export async function readGuardCatalog(ask: Ask, login: string): Promise<GuardCa
       sequences: sequences.get(oid) ?? [],
     })
   }
-  const [version] = await ask(`select current_setting('server_version_num')`)
-  return { relations, parents: pairs(await ask(parentsSql)), serverVersion: Number(version?.[0]) }
+  const free = await ask(freeSequencesSql(login))
+  return {
+    relations,
+    parents: pairs(await ask(parentsSql)),
+    freeSequences: free.map(([schema, name]) => qualified(schema ?? '', name ?? '')),
+  }
 }
 
 async function readColumns(ask: Ask, login: string): Promise<Map<number, CatalogColumn[]>> {

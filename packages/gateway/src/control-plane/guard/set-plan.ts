@@ -18,6 +18,7 @@ export async function planSet(input: PlanInput, set: MaskSet): Promise<PlannedSe
     ...makeSchemas(context),
     ...sorted.maskedTables.flatMap((table) => maskTable(context, table)),
     ...sorted.clean.flatMap((relation) => grantClean(context, relation)),
+    ...grantFreeSequences(context),
     ...(await planViews(context)),
     ...lookups.statements,
   ]
@@ -170,6 +171,17 @@ function grantSequences(table: GuardRelation, to: string, step: string): Stateme
     step,
     sql: `grant usage on sequence ${sequence} to ${to}`,
     about: nameOf(table),
+  }))
+}
+
+/** Applications that number rows themselves take numbers from sequences of no table. */
+function grantFreeSequences({ input, set }: SetContext): Statement[] {
+  if (input.options.writes === 'none') return []
+  const login = ident(input.names.login(set.id))
+  return input.catalog.freeSequences.map((sequence) => ({
+    step: 'sequences',
+    sql: `grant usage on sequence ${sequence} to ${login}`,
+    about: sequence,
   }))
 }
 

@@ -33,19 +33,15 @@ const matchedMax = 65_536
  * it, the one with the fewest. Undefined where none may hold. Throws where no role enforces them.
  */
 export function guardRoleOf(known: Known, opening: GuardedOpening): GuardLogin | undefined {
-  const { connection, database } = opening
+  const { connection } = opening
   const masks = masksThatMayHold(known, opening)
   if (maskSetOf(masks) === undefined) return undefined
-  const { guard } = connection
-  if (guard !== undefined && guard.database !== database) {
-    throw missing(
-      `Masks of ${connection.name} are enforced in one database only, and it is not this one.`,
-    )
-  }
-  const fitting = (guard?.sets ?? []).filter((set) => coversMasks(set, masks))
+  const fitting = (connection.guard?.sets ?? []).filter((set) => coversMasks(set, masks))
   const [fewest] = fitting.toSorted((a, b) => a.lines.length - b.lines.length)
   if (fewest === undefined) {
-    throw missing(`No role of ${connection.name} enforces the masks that hold for this session.`)
+    throw guardMissing(
+      `No role of ${connection.name} enforces the masks that hold for this session.`,
+    )
   }
   return fewest
 }
@@ -67,6 +63,7 @@ function masksThatMayHold(known: Known, opening: GuardedOpening): MaskRule[] {
     .flatMap((rule) => rule.masks)
 }
 
-function missing(detail: string): SallyportError {
+/** A refusal that says what is missing. */
+export function guardMissing(detail: string): SallyportError {
   return new SallyportError('SP_GUARD_MISSING', detail, { detail })
 }

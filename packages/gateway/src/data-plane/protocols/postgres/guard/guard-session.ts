@@ -4,7 +4,7 @@ import type { Admitted } from '../admission.ts'
 import type { HeldCatalog } from '../catalogs.ts'
 import type { PostgresWorker } from '../login.ts'
 import type { StartupSettings } from '../startup-settings.ts'
-import { guardRoleOf } from './guard-role.ts'
+import { guardMissing, guardRoleOf } from './guard-role.ts'
 import { guardedPath, readPath } from './search-path.ts'
 import { SessionGuard } from './session-guard.ts'
 
@@ -43,7 +43,7 @@ export async function guardSession(
     client: { ip: socket.remoteAddress ?? '', app: settings.application },
     now: new Date(worker.now()),
   })
-  const watch = role === undefined ? undefined : worker.guardWatches.of(config, role)
+  const watch = role === undefined ? undefined : worker.guardWatches.of(config, database, role)
   const guard = new SessionGuard({
     role,
     watch,
@@ -52,6 +52,10 @@ export async function guardSession(
   })
   if (role === undefined) return { role, config, settings: [], lookups: [], guard }
   if (!guard.isReady) await guard.ready()
+  // A copy of the database has all that the guard made there. Others have nothing of it.
+  if (watch?.isSafe === false && database !== config.guard?.database) {
+    throw guardMissing(`Masks of ${config.name} are not enforced in this database.`)
+  }
   const { login, password, schemas } = role
   const stated = settings.parameters.get('search_path')
   const current = catalog.fresh ?? (await catalog.load())

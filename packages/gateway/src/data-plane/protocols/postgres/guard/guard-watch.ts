@@ -19,33 +19,38 @@ export class GuardWatches {
     this.#log = log
   }
 
-  of(config: ConnectionConfig, set: GuardedSet): GuardWatch {
+  of(config: ConnectionConfig, database: string, set: GuardedSet): GuardWatch {
     const { name, target, trustedFunctions } = config
-    const key = JSON.stringify([name, target, set.login, set.digest, trustedFunctions])
+    const key = JSON.stringify([name, target, database, set.login, set.digest, trustedFunctions])
     let held = this.#held.get(key)
     if (held === undefined) {
-      held = new GuardWatch(this.#now, this.#log, config, set)
+      held = new GuardWatch(this.#now, this.#log, { config, database, set })
       this.#held.set(key, held)
     }
     return held
   }
 }
 
+/** A mask set, and where it is enforced. */
+interface Watched {
+  readonly config: ConnectionConfig
+  readonly database: string
+  readonly set: GuardedSet
+}
+
 /** Whether a target still enforces one mask set, looked at again while sessions rely on it. */
 export class GuardWatch {
   readonly #now: () => number
   readonly #log: Logger
-  readonly #config: ConnectionConfig
-  readonly #set: GuardedSet
+  readonly #watched: Watched
   #problems: readonly string[] = []
   #lookedAtMs = -Infinity
   #looking: Promise<void> | undefined
 
-  constructor(now: () => number, log: Logger, config: ConnectionConfig, set: GuardedSet) {
+  constructor(now: () => number, log: Logger, watched: Watched) {
     this.#now = now
     this.#log = log
-    this.#config = config
-    this.#set = set
+    this.#watched = watched
   }
 
   get isFresh(): boolean {
@@ -72,29 +77,24 @@ export class GuardWatch {
   async #lookNow(): Promise<void> {
     // Before the target is asked: a change that happens meanwhile asks for another look.
     this.#lookedAtMs = this.#now()
-    const { database } = this.#config
+    const { config, database, set } = this.#watched
+    const parameters = { database, search_path: 'pg_catalog', application_name: 'sallyport guard' }
     try {
-      const parameters = {
-        database,
-        search_path: 'pg_catalog',
-        application_name: 'sallyport guard',
-      }
       const rows = await withTarget(
-        this.#config,
+        config,
         parameters,
-        async (ask) => await ask(violationsSql(this.#set)),
+        async (ask) => await ask(violationsSql(set)),
       )
-      this.#problems = violationsIn(rows, this.#set, this.#config.trustedFunctions)
+      this.#problems = violationsIn(rows, set, config.trustedFunctions)
     } catch (error) {
       this.#lookedAtMs = -Infinity
       throw error
     }
     if (this.isSafe) return
-    const { name: connection } = this.#config
     this.#log.error({
       event: 'guard.drift',
-      connection,
-      maskSet: this.#set.id,
+      connection: config.name,
+      maskSet: set.id,
       problems: this.#problems,
     })
   }

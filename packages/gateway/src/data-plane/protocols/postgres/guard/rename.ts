@@ -158,9 +158,11 @@ class Finder {
       const constant = at(argument, 'A_Const') ?? {}
       const put = this.#names.schemas[text(at(constant, 'sval') ?? {}, 'sval')]
       const from = locationOf(constant)
-      if (put !== undefined && from > 0) {
-        this.#edits.push({ from, to: from, put: `${ident(put)}, ` })
-      }
+      if (put === undefined || from <= 0) continue
+      // SET SCHEMA takes one name only.
+      const word = /schema\s+$/iu.exec(this.#bytes.subarray(0, from).toString('latin1'))?.[0] ?? ''
+      const setting = word === '' ? '' : 'search_path TO '
+      this.#edits.push({ from: from - word.length, to: from, put: `${setting}${ident(put)}, ` })
     }
   }
 

@@ -93,6 +93,7 @@ const functions: readonly MaskFunction[] = [
   'last4',
   'token',
   'hash',
+  'fake',
   'round:1',
   'round:7',
   'round:1000',

@@ -26,7 +26,9 @@ export function maskExpression(
 ): string {
   const value = `t.${ident(column.name)}`
   if (fn === 'null' || fn === 'block') return `null::${column.type}`
-  const shown = fn === 'redact' ? undefined : shownPart({ column, value, fn, secrets })
+  // The form of a text can't be kept in SQL; of a number or a date it is what a token keeps.
+  const said = fn === 'fake' && !isTextColumn(column) && column.typeOid !== OID.jsonb ? 'token' : fn
+  const shown = said === 'redact' ? undefined : shownPart({ column, value, fn: said, secrets })
   const masked = shown ?? emptyOf(column)
   if (masked === undefined) return `null::${column.type}`
   const collated = column.collation === undefined ? '' : ` collate ${column.collation}`
@@ -51,7 +53,7 @@ function shownPart(input: MaskInput): string | undefined {
   return maskedNumber(input)
 }
 
-export function isTextColumn(column: GuardColumn): boolean {
+function isTextColumn(column: GuardColumn): boolean {
   return isTextType(column.typeOid) || column.isTextAlias
 }
 

@@ -12,11 +12,16 @@ export function nameKey(issuer: string, name: string): string {
   return `name:${issuer}|${name.toLowerCase()}`
 }
 
+/** The key of a person's logins whose session nobody knows: a report on any session may mean them. */
+function aloneKey(person: string): string {
+  return `alone:${person}`
+}
+
 /** All keys under which a login may have been taken back. */
 export function keysOfLogin(principal: Principal, session: string | undefined): string[] {
   const { issuer } = partsOfPerson(principal.id)
   const keys = [principal.id, nameKey(issuer, principal.name)]
-  return session === undefined ? keys : [...keys, sessionKey(issuer, session)]
+  return [...keys, session === undefined ? aloneKey(principal.id) : sessionKey(issuer, session)]
 }
 
 /** The keys that a signal takes back. A subject may stand for a login by OpenID Connect or by SAML. */
@@ -25,7 +30,10 @@ export function keysOfWhom(whom: Whom): string[] {
     case 'person':
       return [whom.id]
     case 'session':
-      return [sessionKey(whom.issuer, whom.session)]
+      return [
+        sessionKey(whom.issuer, whom.session),
+        ...(whom.person === undefined ? [] : [aloneKey(whom.person)]),
+      ]
     case 'named':
       return [
         ...whom.subjects.flatMap((subject) =>

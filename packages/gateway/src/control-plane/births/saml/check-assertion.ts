@@ -27,6 +27,8 @@ type Element = Readonly<Record<string, unknown>>
 const bearer = 'urn:oasis:names:tc:SAML:2.0:cm:bearer'
 const transient = 'urn:oasis:names:tc:SAML:2.0:nameid-format:transient'
 const textCharactersMax = 1024
+/** Of what is part of keys in the store. */
+const idCharactersMax = 512
 const attributesMax = 200
 const valuesMax = 2000
 
@@ -172,7 +174,7 @@ function plain(value: string | undefined, name: string): string {
   const isPlain =
     value !== undefined &&
     value !== '' &&
-    value.length <= textCharactersMax &&
+    value.length <= idCharactersMax &&
     value.isWellFormed() &&
     !/\p{Cc}/u.test(value)
   if (!isPlain) throw refused(`its ${name} is no text of use`)

@@ -247,6 +247,7 @@ const wrong: readonly (readonly [string, Answering])[] = [
     { say: { format: 'urn:oasis:names:tc:SAML:2.0:nameid-format:transient' } },
   ],
   ['without a name', { say: { nameId: '' } }],
+  ['with a name that is no name', { say: { nameId: 'x'.repeat(600) } }],
   [
     'with two names',
     {

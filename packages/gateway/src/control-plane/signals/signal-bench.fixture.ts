@@ -49,6 +49,8 @@ export class SignalBench {
   duringBirth: (() => Promise<unknown>) | undefined
   /** Moves the clock of logins and signals. */
   shiftMs = 0
+  /** Stops it, however long the machine takes. */
+  stoppedAtMs: number | undefined
   readonly #bench: Bench
   readonly #dir = mkdtempSync(join(tmpdir(), 'signals-'))
   #api!: ApiListener
@@ -76,7 +78,7 @@ export class SignalBench {
     mkdirSync(join(this.#dir, 'identity'), { recursive: true })
     writeFileSync(join(this.#dir, 'identity', 'a.yaml'), objects(this.provider.url, signals))
     const { store } = this.#bench
-    const now = (): number => Date.now() + this.shiftMs
+    const now = (): number => this.stoppedAtMs ?? Date.now() + this.shiftMs
     this.births = await openBirths({
       sources: new SourceRates(now, { logins: unlimited, births: unlimited }),
       logins: new MemoryLogins(),

@@ -202,7 +202,10 @@ const wrong: readonly (readonly [string, Answering])[] = [
     'that is older than a login takes',
     { say: { issuedAtMs: Date.now() - 3_600_000, endsAtMs: soon } },
   ],
-  ['that is not valid yet', { say: { issuedAtMs: Date.now() + 120_000, endsAtMs: soon } }],
+  [
+    'that is not valid yet',
+    { say: { issuedAtMs: Date.now() + 3_600_000, endsAtMs: Date.now() + 7_200_000 } },
+  ],
   [
     'without conditions',
     { before: (xml) => xml.replace(/<saml:Conditions.*<\/saml:Conditions>/u, '') },

@@ -5,7 +5,7 @@ import type { ResponseResult, ResponseTask } from './response-worker.ts'
 /** A response with hundreds of groups has 50 KB. */
 const responseCharactersMax = 512 * 1024
 /** A response takes a tenth of a second, most of it the start of the thread. */
-const timeoutMs = 10_000
+const timeoutMs = 20_000
 const memoryMegabytes = 128
 /** At most this many threads; who comes then is asked to come again. */
 const threadsMax = 4

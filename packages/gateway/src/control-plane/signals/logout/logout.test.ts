@@ -78,7 +78,7 @@ onBothStores('logout', (bench) => {
     ['without jti', { jti: undefined }],
     ['with a jti that is no text', { jti: 7 }],
     ['without iat', { iat: undefined }],
-    ['from the future', { iat: now + 600 }],
+    ['from the future', { iat: now + 86_400 }],
     ['of an hour ago', { iat: now - 3600, exp: undefined }],
     ['that has expired', { iat: now - 300, exp: now - 60 }],
     ['about nobody', { sub: undefined }],
@@ -194,12 +194,15 @@ onBothStores('logout', (bench) => {
     await assert.rejects(lower.execute(), /stays taken back/u)
   })
 
-  test('a flood from one address is slowed down, and others are not', async () => {
+  test('a flood from one address is slowed down', async () => {
+    signals.stoppedAtMs = Date.now()
     const answers = await Promise.all(
       Array.from({ length: 400 }, () => signals.send(path, { logout_token: 'x' })),
     )
-    const statuses = new Set(answers.map(({ status }) => status))
-    assert.deepEqual(statuses, new Set([400, 429]))
+    signals.stoppedAtMs = undefined
+    const refused = answers.filter(({ status }) => status === 429)
+    assert.ok(refused.length >= 200, `${refused.length}`)
+    assert.ok(answers.every(({ status }) => status === 400 || status === 429))
     assert.equal(answers.find(({ status }) => status === 429)?.body['code'], 'SP_RATE_LIMIT')
   })
 

@@ -128,7 +128,9 @@ function catalog(): Catalog {
     functions: new Map(),
     code: {
       operatorFunctions: () => [],
-      ofType: () => ({ checks: [], functions: [] }),
+      checksOf: () => [],
+      casts: [],
+      mayHold: () => false,
       implicit: [],
       ofRelation: () => [],
       eventTriggers: [],

@@ -1,6 +1,12 @@
 import type { ObjectName } from '@sallyport/core'
 import { builtinEffect } from './classify/builtin-effects.ts'
-import type { CatalogFunction, RelationCode, RowEvent, StoredCode } from './classify/stored-code.ts'
+import type {
+  CatalogCast,
+  CatalogFunction,
+  RelationCode,
+  RowEvent,
+  StoredCode,
+} from './classify/stored-code.ts'
 import { firstUserOid, push, type Ask } from './catalog-rows.ts'
 import type { Functions } from './catalog-functions.ts'
 import type { CatalogTypes } from './catalog-types.ts'
@@ -10,7 +16,7 @@ const operatorsSql = `select o.oprname, o.oprcode::oid, c.oprcode::oid, n.oprcod
   left join pg_operator c on c.oid = o.oprcom
   left join pg_operator n on n.oid = o.oprnegate
   where greatest(o.oid, o.oprcom, o.oprnegate) >= ${firstUserOid}`
-const castsSql = `select t.typname, c.castcontext, c.castfunc from pg_cast c join pg_type t on t.oid = c.casttarget
+const castsSql = `select t.typname, c.castcontext, c.castfunc, c.castsource from pg_cast c join pg_type t on t.oid = c.casttarget
   where c.oid >= ${firstUserOid} and c.castfunc <> 0`
 const impliedSql = `select amproc::oid from pg_amproc where oid >= ${firstUserOid}
   union select rngcanonical::oid from pg_range where rngtypid >= ${firstUserOid}
@@ -61,8 +67,8 @@ export interface CodeSource {
   readonly functions: Functions
   readonly types: CatalogTypes
   nameOf(relation: number): ObjectName | undefined
-  /** Relations, by oid. */
-  readonly relations: Iterable<number>
+  /** All relations. */
+  readonly relations: readonly number[]
 }
 
 /** Reads the target's own code. The session's search path must be `pg_catalog` alone, so that every other name comes qualified. */
@@ -76,22 +82,30 @@ export async function readStoredCode(source: CodeSource): Promise<StoredCode> {
   for (const [sign = '', ...codes] of await ask(operatorsSql)) {
     for (const fn of codes.flatMap(calls)) push(operators, sign, fn)
   }
-  const casts = new Map<string, CatalogFunction[]>()
-  const implicit = new Set<CatalogFunction>()
-  for (const [type = '', context, code] of await ask(castsSql)) {
-    for (const fn of calls(code)) {
-      push(casts, type, fn)
-      if (context !== 'e') implicit.add(fn)
-    }
+  const casts: CatalogCast[] = []
+  for (const [target = '', context, code, source] of await ask(castsSql)) {
+    const runs = context === 'e' ? 'where-written' : context === 'a' ? 'on-assignment' : 'anywhere'
+    for (const fn of calls(code)) casts.push({ source: Number(source), target, runs, calls: fn })
   }
+  const implicit = new Set<CatalogFunction>()
   for (const [code] of await ask(impliedSql)) for (const fn of calls(code)) implicit.add(fn)
   const relations = await readRelationCode(source)
+  const relationOids = new Map<string, number>()
+  for (const oid of source.relations) {
+    const name = source.nameOf(oid)
+    if (name !== undefined) relationOids.set(keyOf(name), oid)
+  }
   const eventTriggers = (await ask(eventTriggersSql)).flatMap(
     ([code]) => functions.get(Number(code)) ?? [],
   )
   return {
     operatorFunctions: (sign) => operators.get(sign) ?? [],
-    ofType: (name) => ({ checks: types.checksNamed(name), functions: casts.get(name) ?? [] }),
+    checksOf: (name) => types.checksNamed(name),
+    casts,
+    mayHold: (type, names, typeNames) => {
+      const oids = names.flatMap((name) => relationOids.get(keyOf(name)) ?? [])
+      return types.mayHold(type, oids, typeNames)
+    },
     implicit: [...implicit],
     ofRelation: ([schema, name]) => relations.get(keyOf([schema ?? '', name ?? ''])) ?? [],
     eventTriggers,

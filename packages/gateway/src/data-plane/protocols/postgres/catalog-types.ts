@@ -32,6 +32,7 @@ export class CatalogTypes {
   readonly #fields: ReadonlyMap<number, readonly number[]>
   readonly #checks: ReadonlyMap<number, readonly string[]>
   readonly #byName = new Map<string, number[]>()
+  readonly #rowTypes = new Map<number, number>()
 
   constructor(
     types: ReadonlyMap<number, TypeRow>,
@@ -41,7 +42,10 @@ export class CatalogTypes {
     this.#types = types
     this.#fields = fields
     this.#checks = checks
-    for (const [oid, { name }] of types) push(this.#byName, name, oid)
+    for (const [oid, { name, relation }] of types) {
+      push(this.#byName, name, oid)
+      if (relation !== 0) this.#rowTypes.set(relation, oid)
+    }
   }
 
   /** What masks have to know of a type; undefined for the server's own, and for those that have no mask. */
@@ -67,14 +71,29 @@ export class CatalogTypes {
     return this.#below(this.#fields.get(relation) ?? [])
   }
 
+  /** Whether a value of the type can come from a row of the relations, or from a value of the named types. The server's own types are everywhere. */
+  mayHold(type: number, relations: readonly number[], names: Iterable<string>): boolean {
+    if (type < firstUserOid) return true
+    const start = [...names].flatMap((name) => this.#byName.get(name) ?? [])
+    for (const relation of relations) {
+      start.push(...(this.#fields.get(relation) ?? []), this.#rowTypes.get(relation) ?? 0)
+    }
+    return this.#reach(start).has(type)
+  }
+
   #below(oids: readonly number[]): readonly string[] {
+    return [...this.#reach(oids)].flatMap((oid) => this.#checks.get(oid) ?? [])
+  }
+
+  /** The types, and all that their values are made of. */
+  #reach(oids: readonly number[]): ReadonlySet<number> {
     const found = new Set(oids)
     for (const oid of found) {
       const type = this.#types.get(oid)
       for (const part of type?.parts ?? []) if (part >= firstUserOid) found.add(part)
       for (const field of this.#fields.get(type?.relation ?? 0) ?? []) found.add(field)
     }
-    return [...found].flatMap((oid) => this.#checks.get(oid) ?? [])
+    return found
   }
 }
 

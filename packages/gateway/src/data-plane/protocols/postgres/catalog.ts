@@ -154,7 +154,7 @@ export async function readCatalog(
       ask,
       functions,
       types,
-      relations: relations.keys(),
+      relations: [...relations.keys()],
       nameOf: (oid) => nameOf(relations.get(oid))[0],
     })
     return new Catalog(generation, {

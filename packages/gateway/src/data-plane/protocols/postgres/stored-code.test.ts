@@ -67,6 +67,7 @@ const seed = `
   create type solo as (a int);
   create function solo_int(solo) returns int language sql as 'select wipe()';
   create cast (solo as int) with function solo_int(solo) as assignment;
+  create table solos(s solo); insert into solos values (row(2));
   create domain checked as int check (holds(value));
   create domain twice as checked;
   create type composed as (a checked);
@@ -150,6 +151,8 @@ const ways: readonly string[] = [
   'select 1 where 1 ### any (array[2])',
   'select row(1)::pair::text',
   'insert into above select row(1)::solo',
+  'insert into solos values (row(1)::solo); insert into above select s from solos s',
+  'insert into above select s from solos s',
   'select 1::checked',
   'select 1::twice',
   'select array[1]::checked[]',
@@ -189,6 +192,18 @@ const benign: readonly (readonly [statement: string, effectClass: string])[] = [
   ['select row(1)::couple', 'read'],
 ]
 
+/** A cast that deletes, and statements in which no value of its type can be. */
+const castSeed = `create table pairs(c couple, t text); create table words(w text);
+  create function couple_text(couple) returns text language sql as $$ delete from stamped; select 'x' $$;
+  create cast (couple as text) with function couple_text(couple) as assignment;`
+const castless: readonly (readonly [statement: string, effectClass: string])[] = [
+  ['select 1 + 1, version()', 'read'],
+  ['values (1)', 'read'],
+  ["select 'a'::text", 'read'],
+  ["insert into words values ('1')", 'write'],
+  ['select c from pairs', 'read'],
+]
+
 suite('code that the target keeps', { skip: skipReason(), timeout: 120_000 }, () => {
   let postgres: TestPostgres
   let catalog: Catalog
@@ -222,6 +237,21 @@ suite('code that the target keeps', { skip: skipReason(), timeout: 120_000 }, ()
         )
       })
     }
+  })
+
+  suite('behind a cast', () => {
+    before(async () => await seedWith(castSeed, 3))
+
+    test('runs where a value of its type can be, and nowhere else', () => {
+      for (const [statement, effectClass] of castless)
+        assert.equal(classify(statement).effects.class, effectClass, statement)
+      for (const statement of [
+        'select c::text from pairs',
+        'insert into words select c from pairs',
+        'insert into words values ($1)',
+      ])
+        assert.ok(classify(statement).effects.classes.includes('delete'), statement)
+    })
   })
 
   suite('that does harm', () => {

@@ -58,6 +58,7 @@ test('a condition that holds back no row makes a change unbounded', () => {
     ['id = any ($1)', false],
     ['current of c', false],
     ['id <> id', false],
+    ['t.id = 1', false],
   ]
   for (const [condition, unbounded] of conditions) {
     assert.equal(
@@ -67,6 +68,18 @@ test('a condition that holds back no row makes a change unbounded', () => {
     )
   }
   assert.equal(classify('update t set a = 1').effects.unbounded, true)
+  for (const [text, unbounded] of [
+    ['update t set a = 1 from s where s.id = 1', true],
+    ['delete from t using s where s.id = 1', true],
+    ['delete from t x using t where t.id = 1', true],
+    ['delete from t using s where s.id = t.id', false],
+    ['delete from t using s where s.id = id', false],
+    ['delete from t where exists (select from s where s.id = t.id)', false],
+    ['merge into t using s on s.id = 1 when matched then update set a = 1', true],
+    ['merge into t using s on s.id = t.id when matched then update set a = 1', false],
+  ] as const) {
+    assert.equal(classify(text).effects.unbounded, unbounded, text)
+  }
   assert.equal(classify('truncate t').effects.unbounded, true)
   assert.equal(classify('with d as (delete from t) select 1').effects.unbounded, true)
 })

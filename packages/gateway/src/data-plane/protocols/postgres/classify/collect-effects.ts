@@ -19,7 +19,7 @@ import {
 import { mergeEffects } from './merge-effects.ts'
 import { NameResolver, resolveColumns, uniqueNames, type Resolved } from './name-resolver.ts'
 import type { CodeReader } from './read-code.ts'
-import type { CatalogFunction, MadeFunction } from './stored-code.ts'
+import type { CatalogCast, CatalogFunction, MadeFunction, StoredCode } from './stored-code.ts'
 
 /** Pieces of code that one statement may reach: a schema of thousands of views on views has some hundred. */
 const piecesMax = 2000
@@ -135,7 +135,7 @@ class EffectCollector {
       this.#call(functionEffect(name, this.#catalog), found, author)
     for (const name of draft.triggerFunctions)
       this.#call(triggerEffect(name, this.#catalog), found, 'owner')
-    this.#implied(draft, found)
+    this.#implied(draft, names, found)
     return effectsOf(draft, found, names, author)
   }
 
@@ -163,7 +163,7 @@ class EffectCollector {
   }
 
   /** Calls that no name stands for in the text. */
-  #implied(draft: DraftStatement, found: Found): void {
+  #implied(draft: DraftStatement, names: NameResolver, found: Found): void {
     const { code } = this.#catalog
     if (code === undefined) {
       // No sign has a point in it: this one was written with a schema.
@@ -174,16 +174,47 @@ class EffectCollector {
       this.#call(implicitEffect(fn, this.#catalog, 'implicit'), found, 'owner')
     for (const sign of draft.operators) for (const fn of code.operatorFunctions(sign)) implied(fn)
     for (const type of draft.types) {
-      const { checks, functions } = code.ofType(type)
-      for (const check of checks) this.#read(check, 'owner')
-      for (const fn of functions) implied(fn)
+      for (const check of code.checksOf(type)) this.#read(check, 'owner')
     }
+    for (const cast of code.casts) if (this.#mayCast(cast, draft, names, code)) implied(cast.calls)
     if (draft.functions.length > 0 || draft.operators.size > 0) {
       for (const fn of code.implicit) implied(fn)
     }
     if (!draft.ddl) return
     for (const fn of code.eventTriggers)
       this.#call(implicitEffect(fn, this.#catalog, 'trigger'), found, 'owner')
+  }
+
+  /** A cast runs where it is written or implied, and a value of its type can be there. */
+  #mayCast(
+    cast: CatalogCast,
+    draft: DraftStatement,
+    names: NameResolver,
+    code: StoredCode,
+  ): boolean {
+    const isWritten = draft.types.has(cast.target)
+    const isAssigned =
+      draft.assigns ||
+      draft.ddl ||
+      draft.kind === 'execute' ||
+      draft.touches.some(({ event }) => event === 'insert' || event === 'update')
+    const isExpression = draft.functions.length > 0 || draft.operators.size > 0
+    const runs =
+      isWritten ||
+      (cast.runs !== 'where-written' && isAssigned) ||
+      (cast.runs === 'anywhere' && isExpression)
+    if (!runs) return false
+    // What a parameter is, its sender says; what a function or operator gives is not looked at here.
+    if (draft.hasParameters) return true
+    if (
+      draft.functions.some(
+        (name) => (this.#catalog.functionsNamed(name.at(-1) ?? '')?.length ?? 0) > 0,
+      )
+    )
+      return true
+    if ([...draft.operators].some((sign) => code.operatorFunctions(sign).length > 0)) return true
+    const relations = draft.relations.flatMap((name) => names.relation(name).names)
+    return code.mayHold(cast.source, relations, draft.types)
   }
 
   #call(effect: FunctionEffect, found: Found, author: Author): void {

@@ -58,6 +58,10 @@ export interface DraftStatement {
   readonly operators: Set<string>
   /** Types that values are cast to, without their schema: a cast may call a function, a domain has checks. */
   readonly types: Set<string>
+  /** Values come from outside of the text: what they are, it doesn't tell. */
+  hasParameters: boolean
+  /** Variables are set, and their types are not told apart. */
+  assigns: boolean
   /** The statements of a block of code: what DO runs. */
   readonly block: DraftStatement[]
   readonly makesFunctions: MadeFunction[]
@@ -90,6 +94,8 @@ export function makeDraftStatement(nodeTag: string): DraftStatement {
     functions: [],
     operators: new Set(),
     types: new Set(),
+    hasParameters: false,
+    assigns: false,
     block: [],
     makesFunctions: [],
     triggerFunctions: [],
@@ -115,4 +121,6 @@ export function takeReads(draft: DraftStatement, inner: DraftStatement): void {
 export function takeTypes(draft: DraftStatement, inner: DraftStatement): void {
   for (const operator of inner.operators) draft.operators.add(operator)
   for (const type of inner.types) draft.types.add(type)
+  draft.hasParameters ||= inner.hasParameters
+  draft.assigns ||= inner.assigns
 }

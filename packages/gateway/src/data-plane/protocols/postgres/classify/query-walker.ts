@@ -1,6 +1,6 @@
 import type { EffectClass, ObjectName } from '@sallyport/core'
 import type { ColumnUse, DraftStatement } from './draft.ts'
-import { keepsEveryRow } from './row-condition.ts'
+import { asksNothingOf, keepsEveryRow } from './row-condition.ts'
 import { settingEffect } from './settings.ts'
 import type { RowEvent } from './stored-code.ts'
 import {
@@ -191,7 +191,8 @@ export class QueryWalker {
     this.#all(body['targetList'], 'predicate', scope)
     this.#all(where, 'predicate', scope)
     if (where !== undefined) this.draft.hasWhere = true
-    if (keepsEveryRow(where)) this.draft.unbounded = true
+    if (keepsEveryRow(where) || asksNothingOf(at(body, 'relation'), where))
+      this.draft.unbounded = true
     this.#returning(body, scope)
   }
 
@@ -211,7 +212,9 @@ export class QueryWalker {
       if (command === 'CMD_UPDATE') this.event('write', name, 'update')
       if (command === 'CMD_INSERT') this.event('write', name, 'insert')
       const everyRow =
-        keepsEveryRow(at(body, 'joinCondition')) || text(clause, 'matchKind').endsWith('BY_SOURCE')
+        keepsEveryRow(at(body, 'joinCondition')) ||
+        asksNothingOf(target, at(body, 'joinCondition')) ||
+        text(clause, 'matchKind').endsWith('BY_SOURCE')
       if (
         command !== 'CMD_INSERT' &&
         command !== 'CMD_NOTHING' &&
@@ -321,6 +324,7 @@ export class QueryWalker {
         return this.#all([body['relation'], body['args'], body['repeatable']], use, scope)
       default:
         if (!transparent.has(tag)) this.unknown('unparsed-node')
+        if (tag === 'ParamRef') this.draft.hasParameters = true
         this.#fields(body, use, scope)
     }
   }

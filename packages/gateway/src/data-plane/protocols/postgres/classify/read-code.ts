@@ -83,8 +83,14 @@ function readFunction(parser: SqlParser, definition: string, body: Tree): CodeDr
     walker.expression(at(tagged(parameter, 'FunctionParameter') ?? {}, 'defexpr'))
   }
   const path = settingsOf(walker, named('set'))
-  const language = constantText(at(named('language')[0] ?? {}, 'arg') ?? {})
+  const stated = constantText(at(named('language')[0] ?? {}, 'arg') ?? {})
+  const language = stated ?? (at(body, 'sql_body') === undefined ? undefined : 'sql')
   const statements = [defaults, ...bodyOf(parser, definition, body, language, named('as')[0])]
+  for (const statement of statements) {
+    // Parameters go by names too, and the result is assigned to its type.
+    statement.hasParameters ||= list(body, 'parameters').length > 0
+    statement.assigns = true
+  }
   const isDefiner = named('security').some(
     (option) => constantText(at(option, 'arg') ?? {}) === 'true',
   )

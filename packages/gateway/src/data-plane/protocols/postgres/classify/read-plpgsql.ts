@@ -146,8 +146,13 @@ class BodyReader {
     )
   }
 
+  /** Variables stand among the columns, and what is computed goes into variables. */
   #take(drafts: readonly DraftStatement[] | undefined): void {
-    this.drafts.push(...(drafts ?? [unknownDraft('unparsed-body')]))
+    for (const draft of drafts ?? [unknownDraft('unparsed-body')]) {
+      draft.hasParameters = true
+      draft.assigns = true
+      this.drafts.push(draft)
+    }
   }
 }
 

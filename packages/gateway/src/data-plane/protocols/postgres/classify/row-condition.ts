@@ -22,6 +22,34 @@ export function keepsEveryRow(where: Tree | undefined): boolean {
   return where === undefined || outcome(where, 0) === 'true'
 }
 
+/** True when a condition names columns, and each is of another relation than the one that changes: all of its rows go together. */
+export function asksNothingOf(target: Tree | undefined, where: Tree | undefined): boolean {
+  if (target === undefined || where === undefined) return false
+  const alias = text(at(target, 'alias') ?? {}, 'aliasname') || text(target, 'relname')
+  const owners = new Set<string>()
+  collectOwners(where, owners, 0)
+  // A name without its relation, and one that a sub-query may hide, can be of any.
+  return owners.size > 0 && !owners.has(alias) && !owners.has('')
+}
+
+function collectOwners(value: unknown, owners: Set<string>, depth: number): void {
+  if (depth > maxDepth) owners.add('')
+  else if (Array.isArray(value)) for (const one of value) collectOwners(one, owners, depth + 1)
+  else if (isTree(value)) {
+    const column = tagged(value, 'ColumnRef')
+    if (column !== undefined) {
+      const names = words(list(column, 'fields'))
+      owners.add(names.length === 2 ? (names[0] ?? '') : '')
+      return
+    }
+    for (const [field, inner] of Object.entries(value)) {
+      // `current of` names no column, and is one row; what a sub-query asks may be about the row too.
+      if (field === 'CurrentOfExpr' || field === 'SubLink') owners.add('')
+      else collectOwners(inner, owners, depth + 1)
+    }
+  }
+}
+
 function outcome(node: Tree, depth: number): Outcome {
   if (depth > maxDepth) return 'varies'
   const bool = tagged(node, 'BoolExpr')

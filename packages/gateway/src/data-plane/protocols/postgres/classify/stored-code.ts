@@ -43,16 +43,26 @@ export interface RelationCode {
   }
 }
 
+/** A cast between two types. Without being written it runs where a value is assigned, or in any expression. */
+export interface CatalogCast {
+  readonly source: number
+  /** Name of the type that it makes. */
+  readonly target: string
+  readonly runs: 'where-written' | 'on-assignment' | 'anywhere'
+  readonly calls: CatalogFunction
+}
+
 /** The target's own code, and what stands between a statement and it. */
 export interface StoredCode {
   /** Functions behind the operators of that sign that are not the server's own. */
   operatorFunctions(sign: string): readonly CatalogFunction[]
-  /** Checks of the domains of that name, and functions behind casts to a type of that name. */
-  ofType(name: string): {
-    readonly checks: readonly string[]
-    readonly functions: readonly CatalogFunction[]
-  }
-  /** Functions behind what a statement needs not write: casts, comparisons of types, ranges. */
+  /** Checks of the domains of that name. */
+  checksOf(type: string): readonly string[]
+  /** Casts that call functions. */
+  readonly casts: readonly CatalogCast[]
+  /** Whether a value of the type can come from a column or row of the relations, or from a value of the named types. */
+  mayHold(type: number, relations: readonly ObjectName[], types: Iterable<string>): boolean
+  /** Functions behind comparisons of types and behind ranges, which a statement needs not write. */
   readonly implicit: readonly CatalogFunction[]
   ofRelation(qualified: ObjectName): readonly RelationCode[]
   /** Functions that event triggers call. */

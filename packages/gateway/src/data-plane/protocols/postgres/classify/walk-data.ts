@@ -125,6 +125,8 @@ function absorb(draft: DraftStatement, inner: DraftStatement, executes: boolean)
     )
     if (!executes && touch.effect === 'read') draft.touches.push(touch)
   }
+  // The planner may run the cast of a constant.
+  draft.assigns ||= inner.touches.some(({ event }) => event !== undefined && event !== 'select')
   // Functions too where it is not executed: the planner calls those that are, or claim to be, immutable.
   takeReads(draft, inner)
   if (!executes) return

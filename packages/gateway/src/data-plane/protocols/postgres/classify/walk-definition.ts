@@ -2,7 +2,17 @@ import type { EffectClass, ObjectName } from '@sallyport/core'
 import { takeTypes, type DraftStatement } from './draft.ts'
 import type { QueryWalker } from './query-walker.ts'
 import { objectKind, objectName } from './statement-objects.ts'
-import { at, flag, list, rangeVarName, tagged, text, words, type Tree } from './tree.ts'
+import {
+  at,
+  constantText,
+  flag,
+  list,
+  rangeVarName,
+  tagged,
+  text,
+  words,
+  type Tree,
+} from './tree.ts'
 
 type DraftOf = (node: Tree) => DraftStatement
 
@@ -31,6 +41,17 @@ const persistKinds = new Set([
   'cast',
   'type',
 ])
+/** Functions in any other language can do what the server's account can do; the server asks a superuser for them. */
+const trustedLanguages = new Set(['sql', 'plpgsql', 'plperl', 'pltcl', 'plv8'])
+
+function languageOf(body: Tree): string {
+  const options = list(body, 'options').map((node) => tagged(node, 'DefElem') ?? {})
+  const option = options.find((each) => text(each, 'defname') === 'language')
+  // A body of SQL needs no language.
+  if (option === undefined) return 'sql'
+  return (constantText(at(option, 'arg') ?? {}) ?? '').toLowerCase()
+}
+
 /** Names that stand for relations, and so are looked up on the search path. */
 const relationKinds = new Set([
   'table',
@@ -138,6 +159,8 @@ function walkCreate(walker: QueryWalker, tag: string, body: Tree, draftOf: Draft
     case 'CreateFunctionStmt':
       define(walker, 'create', flag(body, 'is_procedure') ? 'procedure' : 'function', 'persist')
       walker.touch('ddl', words(list(body, 'funcname')), 'named')
+      if (!trustedLanguages.has(languageOf(body)))
+        for (const effect of ['exec', 'admin'] as const) walker.touch(effect, undefined, 'named')
       // Its definition is added by whoever has the text.
       walker.draft.makesFunctions.push({ name: words(list(body, 'funcname')).at(-1) ?? '' })
       return true

@@ -216,7 +216,8 @@ export {
   type PartSummary,
   type StoredRecord,
 } from './recording/part-reader.ts'
-export { parseSegmentKey, storeKeys } from './recording/store-keys.ts'
+export { storeKeys } from './recording/store-keys.ts'
+export { storedThings } from './recording/stored-parts.ts'
 export {
   verifyRecordings,
   type Verification,

@@ -12,7 +12,8 @@ import {
   timingSafeEqual,
   verify,
 } from 'node:crypto'
-import { readFile, readdir } from 'node:fs/promises'
+import { constants as fileConstants } from 'node:fs'
+import { open, readdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -23,10 +24,19 @@ const core_src_recording_tell_verification_ts = (() => {
   /** Findings beyond this are counted: a store that lost its keys has one for each object. */
   const findingsMax = 20
 
-  /** What a verification found, in words for people. */
+  /** Names of files may be anyone's, and must not steer the terminal of whoever reads this. */
+  const steering = /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu
+
+  /** What a verification found, in words for people: lines that are safe to print. */
   function tellVerification(result) {
+    return tell(result).map((line) => line.replaceAll(steering, '\ufffd'))
+  }
+
+  function tell(result) {
     const { sessions, entries, segments, unopened, anchors, findings, notes, signedBy } = result
     const lines = []
+    if (sessions === 0 && anchors.count === 0 && findings.length === 0)
+      return ['  Nothing is recorded here.']
     const count = `${sessions} ${sessions === 1 ? 'recording' : 'recordings'}, ${entries} entries in ${segments} segments`
     const keys = signedBy.length === 0 ? 'nothing is signed' : `signed by ${signedBy.join(' and ')}`
     if (findings.length === 0) lines.push(`✓ ${count}, ${keys}`)
@@ -46,8 +56,9 @@ const core_src_recording_tell_verification_ts = (() => {
       )
     for (const note of notes) lines.push(`  ${note}`)
     if (findings.length > 0 || sessions === 0) return lines
+    const which = unopened > 0 ? ', of the recordings that were opened' : ''
     lines.push(
-      '  Proves: nothing was changed since it was signed, and nothing is missing in between.',
+      `  Proves${which}: nothing was changed since it was signed, and nothing is missing in between.`,
       '  Does not prove: that the gateway wrote the truth, that these keys are its own, or anything after the newest anchor.',
     )
     return lines
@@ -62,7 +73,7 @@ const core_src_recording_signed_ts = (() => {
   class SigningKeys {
     #keys = new Map()
 
-    /** Adds a key in PEM, and returns its thumbprint; undefined where it is no Ed25519 key. */
+    /** Adds a key in PEM, and returns its thumbprint; undefined where it is no Ed25519 key, or is written in another way. */
     add(pem) {
       let key
       try {
@@ -70,6 +81,7 @@ const core_src_recording_signed_ts = (() => {
       } catch {
         return undefined
       }
+      if (key.export({ type: 'spki', format: 'pem' }) !== pem) return undefined
       const { kty, crv, x } = key.export({ format: 'jwk' })
       if (key.asymmetricKeyType !== 'ed25519' || kty === undefined || crv === undefined)
         return undefined
@@ -81,22 +93,21 @@ const core_src_recording_signed_ts = (() => {
 
     /** The payload of a compact JWS (RFC 7515) that one of these keys signed. Throws a RangeError that says what is wrong. */
     open(jws) {
-      const [head, body, signature, ...rest] = jws.trim().split('.')
+      const [head, body, signature, ...rest] = jws.split('.')
       if (head === undefined || body === undefined || signature === undefined || rest.length > 0)
         throw new RangeError('it is not signed')
+      const signed = Buffer.from(signature, 'base64url')
+      // Other characters can stand for the same bytes; then it is not what was written.
+      if (signed.toString('base64url') !== signature)
+        throw new RangeError('its signature is changed')
       const header = fieldsOf(Buffer.from(head, 'base64url').toString())
       const id = header.get('kid')
       if (header.get('alg') !== 'EdDSA' || typeof id !== 'string')
         throw new RangeError('it is signed in a way that is not known')
       const key = this.#keys.get(id)
       if (key === undefined) throw new RangeError(`the key ${id} that signed it is not here`)
-      const isGood = verify(
-        undefined,
-        Buffer.from(`${head}.${body}`),
-        key,
-        Buffer.from(signature, 'base64url'),
-      )
-      if (!isGood) throw new RangeError('its signature is wrong')
+      if (!verify(undefined, Buffer.from(`${head}.${body}`), key, signed))
+        throw new RangeError('its signature is wrong')
       return { key: id, fields: fieldsOf(Buffer.from(body, 'base64url').toString()) }
     }
   }
@@ -139,15 +150,144 @@ const core_src_recording_store_keys_ts = (() => {
     publicKey: (id) => `signing-keys/${id}.pem`,
   }
 
-  /** What the key of a segment says; undefined for other keys. */
+  /** What the key of a segment says; undefined for other keys, and for names of one that only look alike. */
   function parseSegmentKey(key) {
     const match = /^sessions\/([^/]+)\/([^/]+)\/(\d+)\.segment$/u.exec(key)
     const [, session, part, index] = match ?? []
     if (session === undefined || part === undefined) return undefined
-    return { session, part, index: Number(index) }
+    const parsed = { session, part, index: Number(index) }
+    return storeKeys.segment(session, part, parsed.index) === key ? parsed : undefined
   }
 
   return { storeKeys, parseSegmentKey }
+})()
+
+// packages/core/src/recording/anchor-reader.ts
+const core_src_recording_anchor_reader_ts = (() => {
+  const { membersOf } = core_src_recording_signed_ts
+  const { storeKeys } = core_src_recording_store_keys_ts
+
+  /** What anchors say of one part. */
+
+  /** Reads all anchors of a store, and checks their names, signatures, numbers and order. */
+  class AnchorReader {
+    /** By `SESSION/PART`. */
+    parts = new Map()
+    findings = []
+    notes = []
+    signedBy = new Set()
+    range = { from: 0, to: -1, count: 0 }
+    /** Time of the newest. */
+    at
+    #keys
+    #signer
+
+    constructor(keys) {
+      this.#keys = keys
+    }
+
+    /** `isAll` says that the first anchor ever must be there: only an export begins later. */
+    async read(source, isAll) {
+      let previous
+      let expected
+      for await (const where of source.list(storeKeys.anchors)) {
+        const number = Number(/(\d+)\.jws$/u.exec(where)?.[1])
+        if (where !== storeKeys.anchor(number)) {
+          this.#find(where, 'this is not the name of an anchor')
+          continue
+        }
+        if (expected === undefined) this.#begin(where, number, isAll)
+        else if (number > expected) {
+          this.#find(where, `the anchors ${expected} to ${number - 1} are missing`)
+          previous = undefined
+        }
+        previous = await this.#one(source, where, number, number === 0 ? '' : previous)
+        expected = number + 1
+        this.range = { ...this.range, to: number, count: this.range.count + 1 }
+      }
+      if (expected === undefined)
+        this.notes.push('There is no anchor: whole sessions may be missing.')
+    }
+
+    #begin(where, number, isAll) {
+      this.range.from = number
+      if (number === 0) return
+      if (isAll) this.#find(where, `the anchors 0 to ${number - 1} are missing`)
+      else this.notes.push(`The anchors begin with number ${number}.`)
+    }
+
+    /** Returns what the next anchor names this one by. */
+    async #one(source, where, number, previous) {
+      try {
+        const text = Buffer.from((await source.get(where)) ?? '').toString()
+        this.#check(where, text, number, previous)
+        return hash('sha256', text)
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error
+        this.#find(where, error.message)
+        return undefined
+      }
+    }
+
+    #check(where, text, number, previous) {
+      let found
+      try {
+        const { key, fields } = this.#keys.open(text)
+        this.#signed(key, number)
+        if (fields.get('type') !== 'sallyport.anchor.1') throw new RangeError('this is no anchor')
+        if (fields.get('number') !== number)
+          throw new RangeError(`this is anchor ${String(fields.get('number'))}`)
+        found = fields
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error
+        return this.#find(where, error.message)
+      }
+      if (previous !== undefined && found.get('previous') !== previous)
+        this.#find(where, 'the anchor follows another one than the one here')
+      this.at = String(found.get('at'))
+      const parts = found.get('parts')
+      for (const part of Array.isArray(parts) ? parts : []) this.#note(where, membersOf(part))
+    }
+
+    /** Anyone can make a key and sign with it: a reader must see where another one begins. */
+    #signed(key, number) {
+      if (this.#signer !== undefined && this.#signer !== key)
+        this.notes.push(
+          `From anchor ${number} on, ${key} signs instead of ${this.#signer}. Was the key changed then?`,
+        )
+      this.#signer = key
+      this.signedBy.add(key)
+    }
+
+    #note(where, fields) {
+      const names = ['session', 'part', 'entries', 'shipped', 'head']
+      const [session, part, entries, shipped, head] = names.map((name) => fields.get(name))
+      if (typeof session !== 'string' || typeof part !== 'string' || typeof head !== 'string')
+        throw new RangeError('an anchor lacks a field')
+      if (typeof entries !== 'number' || typeof shipped !== 'number')
+        throw new RangeError('an anchor lacks a field')
+      const name = `${session}/${part}`
+      const now = this.parts.get(name) ?? newPart(session, where)
+      if (entries < now.entries) this.#find(where, `the chain of ${session} became shorter`)
+      if ((now.hashes.get(entries) ?? head) !== head)
+        this.#find(where, `it names another hash of ${session} than an anchor before it`)
+      now.hashes.set(entries, head)
+      now.entries = entries
+      now.shipped = shipped
+      now.anchor = where
+      this.parts.set(name, now)
+    }
+
+    #find(where, what) {
+      this.findings.push({ where, what })
+    }
+  }
+
+  function newPart(session, anchor) {
+    return { session, hashes: new Map(), entries: 0, shipped: 0, anchor }
+  }
+
+  return { AnchorReader }
 })()
 
 // packages/core/src/entry/entry-chain.ts
@@ -733,8 +873,16 @@ const core_src_recording_segment_ts = (() => {
         cause,
       })
     }
-    // Only the holder of the key can have made these bytes; the bound is against its mistakes.
-    const records = await decompress(packed, { maxOutputLength: RAW_BYTES_MAX })
+    // Whoever holds an export has its keys and can make any bytes, so what they unfold to is bounded.
+    const most = Math.min(Math.max(header.rawBytes, 1), RAW_BYTES_MAX)
+    let records
+    try {
+      records = await decompress(packed, { maxOutputLength: most })
+    } catch (cause) {
+      throw new RangeError('the contents of the segment do not unfold as its header says', {
+        cause,
+      })
+    }
     if (records.length !== header.rawBytes)
       throw new RangeError('the segment holds another number of bytes than its header says')
     return records
@@ -890,14 +1038,30 @@ const core_src_recording_part_reader_ts = (() => {
       }
     }
 
-    /** Reads `segments` segments. */
-    async *read(segments) {
-      for (let index = 0; index < segments; index += 1) yield* this.#segment(index)
+    /** Reads these segments, ascending. Those that are missing before and between them are told. */
+    async *read(indexes) {
+      let next = 0
+      for (const index of indexes) {
+        // A name costs nothing, so a whole gap is one finding.
+        if (index > next) {
+          const where = storeKeys.segment(this.#of.session, this.#of.part, next)
+          const more = index - next === 1 ? '' : `, and ${index - next - 1} behind it`
+          yield finding(where, `the segment is missing${more}`)
+        }
+        yield* this.#segment(index)
+        next = index + 1
+      }
     }
 
     async *#segment(index) {
       const where = storeKeys.segment(this.#of.session, this.#of.part, index)
-      const file = await this.#source.get(where)
+      let file
+      try {
+        file = await this.#source.get(where)
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error
+        return yield finding(where, error.message)
+      }
       if (file === undefined) return yield finding(where, 'the segment is missing')
       const bytes = Buffer.from(file.buffer, file.byteOffset, file.length)
       let segment
@@ -920,6 +1084,8 @@ const core_src_recording_part_reader_ts = (() => {
       else yield* this.#records(where, records)
       if (records !== undefined && this.#head !== header.head)
         yield finding(where, 'the header names another last hash')
+      if (records !== undefined && this.#entries !== header.first + header.count)
+        yield finding(where, 'the header names another number of entries')
       this.#head = header.head
     }
 
@@ -965,13 +1131,45 @@ const core_src_recording_part_reader_ts = (() => {
   return { PartReader }
 })()
 
-// packages/core/src/recording/verify-recordings.ts
-const core_src_recording_verify_recordings_ts = (() => {
-  const { membersOf } = core_src_recording_signed_ts
-  const { SigningKeys } = core_src_recording_signed_ts
+// packages/core/src/recording/stored-parts.ts
+const core_src_recording_stored_parts_ts = (() => {
   const { parseSegmentKey } = core_src_recording_store_keys_ts
   const { storeKeys } = core_src_recording_store_keys_ts
+
+  /** What stands under `sessions/`: the segments of a part, a seal, or something that is neither. */
+
+  /** All that a store holds of the sessions whose ids begin so. Only names that a gateway would give count. */
+  async function* storedThings(source, idPrefix) {
+    let open
+    for await (const key of source.list(storeKeys.sessions(idPrefix))) {
+      const parsed = parseSegmentKey(key)
+      if (parsed === undefined) {
+        const session = /^sessions\/([^/]+)\/seal\.jws$/u.exec(key)?.[1]
+        yield session === undefined ? { kind: 'stray', key } : { kind: 'seal', session }
+        continue
+      }
+      const { session, part, index } = parsed
+      if (open !== undefined && (open.session !== session || open.part !== part)) {
+        yield { kind: 'part', ...open }
+        open = undefined
+      }
+      open ??= { session, part, indexes: [] }
+      open.indexes.push(index)
+    }
+    if (open !== undefined) yield { kind: 'part', ...open }
+  }
+
+  return { storedThings }
+})()
+
+// packages/core/src/recording/verify-recordings.ts
+const core_src_recording_verify_recordings_ts = (() => {
+  const { AnchorReader } = core_src_recording_anchor_reader_ts
   const { PartReader } = core_src_recording_part_reader_ts
+  const { membersOf } = core_src_recording_signed_ts
+  const { SigningKeys } = core_src_recording_signed_ts
+  const { storeKeys } = core_src_recording_store_keys_ts
+  const { storedThings } = core_src_recording_stored_parts_ts
 
   /** What is to be verified. */
 
@@ -986,15 +1184,16 @@ const core_src_recording_verify_recordings_ts = (() => {
   class Verifier {
     #request
     #keys = new SigningKeys()
-    #signedBy = new Set()
-    #anchored = new Map()
+    #anchors = new AnchorReader(this.#keys)
     #findings = []
     #notes = []
     #seen = new Set()
     #sessions = new Set()
+    #seals = new Set()
     #unopened = new Set()
-    #anchors = { from: 0, to: -1, count: 0 }
-    #anchoredAt
+    #strays = []
+    /** By key that signed seals, one of their sessions. */
+    #sealers = new Map()
     #entries = 0
     #segments = 0
 
@@ -1003,110 +1202,58 @@ const core_src_recording_verify_recordings_ts = (() => {
     }
 
     async run() {
+      const { source, only } = this.#request
       await this.#readKeys()
-      await this.#readAnchors()
+      await this.#anchors.read(source, only === undefined)
       await this.#checkSessions()
       this.#findMissing()
+      const { range, at, findings, notes } = this.#anchors
+      const signedBy = new Set([...this.#anchors.signedBy, ...this.#sealers.keys()])
       return {
         sessions: this.#sessions.size,
         entries: this.#entries,
         segments: this.#segments,
         unopened: this.#unopened.size,
-        anchors: this.#anchors,
-        ...(this.#anchoredAt === undefined ? {} : { anchoredAt: this.#anchoredAt }),
-        signedBy: [...this.#signedBy],
-        findings: this.#findings,
-        notes: this.#notes,
+        anchors: range,
+        ...(at === undefined ? {} : { anchoredAt: at }),
+        signedBy: [...signedBy],
+        findings: [...findings, ...this.#findings],
+        notes: [...notes, ...this.#notes],
       }
     }
 
     async #readKeys() {
-      const { source } = this.#request
-      for await (const where of source.list(storeKeys.publicKeys)) {
-        const pem = await source.get(where)
+      for await (const where of this.#request.source.list(storeKeys.publicKeys)) {
+        const pem = await this.#get(where)
         const id = pem === undefined ? undefined : this.#keys.add(Buffer.from(pem).toString())
-        if (id === undefined) this.#find(where, 'this is no Ed25519 key')
+        if (id === undefined) this.#find(where, 'this is no Ed25519 key as a gateway writes it')
         else if (where !== storeKeys.publicKey(id)) this.#find(where, `this is the key ${id}`)
       }
     }
 
-    async #readAnchors() {
-      const { source } = this.#request
-      let previous
-      let expected
-      for await (const where of source.list(storeKeys.anchors)) {
-        const text = Buffer.from((await source.get(where)) ?? '').toString()
-        const number = Number(/(\d+)\.jws$/u.exec(where)?.[1])
-        if (expected === undefined) {
-          this.#anchors.from = number
-          if (number > 0) this.#notes.push(`The anchors begin with number ${number}.`)
-        } else if (number > expected) {
-          this.#find(where, `the anchors ${expected} to ${number - 1} are missing`)
-          previous = undefined
-        }
-        this.#anchor(where, text, number, number === 0 ? '' : previous)
-        previous = hash('sha256', text)
-        expected = number + 1
-        this.#anchors = { ...this.#anchors, to: number, count: this.#anchors.count + 1 }
-      }
-      if (expected === undefined)
-        this.#notes.push('There is no anchor: whole sessions may be missing.')
-    }
-
-    #anchor(where, text, number, previous) {
+    async #get(where) {
       try {
-        const { key, fields } = this.#keys.open(text)
-        this.#signedBy.add(key)
-        if (fields.get('type') !== 'sallyport.anchor.1') throw new RangeError('this is no anchor')
-        if (fields.get('number') !== number)
-          throw new RangeError(`this is anchor ${String(fields.get('number'))}`)
-        if (previous !== undefined && fields.get('previous') !== previous)
-          this.#find(where, 'the anchor follows another one than the one here')
-        this.#anchoredAt = String(fields.get('at'))
-        const parts = fields.get('parts')
-        for (const part of Array.isArray(parts) ? parts : []) this.#note(where, membersOf(part))
+        return await this.#request.source.get(where)
       } catch (error) {
         if (!(error instanceof RangeError)) throw error
         this.#find(where, error.message)
+        return undefined
       }
-    }
-
-    #note(where, fields) {
-      const names = ['session', 'part', 'entries', 'shipped']
-      const [session, part, entries, shipped] = names.map((name) => fields.get(name))
-      if (typeof session !== 'string' || typeof part !== 'string')
-        throw new RangeError('an anchor lacks a field')
-      if (typeof entries !== 'number' || typeof shipped !== 'number')
-        throw new RangeError('an anchor lacks a field')
-      const name = `${session}/${part}`
-      const known = this.#anchored.get(name)
-      const now = known ?? newPart(session, where)
-      now.hashes.set(entries, String(fields.get('head')))
-      if (entries < now.entries) this.#find(where, `the chain of ${session} became shorter`)
-      now.entries = entries
-      now.shipped = shipped
-      now.anchor = where
-      this.#anchored.set(name, now)
     }
 
     async #checkSessions() {
       const { source, idPrefix = '' } = this.#request
-      let last
-      for await (const key of source.list(storeKeys.sessions(idPrefix))) {
-        const parsed = parseSegmentKey(key)
-        if (parsed === undefined) continue
-        const { session, part, index } = parsed
-        if (last !== undefined && (last.session !== session || last.part !== part))
-          await this.#checkPart(last)
-        last = { session, part, segments: index + 1 }
+      for await (const thing of storedThings(source, idPrefix)) {
+        if (thing.kind === 'part') await this.#checkPart(thing)
+        else if (thing.kind === 'seal') this.#seals.add(thing.session)
+        else this.#strays.push(thing.key)
       }
-      if (last !== undefined) await this.#checkPart(last)
     }
 
     async #checkPart(of) {
       const { source, keyOf, onPart } = this.#request
       const name = `${of.session}/${of.part}`
-      const anchored = this.#anchored.get(name)
+      const anchored = this.#anchors.parts.get(name)
       const where = storeKeys.sessions(name)
       const key = await keyOf(of.session)
       const reader = new PartReader(source, { ...of, key })
@@ -1116,7 +1263,7 @@ const core_src_recording_verify_recordings_ts = (() => {
         if (expected !== undefined && expected !== head)
           this.#find(where, `the chain differs from its anchor after ${entries} entries`)
       }
-      for await (const item of reader.read(of.segments)) {
+      for await (const item of reader.read(of.indexes)) {
         if (item.kind === 'finding') this.#findings.push(foundIn(item))
         else compare()
       }
@@ -1127,27 +1274,38 @@ const core_src_recording_verify_recordings_ts = (() => {
       if (key === undefined) this.#unopened.add(of.session)
       this.#entries += part.entries
       this.#segments += part.segments
+      const isSealed = await this.#checkSeal(part)
       if (anchored === undefined) this.#find(where, 'no anchor names this recording')
-      else if (part.entries < anchored.shipped)
-        this.#find(where, `it ends after ${part.entries} entries; ${anchored.shipped} were there`)
-      else if (part.entries < anchored.entries)
-        this.#notes.push(
-          `${of.session} has entries ${part.entries} to ${anchored.entries - 1} not in the store yet.`,
-        )
-      await this.#checkSeal(part)
+      else this.#compareLength(part, anchored, isSealed)
       onPart?.(part)
     }
 
+    #compareLength(part, anchored, isSealed) {
+      const { session, entries } = part
+      const where = storeKeys.sessions(`${session}/${part.part}`)
+      if (entries < anchored.shipped)
+        this.#find(where, `it ends after ${entries} entries; ${anchored.shipped} were there`)
+      else if (entries < anchored.entries)
+        this.#notes.push(
+          `${session} has entries ${entries} to ${anchored.entries - 1} not in the store yet.`,
+        )
+      else if (entries > anchored.entries && !isSealed)
+        this.#notes.push(
+          `${session} has entries ${anchored.entries} to ${entries - 1} behind its newest anchor: nothing that is signed speaks of them.`,
+        )
+    }
+
+    /** True where the session is sealed, and as its seal says. */
     async #checkSeal(part) {
       const where = storeKeys.seal(part.session)
-      const text = await this.#request.source.get(where)
+      const text = await this.#get(where)
       if (text === undefined) {
         if (part.isClosed) this.#find(where, 'the session has ended, and its seal is missing')
-        return
+        return false
       }
       try {
         const { key, fields } = this.#keys.open(Buffer.from(text).toString())
-        this.#signedBy.add(key)
+        this.#sealers.set(key, part.session)
         if (fields.get('type') !== 'sallyport.seal.1' || fields.get('session') !== part.session)
           throw new RangeError('this is the seal of something else')
         const parts = fields.get('parts')
@@ -1159,16 +1317,18 @@ const core_src_recording_verify_recordings_ts = (() => {
             throw new RangeError(
               `the seal says ${name} ${String(sealed.get(name))}; here it is ${part[name]}`,
             )
+        return true
       } catch (error) {
         if (!(error instanceof RangeError)) throw error
         this.#find(where, error.message)
+        return false
       }
     }
 
     #findMissing() {
       const { idPrefix = '', only } = this.#request
       let others = 0
-      for (const [name, { session, shipped, anchor }] of this.#anchored) {
+      for (const [name, { session, shipped, anchor }] of this.#anchors.parts) {
         if (this.#seen.has(name) || !session.startsWith(idPrefix)) continue
         if (only !== undefined && !only.has(session)) others += 1
         else if (shipped > 0) this.#find(anchor, `it names ${session}, whose recording is missing`)
@@ -1177,17 +1337,24 @@ const core_src_recording_verify_recordings_ts = (() => {
       for (const session of only ?? [])
         if (!this.#sessions.has(session))
           this.#find(storeKeys.sessions(session), 'the recording is missing')
+      for (const session of this.#seals)
+        if (!this.#sessions.has(session))
+          this.#find(storeKeys.seal(session), 'the recording that it seals is missing')
       if (others > 0)
         this.#notes.push(`The anchors name ${others} other sessions, not part of this.`)
+      for (const [key, session] of this.#sealers)
+        if (!this.#anchors.signedBy.has(key))
+          this.#notes.push(`${key}, which sealed ${session}, signed none of the anchors.`)
+      const [first] = this.#strays
+      if (first !== undefined)
+        this.#notes.push(
+          `${this.#strays.length} of the files are no part of a recording and were not checked, such as ${first}.`,
+        )
     }
 
     #find(where, what) {
       this.#findings.push({ where, what })
     }
-  }
-
-  function newPart(session, anchor) {
-    return { session, hashes: new Map(), entries: 0, shipped: 0, anchor }
   }
 
   function foundIn({ where, what, offset }) {
@@ -1202,6 +1369,9 @@ const gateway_src_control_plane_recordings_folder_source_ts = (() => {
   /** What is still being written: a crash may leave it, and no list shows it. */
   const draftEnd = '.draft'
 
+  /** The largest is a segment of one record, which has at most 128 MiB: more must not be taken into memory. */
+  const objectBytesMax = 256 * 1024 * 1024
+
   /** Objects that are files of a folder. A key is a path inside it. */
   class FolderSource {
     #dir
@@ -1210,12 +1380,18 @@ const gateway_src_control_plane_recordings_folder_source_ts = (() => {
       this.#dir = dir
     }
 
-    /** Undefined where there is no such object. */
     async get(key) {
       try {
-        return await readFile(join(this.#dir, key))
+        // Of what somebody else unpacked, a name may be a pipe, which never ends, or a device.
+        const flags = fileConstants.O_RDONLY | fileConstants.O_NONBLOCK
+        await using handle = await open(join(this.#dir, key), flags)
+        const info = await handle.stat()
+        if (!info.isFile()) throw new RangeError('it is no file')
+        if (info.size > objectBytesMax) throw new RangeError('it is larger than an object can be')
+        return await handle.readFile()
       } catch (error) {
         if (isMissing(error)) return undefined
+        if (isClosedToUs(error)) throw new RangeError('it cannot be read', { cause: error })
         throw error
       }
     }
@@ -1241,10 +1417,19 @@ const gateway_src_control_plane_recordings_folder_source_ts = (() => {
   }
 
   function isMissing(error) {
-    return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+    return hasCode(error, ['ENOENT', 'ENOTDIR'])
   }
 
-  return { draftEnd, FolderSource }
+  /** ENXIO: a socket. */
+  function isClosedToUs(error) {
+    return hasCode(error, ['EACCES', 'ELOOP', 'ENXIO'])
+  }
+
+  function hasCode(error, codes) {
+    return error instanceof Error && 'code' in error && codes.includes(String(error.code))
+  }
+
+  return { draftEnd, objectBytesMax, FolderSource }
 })()
 
 // packages/gateway/src/control-plane/recordings/export/export-manifest.ts
@@ -1254,6 +1439,9 @@ const gateway_src_control_plane_recordings_export_export_manifest_ts = (() => {
 
   /** Beside the objects of an export: what is in it, and the keys that open it. */
   const manifestName = 'export.json'
+
+  /** What a reader of an export must not take for proven. */
+  const notChecked = 'Transcripts and entries in an export are for reading; they were not checked.'
 
   /** What an export says of itself. */
 
@@ -1271,7 +1459,7 @@ const gateway_src_control_plane_recordings_export_export_manifest_ts = (() => {
     return keys
   }
 
-  return { manifestName, exportKeys }
+  return { manifestName, notChecked, exportKeys }
 })()
 
 const { tellVerification } = core_src_recording_tell_verification_ts
@@ -1279,12 +1467,16 @@ const { verifyRecordings } = core_src_recording_verify_recordings_ts
 const { FolderSource } = gateway_src_control_plane_recordings_folder_source_ts
 const { exportKeys } = gateway_src_control_plane_recordings_export_export_manifest_ts
 const { manifestName } = gateway_src_control_plane_recordings_export_export_manifest_ts
+const { notChecked } = gateway_src_control_plane_recordings_export_export_manifest_ts
 
 /** Verifies the export that it stands in, or the one named on the command line. Exit codes: 0 whole, 1 not, 2 no export. */
 async function main() {
   const dir = resolve(process.argv[2] ?? dirname(fileURLToPath(import.meta.url)))
   const source = new FolderSource(dir)
-  const keys = await exportKeys(source)
+  const keys = await exportKeys(source).catch((error) => {
+    if (!(error instanceof RangeError)) throw error
+    process.stderr.write(`${manifestName}: ${error.message}\n`)
+  })
   if (keys === undefined) {
     process.stderr.write(`${dir} holds no ${manifestName}: unpack the whole archive first.\n`)
     return 2
@@ -1294,7 +1486,9 @@ async function main() {
     keyOf: async (session) => await Promise.resolve(keys.get(session)),
     only: new Set(keys.keys()),
   })
-  process.stdout.write(`${tellVerification(result).join('\n')}\n`)
+  process.stdout.write(
+    `${tellVerification({ ...result, notes: [...result.notes, notChecked] }).join('\n')}\n`,
+  )
   return result.findings.length === 0 ? 0 : 1
 }
 

@@ -8,6 +8,7 @@ import { storeKeys } from './store-keys.ts'
 
 /** Where objects are read from: a folder, a bucket, an archive. */
 export interface ObjectSource {
+  /** Undefined where there is no such object. Rejects with a RangeError that says why where one can't be an object of a store. */
   get(key: string): Promise<Uint8Array | undefined>
   /** All keys that begin with `prefix`, in order. */
   list(prefix: string): AsyncIterable<string>
@@ -89,14 +90,30 @@ export class PartReader {
     }
   }
 
-  /** Reads `segments` segments. */
-  async *read(segments: number): AsyncGenerator<PartItem> {
-    for (let index = 0; index < segments; index += 1) yield* this.#segment(index)
+  /** Reads these segments, ascending. Those that are missing before and between them are told. */
+  async *read(indexes: readonly number[]): AsyncGenerator<PartItem> {
+    let next = 0
+    for (const index of indexes) {
+      // A name costs nothing, so a whole gap is one finding.
+      if (index > next) {
+        const where = storeKeys.segment(this.#of.session, this.#of.part, next)
+        const more = index - next === 1 ? '' : `, and ${index - next - 1} behind it`
+        yield finding(where, `the segment is missing${more}`)
+      }
+      yield* this.#segment(index)
+      next = index + 1
+    }
   }
 
   async *#segment(index: number): AsyncGenerator<PartItem> {
     const where = storeKeys.segment(this.#of.session, this.#of.part, index)
-    const file = await this.#source.get(where)
+    let file: Uint8Array | undefined
+    try {
+      file = await this.#source.get(where)
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
+      return yield finding(where, error.message)
+    }
     if (file === undefined) return yield finding(where, 'the segment is missing')
     const bytes = Buffer.from(file.buffer, file.byteOffset, file.length)
     let segment: SealedSegment
@@ -119,6 +136,8 @@ export class PartReader {
     else yield* this.#records(where, records)
     if (records !== undefined && this.#head !== header.head)
       yield finding(where, 'the header names another last hash')
+    if (records !== undefined && this.#entries !== header.first + header.count)
+      yield finding(where, 'the header names another number of entries')
     this.#head = header.head
   }
 

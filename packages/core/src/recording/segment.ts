@@ -101,8 +101,14 @@ export async function openSegment(
   } catch (cause) {
     throw new RangeError('the seal of the segment is broken, or the key is another one', { cause })
   }
-  // Only the holder of the key can have made these bytes; the bound is against its mistakes.
-  const records = await decompress(packed, { maxOutputLength: RAW_BYTES_MAX })
+  // Whoever holds an export has its keys and can make any bytes, so what they unfold to is bounded.
+  const most = Math.min(Math.max(header.rawBytes, 1), RAW_BYTES_MAX)
+  let records: Buffer
+  try {
+    records = await decompress(packed, { maxOutputLength: most })
+  } catch (cause) {
+    throw new RangeError('the contents of the segment do not unfold as its header says', { cause })
+  }
   if (records.length !== header.rawBytes)
     throw new RangeError('the segment holds another number of bytes than its header says')
   return records

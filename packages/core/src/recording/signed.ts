@@ -5,7 +5,7 @@ import { createPublicKey, hash, verify, type KeyObject } from 'node:crypto'
 export class SigningKeys {
   readonly #keys = new Map<string, KeyObject>()
 
-  /** Adds a key in PEM, and returns its thumbprint; undefined where it is no Ed25519 key. */
+  /** Adds a key in PEM, and returns its thumbprint; undefined where it is no Ed25519 key, or is written in another way. */
   add(pem: string): string | undefined {
     let key: KeyObject
     try {
@@ -13,6 +13,7 @@ export class SigningKeys {
     } catch {
       return undefined
     }
+    if (key.export({ type: 'spki', format: 'pem' }) !== pem) return undefined
     const { kty, crv, x } = key.export({ format: 'jwk' })
     if (key.asymmetricKeyType !== 'ed25519' || kty === undefined || crv === undefined)
       return undefined
@@ -24,22 +25,20 @@ export class SigningKeys {
 
   /** The payload of a compact JWS (RFC 7515) that one of these keys signed. Throws a RangeError that says what is wrong. */
   open(jws: string): Signed {
-    const [head, body, signature, ...rest] = jws.trim().split('.')
+    const [head, body, signature, ...rest] = jws.split('.')
     if (head === undefined || body === undefined || signature === undefined || rest.length > 0)
       throw new RangeError('it is not signed')
+    const signed = Buffer.from(signature, 'base64url')
+    // Other characters can stand for the same bytes; then it is not what was written.
+    if (signed.toString('base64url') !== signature) throw new RangeError('its signature is changed')
     const header = fieldsOf(Buffer.from(head, 'base64url').toString())
     const id = header.get('kid')
     if (header.get('alg') !== 'EdDSA' || typeof id !== 'string')
       throw new RangeError('it is signed in a way that is not known')
     const key = this.#keys.get(id)
     if (key === undefined) throw new RangeError(`the key ${id} that signed it is not here`)
-    const isGood = verify(
-      undefined,
-      Buffer.from(`${head}.${body}`),
-      key,
-      Buffer.from(signature, 'base64url'),
-    )
-    if (!isGood) throw new RangeError('its signature is wrong')
+    if (!verify(undefined, Buffer.from(`${head}.${body}`), key, signed))
+      throw new RangeError('its signature is wrong')
     return { key: id, fields: fieldsOf(Buffer.from(body, 'base64url').toString()) }
   }
 }

@@ -13,12 +13,13 @@ export const storeKeys = {
   publicKey: (id: string): string => `signing-keys/${id}.pem`,
 } as const
 
-/** What the key of a segment says; undefined for other keys. */
+/** What the key of a segment says; undefined for other keys, and for names of one that only look alike. */
 export function parseSegmentKey(
   key: string,
 ): { readonly session: string; readonly part: string; readonly index: number } | undefined {
   const match = /^sessions\/([^/]+)\/([^/]+)\/(\d+)\.segment$/u.exec(key)
   const [, session, part, index] = match ?? []
   if (session === undefined || part === undefined) return undefined
-  return { session, part, index: Number(index) }
+  const parsed = { session, part, index: Number(index) }
+  return storeKeys.segment(session, part, parsed.index) === key ? parsed : undefined
 }

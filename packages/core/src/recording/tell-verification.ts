@@ -3,10 +3,19 @@ import type { Verification } from './verify-recordings.ts'
 /** Findings beyond this are counted: a store that lost its keys has one for each object. */
 const findingsMax = 20
 
-/** What a verification found, in words for people. */
+/** Names of files may be anyone's, and must not steer the terminal of whoever reads this. */
+const steering = /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu
+
+/** What a verification found, in words for people: lines that are safe to print. */
 export function tellVerification(result: Verification): string[] {
+  return tell(result).map((line) => line.replaceAll(steering, '\ufffd'))
+}
+
+function tell(result: Verification): string[] {
   const { sessions, entries, segments, unopened, anchors, findings, notes, signedBy } = result
   const lines: string[] = []
+  if (sessions === 0 && anchors.count === 0 && findings.length === 0)
+    return ['  Nothing is recorded here.']
   const count = `${sessions} ${sessions === 1 ? 'recording' : 'recordings'}, ${entries} entries in ${segments} segments`
   const keys = signedBy.length === 0 ? 'nothing is signed' : `signed by ${signedBy.join(' and ')}`
   if (findings.length === 0) lines.push(`✓ ${count}, ${keys}`)
@@ -26,8 +35,9 @@ export function tellVerification(result: Verification): string[] {
     )
   for (const note of notes) lines.push(`  ${note}`)
   if (findings.length > 0 || sessions === 0) return lines
+  const which = unopened > 0 ? ', of the recordings that were opened' : ''
   lines.push(
-    '  Proves: nothing was changed since it was signed, and nothing is missing in between.',
+    `  Proves${which}: nothing was changed since it was signed, and nothing is missing in between.`,
     '  Does not prove: that the gateway wrote the truth, that these keys are its own, or anything after the newest anchor.',
   )
   return lines

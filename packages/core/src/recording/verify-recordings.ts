@@ -1,8 +1,9 @@
 import { Buffer } from 'node:buffer'
-import { hash } from 'node:crypto'
-import { membersOf, SigningKeys } from './signed.ts'
-import { parseSegmentKey, storeKeys } from './store-keys.ts'
+import { AnchorReader, type AnchoredPart } from './anchor-reader.ts'
 import { PartReader, type Finding, type ObjectSource, type PartSummary } from './part-reader.ts'
+import { membersOf, SigningKeys } from './signed.ts'
+import { storeKeys } from './store-keys.ts'
+import { storedThings } from './stored-parts.ts'
 
 /** What is to be verified. */
 export interface VerifyRequest {
@@ -34,17 +35,6 @@ export interface Verification {
   readonly notes: readonly string[]
 }
 
-interface AnchoredPart {
-  readonly session: string
-  /** By number of entries, the hash that the chain has after them. */
-  readonly hashes: Map<number, string>
-  entries: number
-  /** How many of them were in the store. */
-  shipped: number
-  /** The anchor that spoke of it last. */
-  anchor: string
-}
-
 /** Checks recordings against their chains, seals and anchors, offline. */
 export async function verifyRecordings(request: VerifyRequest): Promise<Verification> {
   const verifier = new Verifier(request)
@@ -54,15 +44,16 @@ export async function verifyRecordings(request: VerifyRequest): Promise<Verifica
 class Verifier {
   readonly #request: VerifyRequest
   readonly #keys = new SigningKeys()
-  readonly #signedBy = new Set<string>()
-  readonly #anchored = new Map<string, AnchoredPart>()
+  readonly #anchors = new AnchorReader(this.#keys)
   readonly #findings: Finding[] = []
   readonly #notes: string[] = []
   readonly #seen = new Set<string>()
   readonly #sessions = new Set<string>()
+  readonly #seals = new Set<string>()
   readonly #unopened = new Set<string>()
-  #anchors = { from: 0, to: -1, count: 0 }
-  #anchoredAt: string | undefined
+  readonly #strays: string[] = []
+  /** By key that signed seals, one of their sessions. */
+  readonly #sealers = new Map<string, string>()
   #entries = 0
   #segments = 0
 
@@ -71,110 +62,62 @@ class Verifier {
   }
 
   async run(): Promise<Verification> {
+    const { source, only } = this.#request
     await this.#readKeys()
-    await this.#readAnchors()
+    await this.#anchors.read(source, only === undefined)
     await this.#checkSessions()
     this.#findMissing()
+    const { range, at, findings, notes } = this.#anchors
+    const signedBy = new Set([...this.#anchors.signedBy, ...this.#sealers.keys()])
     return {
       sessions: this.#sessions.size,
       entries: this.#entries,
       segments: this.#segments,
       unopened: this.#unopened.size,
-      anchors: this.#anchors,
-      ...(this.#anchoredAt === undefined ? {} : { anchoredAt: this.#anchoredAt }),
-      signedBy: [...this.#signedBy],
-      findings: this.#findings,
-      notes: this.#notes,
+      anchors: range,
+      ...(at === undefined ? {} : { anchoredAt: at }),
+      signedBy: [...signedBy],
+      findings: [...findings, ...this.#findings],
+      notes: [...notes, ...this.#notes],
     }
   }
 
   async #readKeys(): Promise<void> {
-    const { source } = this.#request
-    for await (const where of source.list(storeKeys.publicKeys)) {
-      const pem = await source.get(where)
+    for await (const where of this.#request.source.list(storeKeys.publicKeys)) {
+      const pem = await this.#get(where)
       const id = pem === undefined ? undefined : this.#keys.add(Buffer.from(pem).toString())
-      if (id === undefined) this.#find(where, 'this is no Ed25519 key')
+      if (id === undefined) this.#find(where, 'this is no Ed25519 key as a gateway writes it')
       else if (where !== storeKeys.publicKey(id)) this.#find(where, `this is the key ${id}`)
     }
   }
 
-  async #readAnchors(): Promise<void> {
-    const { source } = this.#request
-    let previous: string | undefined
-    let expected: number | undefined
-    for await (const where of source.list(storeKeys.anchors)) {
-      const text = Buffer.from((await source.get(where)) ?? '').toString()
-      const number = Number(/(\d+)\.jws$/u.exec(where)?.[1])
-      if (expected === undefined) {
-        this.#anchors.from = number
-        if (number > 0) this.#notes.push(`The anchors begin with number ${number}.`)
-      } else if (number > expected) {
-        this.#find(where, `the anchors ${expected} to ${number - 1} are missing`)
-        previous = undefined
-      }
-      this.#anchor(where, text, number, number === 0 ? '' : previous)
-      previous = hash('sha256', text)
-      expected = number + 1
-      this.#anchors = { ...this.#anchors, to: number, count: this.#anchors.count + 1 }
-    }
-    if (expected === undefined)
-      this.#notes.push('There is no anchor: whole sessions may be missing.')
-  }
-
-  #anchor(where: string, text: string, number: number, previous: string | undefined): void {
+  async #get(where: string): Promise<Uint8Array | undefined> {
     try {
-      const { key, fields } = this.#keys.open(text)
-      this.#signedBy.add(key)
-      if (fields.get('type') !== 'sallyport.anchor.1') throw new RangeError('this is no anchor')
-      if (fields.get('number') !== number)
-        throw new RangeError(`this is anchor ${String(fields.get('number'))}`)
-      if (previous !== undefined && fields.get('previous') !== previous)
-        this.#find(where, 'the anchor follows another one than the one here')
-      this.#anchoredAt = String(fields.get('at'))
-      const parts = fields.get('parts')
-      for (const part of Array.isArray(parts) ? parts : []) this.#note(where, membersOf(part))
+      return await this.#request.source.get(where)
     } catch (error) {
       if (!(error instanceof RangeError)) throw error
       this.#find(where, error.message)
+      return undefined
     }
-  }
-
-  #note(where: string, fields: ReadonlyMap<string, unknown>): void {
-    const names = ['session', 'part', 'entries', 'shipped']
-    const [session, part, entries, shipped] = names.map((name) => fields.get(name))
-    if (typeof session !== 'string' || typeof part !== 'string')
-      throw new RangeError('an anchor lacks a field')
-    if (typeof entries !== 'number' || typeof shipped !== 'number')
-      throw new RangeError('an anchor lacks a field')
-    const name = `${session}/${part}`
-    const known = this.#anchored.get(name)
-    const now = known ?? newPart(session, where)
-    now.hashes.set(entries, String(fields.get('head')))
-    if (entries < now.entries) this.#find(where, `the chain of ${session} became shorter`)
-    now.entries = entries
-    now.shipped = shipped
-    now.anchor = where
-    this.#anchored.set(name, now)
   }
 
   async #checkSessions(): Promise<void> {
     const { source, idPrefix = '' } = this.#request
-    let last: { session: string; part: string; segments: number } | undefined
-    for await (const key of source.list(storeKeys.sessions(idPrefix))) {
-      const parsed = parseSegmentKey(key)
-      if (parsed === undefined) continue
-      const { session, part, index } = parsed
-      if (last !== undefined && (last.session !== session || last.part !== part))
-        await this.#checkPart(last)
-      last = { session, part, segments: index + 1 }
+    for await (const thing of storedThings(source, idPrefix)) {
+      if (thing.kind === 'part') await this.#checkPart(thing)
+      else if (thing.kind === 'seal') this.#seals.add(thing.session)
+      else this.#strays.push(thing.key)
     }
-    if (last !== undefined) await this.#checkPart(last)
   }
 
-  async #checkPart(of: { session: string; part: string; segments: number }): Promise<void> {
+  async #checkPart(of: {
+    session: string
+    part: string
+    indexes: readonly number[]
+  }): Promise<void> {
     const { source, keyOf, onPart } = this.#request
     const name = `${of.session}/${of.part}`
-    const anchored = this.#anchored.get(name)
+    const anchored = this.#anchors.parts.get(name)
     const where = storeKeys.sessions(name)
     const key = await keyOf(of.session)
     const reader = new PartReader(source, { ...of, key })
@@ -184,7 +127,7 @@ class Verifier {
       if (expected !== undefined && expected !== head)
         this.#find(where, `the chain differs from its anchor after ${entries} entries`)
     }
-    for await (const item of reader.read(of.segments)) {
+    for await (const item of reader.read(of.indexes)) {
       if (item.kind === 'finding') this.#findings.push(foundIn(item))
       else compare()
     }
@@ -195,27 +138,38 @@ class Verifier {
     if (key === undefined) this.#unopened.add(of.session)
     this.#entries += part.entries
     this.#segments += part.segments
+    const isSealed = await this.#checkSeal(part)
     if (anchored === undefined) this.#find(where, 'no anchor names this recording')
-    else if (part.entries < anchored.shipped)
-      this.#find(where, `it ends after ${part.entries} entries; ${anchored.shipped} were there`)
-    else if (part.entries < anchored.entries)
-      this.#notes.push(
-        `${of.session} has entries ${part.entries} to ${anchored.entries - 1} not in the store yet.`,
-      )
-    await this.#checkSeal(part)
+    else this.#compareLength(part, anchored, isSealed)
     onPart?.(part)
   }
 
-  async #checkSeal(part: PartSummary): Promise<void> {
+  #compareLength(part: PartSummary, anchored: AnchoredPart, isSealed: boolean): void {
+    const { session, entries } = part
+    const where = storeKeys.sessions(`${session}/${part.part}`)
+    if (entries < anchored.shipped)
+      this.#find(where, `it ends after ${entries} entries; ${anchored.shipped} were there`)
+    else if (entries < anchored.entries)
+      this.#notes.push(
+        `${session} has entries ${entries} to ${anchored.entries - 1} not in the store yet.`,
+      )
+    else if (entries > anchored.entries && !isSealed)
+      this.#notes.push(
+        `${session} has entries ${anchored.entries} to ${entries - 1} behind its newest anchor: nothing that is signed speaks of them.`,
+      )
+  }
+
+  /** True where the session is sealed, and as its seal says. */
+  async #checkSeal(part: PartSummary): Promise<boolean> {
     const where = storeKeys.seal(part.session)
-    const text = await this.#request.source.get(where)
+    const text = await this.#get(where)
     if (text === undefined) {
       if (part.isClosed) this.#find(where, 'the session has ended, and its seal is missing')
-      return
+      return false
     }
     try {
       const { key, fields } = this.#keys.open(Buffer.from(text).toString())
-      this.#signedBy.add(key)
+      this.#sealers.set(key, part.session)
       if (fields.get('type') !== 'sallyport.seal.1' || fields.get('session') !== part.session)
         throw new RangeError('this is the seal of something else')
       const parts = fields.get('parts')
@@ -227,16 +181,18 @@ class Verifier {
           throw new RangeError(
             `the seal says ${name} ${String(sealed.get(name))}; here it is ${part[name]}`,
           )
+      return true
     } catch (error) {
       if (!(error instanceof RangeError)) throw error
       this.#find(where, error.message)
+      return false
     }
   }
 
   #findMissing(): void {
     const { idPrefix = '', only } = this.#request
     let others = 0
-    for (const [name, { session, shipped, anchor }] of this.#anchored) {
+    for (const [name, { session, shipped, anchor }] of this.#anchors.parts) {
       if (this.#seen.has(name) || !session.startsWith(idPrefix)) continue
       if (only !== undefined && !only.has(session)) others += 1
       else if (shipped > 0) this.#find(anchor, `it names ${session}, whose recording is missing`)
@@ -245,16 +201,23 @@ class Verifier {
     for (const session of only ?? [])
       if (!this.#sessions.has(session))
         this.#find(storeKeys.sessions(session), 'the recording is missing')
+    for (const session of this.#seals)
+      if (!this.#sessions.has(session))
+        this.#find(storeKeys.seal(session), 'the recording that it seals is missing')
     if (others > 0) this.#notes.push(`The anchors name ${others} other sessions, not part of this.`)
+    for (const [key, session] of this.#sealers)
+      if (!this.#anchors.signedBy.has(key))
+        this.#notes.push(`${key}, which sealed ${session}, signed none of the anchors.`)
+    const [first] = this.#strays
+    if (first !== undefined)
+      this.#notes.push(
+        `${this.#strays.length} of the files are no part of a recording and were not checked, such as ${first}.`,
+      )
   }
 
   #find(where: string, what: string): void {
     this.#findings.push({ where, what })
   }
-}
-
-function newPart(session: string, anchor: string): AnchoredPart {
-  return { session, hashes: new Map(), entries: 0, shipped: 0, anchor }
 }
 
 function foundIn({ where, what, offset }: Finding): Finding {

@@ -1,9 +1,13 @@
 import type { Buffer } from 'node:buffer'
-import { readdir, readFile } from 'node:fs/promises'
+import { constants as fileConstants } from 'node:fs'
+import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** What is still being written: a crash may leave it, and no list shows it. */
 export const draftEnd = '.draft'
+
+/** The largest is a segment of one record, which has at most 128 MiB: more must not be taken into memory. */
+export const objectBytesMax = 256 * 1024 * 1024
 
 /** Objects that are files of a folder. A key is a path inside it. */
 export class FolderSource {
@@ -13,12 +17,18 @@ export class FolderSource {
     this.#dir = dir
   }
 
-  /** Undefined where there is no such object. */
   async get(key: string): Promise<Buffer | undefined> {
     try {
-      return await readFile(join(this.#dir, key))
+      // Of what somebody else unpacked, a name may be a pipe, which never ends, or a device.
+      const flags = fileConstants.O_RDONLY | fileConstants.O_NONBLOCK
+      await using handle = await open(join(this.#dir, key), flags)
+      const info = await handle.stat()
+      if (!info.isFile()) throw new RangeError('it is no file')
+      if (info.size > objectBytesMax) throw new RangeError('it is larger than an object can be')
+      return await handle.readFile()
     } catch (error) {
       if (isMissing(error)) return undefined
+      if (isClosedToUs(error)) throw new RangeError('it cannot be read', { cause: error })
       throw error
     }
   }
@@ -44,5 +54,14 @@ export class FolderSource {
 }
 
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+  return hasCode(error, ['ENOENT', 'ENOTDIR'])
+}
+
+/** ENXIO: a socket. */
+function isClosedToUs(error: unknown): boolean {
+  return hasCode(error, ['EACCES', 'ELOOP', 'ENXIO'])
+}
+
+function hasCode(error: unknown, codes: readonly string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.includes(String(error.code))
 }

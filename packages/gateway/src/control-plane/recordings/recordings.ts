@@ -1,6 +1,6 @@
 import {
-  parseSegmentKey,
   PartReader,
+  storedThings,
   storeKeys,
   unwrapSessionKey,
   type SessionId,
@@ -76,7 +76,9 @@ export async function* readRecordings(
 ): AsyncGenerator<RecordedEntry | RecordingProblem> {
   using _held = hold?.()
   const begun = new Map<string, Begun>()
-  for await (const { session, part, segments } of storedParts(recordings, idPrefix)) {
+  for await (const thing of storedThings(recordings, idPrefix)) {
+    if (thing.kind !== 'part') continue
+    const { session, part, indexes } = thing
     const id = session as SessionId
     const key = await sessionKeyOf(recordings, recordingKey, session)
     if (key === undefined) {
@@ -86,7 +88,7 @@ export async function* readRecordings(
       continue
     }
     const reader = new PartReader(recordings, { session, part, key })
-    for await (const item of reader.read(segments)) {
+    for await (const item of reader.read(indexes)) {
       if (item.kind === 'entry') yield { ...item, session: id }
       else
         yield {
@@ -121,32 +123,18 @@ export async function* storedEntries({
   readonly part: string
   readonly entries: AsyncIterable<StoredRecord>
 }> {
-  for await (const { session, part, segments } of storedParts(recordings, '')) {
+  for await (const thing of storedThings(recordings, '')) {
+    if (thing.kind !== 'part') continue
+    const { session, part, indexes } = thing
     const key = await sessionKeyOf(recordings, recordingKey, session)
     if (key === undefined) continue
     const reader = new PartReader(recordings, { session, part, key })
-    yield { session: session as SessionId, part, entries: entriesIn(reader.read(segments)) }
+    yield { session: session as SessionId, part, entries: entriesIn(reader.read(indexes)) }
   }
 }
 
 async function* entriesIn(items: AsyncIterable<PartItem>): AsyncGenerator<StoredRecord> {
   for await (const item of items) if (item.kind === 'entry') yield item
-}
-
-/** The parts in the store, and how many segments each has, counted by the newest. */
-async function* storedParts(
-  recordings: RecordingStore,
-  idPrefix: string,
-): AsyncGenerator<{ session: string; part: string; segments: number }> {
-  let last: { session: string; part: string; segments: number } | undefined
-  for await (const name of recordings.list(storeKeys.sessions(idPrefix))) {
-    const parsed = parseSegmentKey(name)
-    if (parsed === undefined) continue
-    const { session, part, index } = parsed
-    if (last !== undefined && (last.session !== session || last.part !== part)) yield last
-    last = { session, part, segments: index + 1 }
-  }
-  if (last !== undefined) yield last
 }
 
 function summarise(

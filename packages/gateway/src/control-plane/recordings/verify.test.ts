@@ -103,9 +103,8 @@ suite('verification', () => {
         const flipped = Buffer.from(bytes)
         flipped.writeUInt8(flipped.readUInt8(at) ^ (1 << (at % 8)), at)
         const result = await verify(changed((objects) => objects.set(key, flipped)))
-        const isSame = key.endsWith('.pem') && isSamePem(bytes, flipped)
         const isFound = result.findings.length > 0 || result.unopened > 0
-        assert.ok(isFound || isSame, `byte ${at} of ${key}`)
+        assert.ok(isFound, `byte ${at} of ${key}`)
         tried += 1
       }
     }
@@ -134,8 +133,8 @@ suite('verification', () => {
     )
     const tail = changed((objects) => objects.delete(second))
     assert.deepEqual(said(await verify(tail)), [
-      'sessions/s_one/0-1-1: it ends after 3 entries; 5 were there',
       'sessions/s_one/seal.jws: the seal says entries 5; here it is 3',
+      'sessions/s_one/0-1-1: it ends after 3 entries; 5 were there',
     ])
     const session = changed((objects) => {
       for (const key of objects.keys()) if (key.includes('s_two')) objects.delete(key)
@@ -147,7 +146,7 @@ suite('verification', () => {
       said(await verify(anchor)).includes(`${anchors(whole)[2]}: the anchors 1 to 1 are missing`),
     )
     const head = changed((objects) => objects.delete(zero))
-    assert.match((await verify(head)).notes[0] ?? '', /The anchors begin with number 1/)
+    assert.ok(said(await verify(head)).includes(`${one}: the anchors 0 to 0 are missing`))
   })
 
   test('a session that another node made up is found', async () => {
@@ -188,9 +187,3 @@ suite('verification', () => {
     assert.ok(said(lacking).some((line) => line.includes('s_two')))
   })
 })
-
-/** Line ends of a PEM file may change without changing the key. */
-function isSamePem(a: Buffer, b: Buffer): boolean {
-  const keyOf = (pem: Buffer): string => pem.toString('latin1').replaceAll(/\s/gu, '')
-  return keyOf(a) === keyOf(b)
-}

@@ -4,6 +4,10 @@ import { fieldsOf, membersOf, type ObjectSource } from '@sallyport/core'
 /** Beside the objects of an export: what is in it, and the keys that open it. */
 export const manifestName = 'export.json'
 
+/** What a reader of an export must not take for proven. */
+export const notChecked =
+  'Transcripts and entries in an export are for reading; they were not checked.'
+
 /** What an export says of itself. */
 export interface ExportManifest {
   readonly type: 'sallyport.export.1'

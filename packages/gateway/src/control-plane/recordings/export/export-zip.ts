@@ -1,10 +1,10 @@
 import { Buffer } from 'node:buffer'
 import { readFile } from 'node:fs/promises'
 import { SallyportError, storeKeys } from '@sallyport/core'
-import { Zip, ZipPassThrough } from 'fflate'
 import { SessionPrinter, sessionJson } from '../print-session.ts'
 import { sessionEntries, sessionKeyOf, type RecordingSources } from '../recordings.ts'
 import { manifestName, type ExportManifest } from './export-manifest.ts'
+import { ZipWriter } from './zip-writer.ts'
 
 /** What an export is made of. */
 export interface ExportRequest {
@@ -24,7 +24,7 @@ const transcriptWidth = 200
  * around them, a verifier, and transcripts to read. Streamed: no recording stands in memory as a whole.
  */
 export async function* exportZip(request: ExportRequest): AsyncGenerator<Uint8Array> {
-  const archive = new Archive()
+  const archive = new ZipWriter()
   yield* archive.file('README.txt', Buffer.from(readme(request)))
   yield* archive.file('verify.mjs', await readFile(verifyFile))
   const manifest = await manifestOf(request)
@@ -69,46 +69,6 @@ async function* transcript(sources: RecordingSources, session: string): AsyncGen
 
 async function* entries(sources: RecordingSources, session: string): AsyncGenerator<string> {
   for await (const item of sessionEntries(sources, session)) yield `${sessionJson(item)}\n`
-}
-
-/** Files in, pieces of a ZIP archive out. Nothing is compressed: the recordings are already. */
-class Archive {
-  readonly #zip: Zip
-  #pieces: Uint8Array[] = []
-
-  constructor() {
-    this.#zip = new Zip((error, piece) => {
-      if (error !== null) throw error
-      this.#pieces.push(piece)
-    })
-  }
-
-  *file(name: string, bytes: Uint8Array): Generator<Uint8Array> {
-    const file = new ZipPassThrough(name)
-    this.#zip.add(file)
-    file.push(bytes, true)
-    yield* this.#taken()
-  }
-
-  async *stream(name: string, texts: AsyncIterable<string>): AsyncGenerator<Uint8Array> {
-    const file = new ZipPassThrough(name)
-    this.#zip.add(file)
-    for await (const text of texts) {
-      file.push(Buffer.from(text))
-      yield* this.#taken()
-    }
-    file.push(new Uint8Array(), true)
-    yield* this.#taken()
-  }
-
-  *end(): Generator<Uint8Array> {
-    this.#zip.end()
-    yield* this.#taken()
-  }
-
-  *#taken(): Generator<Uint8Array> {
-    yield* this.#pieces.splice(0)
-  }
 }
 
 function readme({ sessions, exportedAt }: ExportRequest): string {

@@ -6,13 +6,14 @@ import {
   unwrapSessionKey,
   storeKeys,
   verifyRecordings,
+  type Finding,
   type ObjectSource,
   type PartSummary,
   type Verification,
 } from '@sallyport/core'
-import { unzipSync } from 'fflate'
 import { FolderSource } from '../folder-source.ts'
-import { exportKeys } from './export-manifest.ts'
+import { exportKeys, manifestName, notChecked } from './export-manifest.ts'
+import { ZipSource } from './zip-source.ts'
 
 /** What is verified, and with what. */
 export interface VerifyPlace {
@@ -27,53 +28,96 @@ export interface VerifyPlace {
 
 /** Verifies recordings where no gateway needs to run. Throws SP_CONFIG_INVALID or SP_NOT_FOUND where there are none. */
 export async function verifyPlace(place: VerifyPlace): Promise<Verification> {
-  const { source, recordingKey } = await open(place)
-  const { idPrefix, onPart } = place
-  const keys = await exportKeys(source)
-  return await verifyRecordings({
-    source,
-    keyOf: async (session) => {
-      if (keys !== undefined) return keys.get(session)
-      const wrapped = await source.get(storeKeys.sessionKey(session))
-      if (wrapped === undefined || recordingKey === undefined) return undefined
-      return unwrapSessionKey(recordingKey, wrapped, session)
-    },
-    ...(keys === undefined ? {} : { only: new Set(keys.keys()) }),
+  const { path, idPrefix, onPart } = place
+  const options = {
     ...(idPrefix === undefined ? {} : { idPrefix }),
     ...(onPart === undefined ? {} : { onPart }),
-  })
-}
-
-async function open(
-  place: VerifyPlace,
-): Promise<{ source: ObjectSource; recordingKey: Buffer | undefined }> {
-  const { path, keyFile } = place
+  }
   const info = await stat(path).catch(() => undefined)
   if (info === undefined) throw new SallyportError('SP_NOT_FOUND', `there is no ${path}`)
-  if (info.isFile()) return { source: await archive(path), recordingKey: undefined }
+  if (!info.isDirectory()) {
+    await using source = await archive(path)
+    return await verifyExport(source, path, options)
+  }
   const dataKey = join(path, 'recording.key')
   const isDataFolder = (await stat(dataKey).catch(() => undefined)) !== undefined
   const source = new FolderSource(isDataFolder ? join(path, 'recordings') : path)
-  const from = keyFile ?? (isDataFolder ? dataKey : undefined)
-  const recordingKey =
-    from === undefined ? undefined : Buffer.from((await readFile(from, 'utf8')).trim(), 'base64')
-  return { source, recordingKey }
+  if (!isDataFolder && (await source.get(manifestName)) !== undefined)
+    return await verifyExport(source, path, options)
+  const recordingKey = await recordingKeyOf(place.keyFile ?? (isDataFolder ? dataKey : undefined))
+  const result = await verifyStore(source, recordingKey, options)
+  const isEmpty = result.sessions + result.anchors.count + result.findings.length === 0
+  if (isEmpty && !isDataFolder) {
+    const detail = `${path} holds no recordings`
+    throw new SallyportError('SP_NOT_FOUND', detail, { detail })
+  }
+  return result
 }
 
-/** The files of a ZIP archive, all in memory. */
-async function archive(path: string): Promise<ObjectSource> {
-  let files: Map<string, Uint8Array>
+type Options = Pick<VerifyPlace, 'idPrefix' | 'onPart'>
+
+async function verifyExport(
+  source: ObjectSource,
+  path: string,
+  options: Options,
+): Promise<Verification> {
+  const keys = await exportKeys(source).catch((cause: unknown) => {
+    if (!(cause instanceof RangeError)) throw cause
+    throw invalid(`${manifestName} in ${path}: ${cause.message}`, cause)
+  })
+  if (keys === undefined) throw invalid(`${path} holds no ${manifestName}`)
+  const keyOf = async (session: string) => await Promise.resolve(keys.get(session))
+  const only = new Set(keys.keys())
+  const result = await verifyRecordings({ source, keyOf, only, ...options })
+  return { ...result, notes: [...result.notes, notChecked] }
+}
+
+async function verifyStore(
+  source: ObjectSource,
+  recordingKey: Buffer | undefined,
+  options: Options,
+): Promise<Verification> {
+  const lost: Finding[] = []
+  const shut: Finding[] = []
+  let opened = 0
+  const keyOf = async (session: string): Promise<Buffer | undefined> => {
+    const where = storeKeys.sessionKey(session)
+    const wrapped = await source.get(where).catch(() => undefined)
+    if (wrapped === undefined) lost.push({ where, what: 'the key of the session is missing' })
+    if (wrapped === undefined || recordingKey === undefined) return undefined
+    const key = unwrapSessionKey(recordingKey, wrapped, session)
+    if (key === undefined)
+      shut.push({ where, what: 'the key of the session does not open with this recording key' })
+    else opened += 1
+    return key
+  }
+  const result = await verifyRecordings({ source, keyOf, ...options })
+  // Where it opens none, the recording key is another one; where it opens others, these were changed.
+  const findings = [...result.findings, ...lost, ...(opened > 0 ? shut : [])]
+  const isOther = opened === 0 && shut.length > 0
+  const notes = isOther ? ['The recording key opens none of them.'] : []
+  return { ...result, findings, notes: [...result.notes, ...notes] }
+}
+
+async function recordingKeyOf(file: string | undefined): Promise<Buffer | undefined> {
+  if (file === undefined) return undefined
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw invalid(`the recording key ${file} cannot be read`, cause)
+  })
+  const key = Buffer.from(text.trim(), 'base64')
+  if (key.length !== 32) throw invalid(`${file} holds no recording key`)
+  return key
+}
+
+async function archive(path: string): Promise<ZipSource> {
   try {
-    files = new Map(Object.entries(unzipSync(await readFile(path))))
+    return await ZipSource.open(path)
   } catch (cause) {
-    const detail = `${path} is no ZIP archive, or is damaged`
-    throw new SallyportError('SP_CONFIG_INVALID', detail, { detail, cause })
+    if (!(cause instanceof RangeError)) throw cause
+    throw invalid(`${path} is no archive that can be read: ${cause.message}`, cause)
   }
-  const names = [...files.keys()].toSorted()
-  return {
-    get: async (key) => await Promise.resolve(files.get(key)),
-    async *list(prefix) {
-      for (const name of names) if (name.startsWith(prefix)) yield await Promise.resolve(name)
-    },
-  }
+}
+
+function invalid(detail: string, cause?: unknown): SallyportError {
+  return new SallyportError('SP_CONFIG_INVALID', detail, { detail, cause })
 }

@@ -118,12 +118,13 @@ export function verdictOf({ steps }: Played): string {
   )
 }
 
-/** The kinds of messages, a letter each. */
-function kindsOf({ steps }: Played): string {
-  return steps
+/** The kinds of messages, a letter each. How the data of a binary COPY is cut into messages is free. */
+function kindsOf(played: Played): string {
+  const kinds = played.steps
     .flat()
     .map((frame) => String.fromCharCode(frameType(frame, 0)))
     .join('')
+  return bytesOf(played).includes('PGCOPY') ? kinds.replaceAll(/d+/g, 'd') : kinds
 }
 
 function bytesOf({ steps }: Played): Buffer {

@@ -88,7 +88,8 @@ create function join_two(state text, more text) returns text language sql immuta
 create aggregate glue(text) (sfunc = join_two, stype = text);
 create operator @@@ (rightarg = int, function = person_ssn);
 create function badge_text(b badges) returns text language sql stable as 'select ssn from people where id = b.person_id';
-create cast (badges as text) with function badge_text(badges) as assignment;
+create function badge_name(b badges) returns name language sql stable as 'select ssn::name from people where id = b.person_id';
+create cast (badges as name) with function badge_name(badges);
 create procedure purge_items() language sql as 'delete from items';
 create function purge_orders() returns int language plpgsql as 'begin delete from orders; return 1; end';
 

@@ -1,4 +1,6 @@
-/** Attempts at most; each runs a program in both worlds. */
+import type { Program } from './grammar/program.ts'
+
+/** Attempts at most; each runs a program. */
 const attemptsMax = 600
 
 /** A shorter list of choices that still fails: pieces left out, numbers made smaller. */
@@ -31,4 +33,12 @@ export async function shrink(
     before = start === best ? attempts : -1
   }
   return best
+}
+
+/** What two leaks have in common that are one: the words of the texts, without names of columns, literals and aliases. */
+export function shapeOf({ kind, steps }: Program): string {
+  const words = steps.map(({ sql }) =>
+    sql.replaceAll(/'[^']*'|\bt\d+(\.\w+)?|\d+/g, '?').replaceAll(/\s+/g, ' '),
+  )
+  return `${kind} ${words.join('; ')}`
 }

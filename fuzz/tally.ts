@@ -5,7 +5,7 @@ import { refusalOf } from './worlds/canonical.ts'
 import type { Compared } from './worlds/world-pair.ts'
 
 /** Relations through which a masked column can be reached. */
-const maskedRelations = /\b(people|orders|visits\w*|\w*contacts|v_\w+|m_people)\b/
+const maskedRelations = /\b(people|orders|visits\w*|\w*contacts|v_\w+|m_people|notes)\b/
 
 /** Counts what became of statements. */
 export class Tally {

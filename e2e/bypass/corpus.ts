@@ -1,6 +1,7 @@
 import { globSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { parse } from 'yaml'
+import type { InferenceMode, MaskFunction, MaskRule } from '@sallyport/core'
 import type { Delivery } from '../../fuzz/grammar/program.ts'
 
 export const corpusFolder = join(import.meta.dirname, '../../corpus/bypass/postgres')
@@ -34,6 +35,8 @@ export interface Attack extends Row {
   readonly effect: string | undefined
   /** SQL of the superuser's that takes back what no copy of a database takes back. */
   readonly undo: readonly string[]
+  /** Major version of the first server that understands it, where that is not the oldest supported one. */
+  readonly server: string | undefined
   /** `masked`, or the code of the refusal. */
   readonly want: string
 }
@@ -45,7 +48,7 @@ export interface BenignRow extends Row {
 
 type Fields = Readonly<Record<string, unknown>>
 
-const familyFields = ['about', 'want', 'rows']
+const familyFields = ['about', 'server', 'want', 'rows']
 const attackFields = ['run', 'want', 'effect', 'undo']
 const benignFields = ['run', 'masked']
 const stepFields = ['sql', 'as', 'with', 'data', 'call', 'elsewhere']
@@ -62,6 +65,7 @@ export function loadAttacks(): readonly Attack[] {
         id,
         steps: stepsOf(id, row['run']),
         effect: row['effect'] as string | undefined,
+        server: fields['server'] as string | undefined,
         undo: textsOf(row['undo'] ?? []),
         want: asText(row['want'] ?? fields['want'] ?? 'masked'),
       }
@@ -83,6 +87,22 @@ export function loadBenignRows(): readonly BenignRow[] {
       }
     })
   })
+}
+
+/** The masks of the corpus's policy. */
+export function corpusMasks(): readonly MaskRule[] {
+  const policy = asFields(parse(readFileSync(join(corpusFolder, 'policy.yaml'), 'utf8')))
+  const rules = asFields(policy['spec'])['rules'] as readonly Fields[]
+  return rules.flatMap((rule) =>
+    ((rule['mask'] ?? []) as readonly Fields[]).map((mask) => ({
+      rule: asText(rule['name']),
+      columns: textsOf(mask['columns']).map((pattern) => pattern.split('.')),
+      detect: [],
+      with: asText(mask['with']) as MaskFunction,
+      unresolved: 'mask',
+      inference: asText(rule['inference']) as InferenceMode,
+    })),
+  )
 }
 
 function familiesIn(folder: string): { name: string; fields: Fields }[] {

@@ -1,5 +1,5 @@
 import { BackendType, frameType } from '@sallyport/wire'
-import { Lane, LaneClosed } from '../../fuzz/lane.ts'
+import { LaneClosed, type Lane } from '../../fuzz/lane.ts'
 import type { Shop } from '../../fuzz/shop/start-shop.ts'
 import type { WorldName } from '../../fuzz/shop/values.ts'
 import type { CorpusStep } from './corpus.ts'
@@ -23,25 +23,19 @@ interface Room {
 /** A database for each way and world, made anew under another name whenever something was written to it. */
 export class Stage implements AsyncDisposable {
   readonly #shop: Shop
-  readonly #credential: { readonly user: string; readonly secret: string }
   readonly #functionOids: ReadonlyMap<string, number>
   readonly #rooms = new Map<string, Room>()
   #made = 0
 
-  private constructor(
-    shop: Shop,
-    credential: { readonly user: string; readonly secret: string },
-    functionOids: ReadonlyMap<string, number>,
-  ) {
+  private constructor(shop: Shop, functionOids: ReadonlyMap<string, number>) {
     this.#shop = shop
-    this.#credential = credential
     this.#functionOids = functionOids
   }
 
   static async open(shop: Shop): Promise<Stage> {
     const rows = await shop.admin('shop_a', 'select proname, oid from pg_proc order by oid')
     const oids = new Map(rows.map(([name = '', oid]) => [name, Number(oid)]))
-    return new Stage(shop, await shop.gateway.credential(), oids)
+    return new Stage(shop, oids)
   }
 
   /** Runs the steps in each world, and `look` before and after; what they changed is gone for the next ones. */
@@ -117,7 +111,7 @@ export class Stage implements AsyncDisposable {
   }
 
   async #session(way: Way, room: Room, steps: readonly CorpusStep[]): Promise<Played> {
-    const lane = (room.lane ??= await this.#open(way, room.database))
+    const lane = (room.lane ??= await this.#shop.enter(way, room.database))
     const played: Buffer[][] = []
     try {
       for (const step of steps) {
@@ -134,21 +128,6 @@ export class Stage implements AsyncDisposable {
     }
     if (!steps.every(leavesNothing)) await hangUp(room)
     return { steps: played, ended: false }
-  }
-
-  async #open(way: Way, database: string): Promise<Lane> {
-    const { gateway } = this.#shop
-    if (way === 'direct') {
-      const login = { user: 'app', password: 'app-password' }
-      return await Lane.open({ port: gateway.postgres.port, ...login, database })
-    }
-    const { user, secret } = this.#credential
-    return await Lane.open({
-      port: gateway.gateway.ports.postgres,
-      user,
-      password: secret,
-      database,
-    })
   }
 
   /** How far the server's log of changes reaches. */

@@ -59,6 +59,7 @@ export const relations: readonly Relation[] = [
   { name: 'visits_2023', columns: visits },
   { name: 'contacts', columns: columns('id int, label text, phone text') },
   { name: 'vip_contacts', columns: columns('id int, label text, phone text, level int') },
+  { name: 'notes', columns: columns('id int, body text') },
   { name: 'scratch', columns: columns('id int, body text, amount num, doc json') },
   { name: 'v_people', columns: people },
   { name: 'v_contact', columns: columns('id int, contact text') },

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Client } from 'pg'
 import { startTestGateway, type TestGateway } from '../../e2e/test-gateway.ts'
+import { Lane } from '../lane.ts'
 import { makeWorld, type Secret, type WorldName } from './values.ts'
 
 const corpus = new URL('../../corpus/bypass/postgres/', import.meta.url)
@@ -12,6 +13,8 @@ export interface Shop extends AsyncDisposable {
   readonly secrets: readonly Secret[]
   /** Runs SQL as the superuser, past the gateway, and returns the rows as text. */
   admin(database: string, sql: string): Promise<string[][]>
+  /** Opens a session in a database, through the gateway or past it. */
+  enter(way: 'gateway' | 'direct', database: string): Promise<Lane>
   /** Makes a database anew, as a copy of a world. */
   copy(world: WorldName, database: string): Promise<void>
 }
@@ -41,8 +44,9 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
   const server = new Client({ ...login, database: 'postgres' })
   await server.connect()
   undo.defer(async () => await server.end())
+  const inTurn = queue()
   const admin = async (database: string, sql: string): Promise<string[][]> => {
-    if (database === 'postgres') return await rowsOf(server, sql)
+    if (database === 'postgres') return await inTurn(async () => await rowsOf(server, sql))
     const client = new Client({ ...login, database })
     await client.connect()
     try {
@@ -65,12 +69,23 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
     // Else the first read of a copy would clean its pages, which looks like a write.
     await admin(`shop_${world}`, 'vacuum (freeze)')
   }
+  const credential = await gateway.credential()
+  const enter = async (way: 'gateway' | 'direct', database: string): Promise<Lane> =>
+    way === 'direct'
+      ? await Lane.open({ port, user: login.user, password: login.password, database })
+      : await Lane.open({
+          port: gateway.gateway.ports.postgres,
+          user: credential.user,
+          password: credential.secret,
+          database,
+        })
   const owned = undo.move()
   return {
     gateway,
     secrets: [...worlds.a.secrets, ...worlds.b.secrets],
     admin,
     copy,
+    enter,
     [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
   }
 }
@@ -98,6 +113,16 @@ async function guardShop(gateway: TestGateway): Promise<void> {
   const request = { action: 'apply', setup, closePublic: true, writes: 'clean' }
   await ask('POST', '/v1/connections/shop/guard', request)
   await ask('PATCH', '/v1/connections/shop', { masking: 'guard' })
+}
+
+/** One after the other, in the order of asking. */
+function queue(): <Result>(task: () => Promise<Result>) => Promise<Result> {
+  let last: Promise<unknown> = Promise.resolve()
+  return async (task) => {
+    const mine = last.then(task, task)
+    last = mine.catch(() => undefined)
+    return await mine
+  }
 }
 
 async function rowsOf(client: Client, sql: string): Promise<string[][]> {

@@ -28,6 +28,8 @@ export function makeWorld(world: WorldName): World {
     ...orders(world, plant),
     ...visits(world, plant),
     ...contacts(world, plant),
+    `insert into notes values (1, 'first'), (2, 'second')`,
+    `insert into secret_notes values (3, ${plant('secret_notes.body', wordOf(`${world} note`, 12))})`,
     `insert into badges select g, g, (array['red','green','blue'])[1 + g % 3], case when g % 4 > 0 then 'tin' end
        from generate_series(1, 6) g`,
     `insert into items select 'SKU' || g, 'thing ' || g, g * 1.75, g * 10 from generate_series(1, 8) g`,

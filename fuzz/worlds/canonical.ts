@@ -9,8 +9,11 @@ import {
 /** A refusal of the gateway's names its decision, which is never the same twice. */
 const decisionId = /\b[a-z]_[0-9a-hjkmnp-tv-z]{13}\b/g
 
+/** Each world is a database of its own, and some errors name it. */
+const databaseName = /\b(?:stage|lane\d+|direct\d+)_(?:\d+|[ab])\b/g
+
 /**
- * A message without what differs for reasons that no masked value has a part in: ids of decisions, the process that sent a
+ * A message without what differs for reasons that no masked value has a part in: ids of decisions, names of databases, the process that sent a
  * notification, and object ids that a statement of the program itself has made, since the server counts them up for all
  * databases together. All else stays, byte for byte.
  */
@@ -18,7 +21,7 @@ export function canonical(frame: Buffer, knownOids: ReadonlySet<number>): string
   switch (frameType(frame, 0)) {
     case BackendType.errorResponse:
     case BackendType.noticeResponse:
-      return `${letterOf(frame)}${frameBody(frame, 0).toString('latin1').replaceAll(decisionId, 'd_')}`
+      return `${letterOf(frame)}${frameBody(frame, 0).toString('latin1').replaceAll(decisionId, 'd_').replaceAll(databaseName, 'shop')}`
     case BackendType.notificationResponse:
       return `${letterOf(frame)}${frameBody(frame, 0).toString('latin1', 4)}`
     case BackendType.rowDescription:

@@ -1,6 +1,6 @@
 import { Choices, Random } from '../grammar/choices.ts'
 import { writeProgram, type Program } from '../grammar/program.ts'
-import { shrink } from '../shrink.ts'
+import { shapeOf, shrink } from '../shrink.ts'
 import type { Shop } from '../shop/start-shop.ts'
 import { Tally } from '../tally.ts'
 import { WorldPair } from './world-pair.ts'
@@ -99,12 +99,4 @@ async function examine(
   const last = (await differenceOf(small)) ?? difference
   await pair.renew()
   return { program: writeProgram(Choices.replay(small), depthMax), ...last, isRepeatable: true }
-}
-
-/** What two leaks have in common that are one: the words of the texts, without names of columns, literals and aliases. */
-function shapeOf({ kind, steps }: Program): string {
-  const words = steps.map(({ sql }) =>
-    sql.replaceAll(/'[^']*'|\bt\d+(\.\w+)?|\d+/g, '?').replaceAll(/\s+/g, ' '),
-  )
-  return `${kind} ${words.join('; ')}`
 }

@@ -1,15 +1,8 @@
-import { BackendType, frameType } from '@sallyport/wire'
-import { Lane, LaneClosed } from '../lane.ts'
+import type { Lane } from '../lane.ts'
 import type { Program } from '../grammar/program.ts'
-import { encodeProgram } from '../send-program.ts'
+import { runPrograms, type Outcome } from '../run-programs.ts'
 import type { Shop } from '../shop/start-shop.ts'
 import { canonical } from './canonical.ts'
-
-/** What one program got from one world; `ended` says that the session did not survive it. */
-export interface Outcome {
-  readonly frames: readonly Buffer[]
-  readonly ended: boolean
-}
 
 /** The same program in both worlds. */
 export interface Compared {
@@ -23,29 +16,28 @@ export interface Compared {
 export class WorldPair implements AsyncDisposable {
   readonly #shop: Shop
   readonly #name: string
-  readonly #isDirect: boolean
+  readonly #way: 'gateway' | 'direct'
   readonly #knownOids: ReadonlySet<number>
   #lanes: { a: Lane; b: Lane } | undefined
 
-  private constructor(shop: Shop, name: string, isDirect: boolean, knownOids: ReadonlySet<number>) {
+  private constructor(
+    shop: Shop,
+    name: string,
+    way: 'gateway' | 'direct',
+    knownOids: ReadonlySet<number>,
+  ) {
     this.#shop = shop
     this.#name = name
-    this.#isDirect = isDirect
+    this.#way = way
     this.#knownOids = knownOids
   }
 
-  /** With `direct` the sessions do not go through the gateway. */
   static async open(shop: Shop, name: string, way: 'gateway' | 'direct'): Promise<WorldPair> {
     const oids = await shop.admin(
       'shop_a',
       'select oid from pg_class union select oid from pg_type',
     )
-    const pair = new WorldPair(
-      shop,
-      name,
-      way === 'direct',
-      new Set(oids.map(([oid]) => Number(oid))),
-    )
+    const pair = new WorldPair(shop, name, way, new Set(oids.map(([oid]) => Number(oid))))
     await pair.renew()
     return pair
   }
@@ -64,7 +56,7 @@ export class WorldPair implements AsyncDisposable {
     if (programs.length === 0) return []
     this.#lanes ??= { a: await this.#open('a'), b: await this.#open('b') }
     const { a, b } = this.#lanes
-    const [fromA, fromB] = await Promise.all([runIn(a, programs), runIn(b, programs)])
+    const [fromA, fromB] = await Promise.all([runPrograms(a, programs), runPrograms(b, programs)])
     const done = Math.min(fromA.length, fromB.length)
     const compared = Array.from({ length: done }, (_, at) => this.#compare(fromA[at], fromB[at]))
     const hasEnded = [fromA, fromB].some((outcomes) => outcomes.at(-1)?.ended === true)
@@ -91,19 +83,7 @@ export class WorldPair implements AsyncDisposable {
   }
 
   async #open(world: 'a' | 'b'): Promise<Lane> {
-    const { gateway } = this.#shop
-    const database = `${this.#name}_${world}`
-    if (this.#isDirect) {
-      const login = { user: 'app', password: 'app-password' }
-      return await Lane.open({ port: gateway.postgres.port, ...login, database })
-    }
-    const { user, secret } = await gateway.credential()
-    return await Lane.open({
-      port: gateway.gateway.ports.postgres,
-      user,
-      password: secret,
-      database,
-    })
+    return await this.#shop.enter(this.#way, `${this.#name}_${world}`)
   }
 
   async #close(): Promise<void> {
@@ -115,34 +95,3 @@ export class WorldPair implements AsyncDisposable {
 }
 
 const nothing: Outcome = { frames: [], ended: true }
-
-/** The outcomes up to and including the one that ended the session. */
-async function runIn(lane: Lane, programs: readonly Program[]): Promise<Outcome[]> {
-  const batches = programs.map(encodeProgram)
-  const readies = batches.reduce((sum, batch) => sum + batch.readies, 0)
-  let frames: readonly Buffer[]
-  let ended = false
-  try {
-    frames = await lane.exchange(
-      batches.flatMap((batch) => batch.messages),
-      readies,
-    )
-  } catch (error) {
-    if (!(error instanceof LaneClosed)) throw error
-    frames = error.frames
-    ended = true
-  }
-  const outcomes: Outcome[] = []
-  let at = 0
-  for (const batch of batches) {
-    const start = at
-    for (let left = batch.readies; left > 0 && at < frames.length; at += 1) {
-      const frame = frames[at]
-      if (frame !== undefined && frameType(frame, 0) === BackendType.readyForQuery) left -= 1
-    }
-    const isLast = ended && at >= frames.length
-    outcomes.push({ frames: frames.slice(start, at), ended: isLast })
-    if (isLast) break
-  }
-  return outcomes
-}

@@ -57,6 +57,10 @@ create table visits_2024 partition of visits for values from ('2024-01-01') to (
 create table contacts(id int primary key, label text not null, phone text);
 create table vip_contacts(level int not null) inherits (contacts);
 
+-- Only the child's column is masked.
+create table notes(id int not null, body text);
+create table secret_notes() inherits (notes);
+
 -- Nothing in these is masked.
 create table badges(id int primary key, person_id int not null, colour text not null, metal text);
 create table items(sku text primary key, title text not null, price numeric(10, 2) not null, stock int not null);
@@ -82,6 +86,7 @@ create function run_text(query text) returns text language plpgsql
   as 'declare answer text; begin execute query into answer; return answer; end';
 create function definer_ssn(who int) returns text language sql security definer as 'select ssn from people where id = who';
 create function shout(words text) returns text language sql immutable as 'select upper(words)';
+create function louder(text) returns text language sql immutable as 'select upper($1)';
 create function noisy(words text) returns text language plpgsql as 'begin raise notice ''%'', words; return words; end';
 create function failing(words text) returns text language plpgsql as 'begin raise exception ''%'', words; end';
 create function join_two(state text, more text) returns text language sql immutable as 'select coalesce(state, '''') || coalesce(more, '''')';

@@ -99,6 +99,7 @@ export class AgentService {
     this.#changes = new ChangesOfAgents(context, this.#endings)
     this.#tickets = new Tickets(context, this.#births)
     this.#findings = new Findings(context, this.#endings, options.onFault)
+    this.#births.rotated = (...handles) => this.#findings.handleReplaced(...handles)
     this.#admissions = new Admissions(context, this.#findings)
     this.#doors = new HandleDoors(context, this.#findings, options.onFault)
     this.#sweep = new Sweep(context, this.#endings, this.#credentials)

@@ -16,6 +16,7 @@ import type { RootRequest, Spawned, SpawnRequest } from './agent-requests.ts'
 import { viewOf } from './agent-views.ts'
 import { authorize } from './authorize-agent.ts'
 import { handleNode, insertBirth, insertHandle, newHandle, upsertPrincipal } from './birth-rows.ts'
+import type { HandleNode } from './handles.ts'
 import { amountOf, isCapped, remember, takeBudget } from './budgets.ts'
 import { fitLayers } from './grant-asks.ts'
 import { LAYERS_MAX, PURPOSE_CHARACTERS_MAX, TTL } from './limits.ts'
@@ -36,6 +37,8 @@ export type AlsoInBirth = (tx: Transaction<Tables>, agent: AgentNode) => Promise
 
 /** Makes roots and children. */
 export class Births {
+  /** Told where a birth was asked for again by somebody who may be another. */
+  rotated: ((made: HandleNode, former: readonly HandleNode[]) => void) | undefined
   readonly #context: AgentContext
   readonly #rates: SpawnRates
 
@@ -195,8 +198,13 @@ export class Births {
       await tx.deleteFrom('agent_handle').where('agent_id', '=', node.id).execute()
       await insertHandle(tx, node, handle)
     })
-    for (const [id, { agent }] of handles) if (agent === node) handles.delete(id)
-    handles.set(handle.id, handleNode(handle, node))
+    const former = [...handles.values()].filter(({ agent }) => agent === node)
+    for (const { id } of former) handles.delete(id)
+    const made = handleNode(handle, node)
+    handles.set(handle.id, made)
+    // Whoever asks again with the key of before is who asked before.
+    if (former.some(({ boundTo }) => boundTo === undefined || boundTo !== handle.boundTo))
+      this.rotated?.(made, former)
     return { value: { agent: viewOf(node), handle: handle.text, cut: [] }, onDisk }
   }
 

@@ -178,6 +178,32 @@ onBothStores('handles that are bound to a key', (bench: Bench) => {
       )
   })
 
+  test('that are replaced by a birth that is asked for again are noted, unless the same key asks (S10)', async () => {
+    const before = await findings('S10')
+    const { agent } = await bench.root()
+    const again = async (boundTo?: string): Promise<string> => {
+      const more = {
+        key: 'pod',
+        born: 'attach' as const,
+        ...(boundTo === undefined ? {} : { boundTo }),
+      }
+      return (await bench.child(agent.id, 'pod', more)).handle ?? ''
+    }
+    const first = await again('k1')
+    const second = await again('k1')
+    assert.equal(await findings('S10'), before)
+    const third = await again('k2')
+    assert.equal(await findings('S10'), before + 1)
+    for (const [handle, thumbprint, isGood] of [
+      [first, 'k1', false],
+      [second, 'k1', false],
+      [third, 'k2', true],
+    ] as const)
+      assert.equal(bench.service.agentOfHandle(handle, { thumbprint }) !== undefined, isGood)
+    await again()
+    assert.equal(await findings('S10'), before + 2)
+  })
+
   test('in a new network: a bearer freezes its agent (S9), a bound one is noted, and a person lets it go on', async () => {
     const { agent, handle = '' } = await bench.root()
     const use = (source: string): unknown => bench.service.agentOfHandle(handle, { source })

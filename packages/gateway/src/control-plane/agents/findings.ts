@@ -10,9 +10,10 @@ import type { HandleNode } from './handles.ts'
 
 /**
  * Which rule a finding breaks: S1 two addresses, S2 too many sessions at once, S3 another declared client, S4 used after the
- * end, S8 a handle without its key or a proof for the second time, S9 a handle in a new network.
+ * end, S8 a handle without its key or a proof for the second time, S9 a handle in a new network, S10 a handle that was replaced
+ * because its birth was asked for again, without the key of before.
  */
-type Rule = 'S1' | 'S2' | 'S3' | 'S4' | 'S8' | 'S9'
+type Rule = 'S1' | 'S2' | 'S3' | 'S4' | 'S8' | 'S9' | 'S10'
 
 /** A credential or a handle, and whose it is. */
 interface Held {
@@ -65,6 +66,12 @@ export class Findings {
 
   proofReplayed(handle: HandleNode, { source, thumbprint }: HandleUse): void {
     this.#keep('S8', handle, { key: handle.boundTo }, { replayed: thumbprint, source }, 'observe')
+  }
+
+  /** A container that starts again does this too, so it stops nobody. */
+  handleReplaced(made: HandleNode, former: readonly HandleNode[]): void {
+    const before = former.map(({ id, boundTo, networks }) => ({ id, key: boundTo, networks }))
+    this.#keep('S10', made, { handles: before }, { handle: made.id, key: made.boundTo }, 'observe')
   }
 
   newNetwork(

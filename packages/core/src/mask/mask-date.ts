@@ -3,7 +3,7 @@ import { calendarStep, isKeyed } from './mask-function.ts'
 import type { MaskKey } from './mask-key.ts'
 
 const dayMs = 86_400_000
-const dayMicros = 86_400_000_000n
+const dayMicros = 86_400_000_000
 
 /** 0001-01-01 and 9999-12-31 in days since 1970: dates beyond are hidden whole, since not every reader can parse them. */
 const daysMin = -719_162
@@ -16,33 +16,57 @@ export function maskDay(fn: MaskFunction, day: number, key: MaskKey): number | u
   return masked !== undefined && isPlausible(masked) ? masked : undefined
 }
 
-/** The masked form of a moment, in microseconds since 1970-01-01. Undefined where the function doesn't fit. */
-export function maskMoment(fn: MaskFunction, micros: bigint, key: MaskKey): bigint | undefined {
-  if (isKeyed(fn)) {
-    const moved = micros + BigInt(key.shiftMicros)
-    return isPlausible(Number(floorDays(moved))) ? moved : undefined
+/** A moment as the days since 1970-01-01 and the microseconds of its day: each is exact as a double, both together are not. */
+export interface Moment {
+  readonly day: number
+  readonly micros: number
+}
+
+/** The masked form of a moment. Undefined where the function doesn't fit. */
+export function maskMoment(fn: MaskFunction, moment: Moment, key: MaskKey): Moment | undefined {
+  if (!isKeyed(fn)) {
+    const day = maskDay(fn, moment.day, key)
+    return day === undefined ? undefined : { day, micros: 0 }
   }
-  const day = maskDay(fn, Number(floorDays(micros)), key)
-  return day === undefined ? undefined : BigInt(day) * dayMicros
+  const shifted = moment.micros + key.shiftMicros
+  const days = Math.floor(shifted / dayMicros)
+  const day = moment.day + days
+  return isPlausible(day) ? { day, micros: shifted - days * dayMicros } : undefined
 }
 
 /** Days since 1970-01-01 of a date in the proleptic Gregorian calendar; undefined where there is no such date. */
 export function dayOf(year: number, month: number, dayOfMonth: number): number | undefined {
-  const date = new Date(0)
-  date.setUTCFullYear(year, month - 1, dayOfMonth)
-  const real = date.getUTCMonth() === month - 1 && date.getUTCDate() === dayOfMonth
-  return real ? date.getTime() / dayMs : undefined
+  if (month < 1 || month > 12 || dayOfMonth < 1) return undefined
+  if (dayOfMonth > (month === 2 && isLeap(year) ? 29 : (monthLengths[month - 1] ?? 0)))
+    return undefined
+  // A year that begins in March ends with its leap day.
+  const shiftedYear = month > 2 ? year : year - 1
+  const dayOfYear = Math.floor((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5) + dayOfMonth - 1
+  const leapDays =
+    Math.floor(shiftedYear / 4) - Math.floor(shiftedYear / 100) + Math.floor(shiftedYear / 400)
+  return shiftedYear * 365 + leapDays + dayOfYear - daysBefore1970
 }
 
-/** `2024-02-29` of days since 1970-01-01. */
+const monthLengths = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+/** From the first of March of the year 0. */
+const daysBefore1970 = 719_468
+
+function isLeap(year: number): boolean {
+  return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
+}
+
+/** Columns of one table have few days, and printing one costs as much as the rest of its mask. */
+const printedMax = 8192
+const printed = new Map<number, string>()
+
+/** `2024-02-29` of days since 1970-01-01, within the years that masked dates have. */
 export function printDay(day: number): string {
-  return new Date(day * dayMs).toISOString().slice(0, 10)
-}
-
-/** The day that a moment falls on, in UTC. */
-export function floorDays(micros: bigint): bigint {
-  const days = micros / dayMicros
-  return micros < 0n && days * dayMicros !== micros ? days - 1n : days
+  const known = printed.get(day)
+  if (known !== undefined) return known
+  const text = new Date(day * dayMs).toISOString().slice(0, 10)
+  if (printed.size >= printedMax) printed.clear()
+  printed.set(day, text)
+  return text
 }
 
 function maskDayWithin(fn: MaskFunction, day: number, key: MaskKey): number | undefined {

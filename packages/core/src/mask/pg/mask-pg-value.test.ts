@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { MaskFunction } from '../../verdict.ts'
 import { BLOCK } from '../mask-function.ts'
+import { dayOf, printDay } from '../mask-date.ts'
 import { MaskKey } from '../mask-key.ts'
 import { maskPgValue } from './mask-pg-value.ts'
 import { decodeNumeric, encodeNumeric } from './numeric-binary.ts'
@@ -128,6 +129,48 @@ test('a masked date is a date and says the same in text and in binary', () => {
     }),
     runs,
   )
+})
+
+test('a masked timestamp is one and says the same in text and in binary', () => {
+  // Microseconds since 2000 within the years 1 to 9999, and some beyond.
+  const micros = fc.bigInt({ min: -63_200_000_000_000_000n, max: 253_000_000_000_000_000n })
+  fc.assert(
+    fc.property(micros, anyFunction, (value, fn) => {
+      const ms = Number(value / 1000n) + Date.UTC(2000, 0, 1)
+      const part = ((value % 1_000_000n) + 1_000_000n) % 1_000_000n
+      const second = new Date(Math.floor(Number((value - part) / 1000n) + Date.UTC(2000, 0, 1)))
+      if (second.getUTCFullYear() < 1 || second.getUTCFullYear() > 9999 || Number.isNaN(ms)) return
+      const fraction = part === 0n ? '' : `.${String(part).padStart(6, '0').replace(/0+$/, '')}`
+      const text = `${second.toISOString().slice(0, 19).replace('T', ' ')}${fraction}`
+      const binary = Buffer.alloc(8)
+      binary.writeBigInt64BE(value)
+      const masked = String(mask(fn, OID.timestamp, text))
+      const out = mask(fn, OID.timestamp, binary, 'binary')?.readBigInt64BE(0) ?? 0n
+      const [whole = '', digits = ''] = masked.split('.')
+      const expected =
+        BigInt(Date.parse(`${whole.replace(' ', 'T')}Z`) - Date.UTC(2000, 0, 1)) * 1000n +
+        BigInt(digits.padEnd(6, '0'))
+      assert.equal(out, expected, `${text} ${masked}`)
+      if (fn === 'token') assert.notEqual(out, value)
+    }),
+    runs,
+  )
+})
+
+test('every day has its number, and no other date has one', () => {
+  for (let day = -719_162; day <= 2_932_896; day += 97) {
+    const [year = 0, month = 0, date = 0] = printDay(day).split('-').map(Number)
+    assert.equal(dayOf(year, month, date), day)
+  }
+  for (const [year, month, date] of [
+    [2023, 2, 29],
+    [1900, 2, 29],
+    [2024, 4, 31],
+    [2024, 0, 1],
+    [2024, 13, 1],
+    [2024, 1, 0],
+  ] as const)
+    assert.equal(dayOf(year, month, date), undefined)
 })
 
 test('a date keeps its year under partial, and a token of a timestamp moves the time of day', () => {

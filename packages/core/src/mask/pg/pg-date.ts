@@ -1,5 +1,5 @@
 import type { MaskFunction } from '../../verdict.ts'
-import { dayOf, floorDays, maskDay, maskMoment, printDay } from '../mask-date.ts'
+import { dayOf, maskDay, maskMoment, printDay, type Moment } from '../mask-date.ts'
 import type { MaskKey } from '../mask-key.ts'
 import type { PgFormat } from './pg-empty-value.ts'
 import type { Masker } from './pg-number.ts'
@@ -7,12 +7,11 @@ import { OID } from './pg-types.ts'
 
 /** PostgreSQL counts from 2000-01-01. */
 const epochDays = 10_957
-const epochMicros = 946_684_800_000_000n
 const dayMicros = 86_400_000_000n
 
-const dayText = /^([0-9]{4})-([0-9]{2})-([0-9]{2})$/
+const dayText = /^[0-9]{4}-[0-9]{2}-[0-9]{2}$/
 const momentText =
-  /^([0-9]{4}-[0-9]{2}-[0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,6}))?([+-][0-9:]{2,8})?$/
+  /^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.([0-9]{1,6}))?([+-][0-9:]{2,8})?$/
 
 /** The masker of a date type; undefined for other types. Only the ISO style is read; any other becomes the empty date. */
 export function dateMasker(
@@ -47,41 +46,53 @@ function binaryDay(fn: MaskFunction, key: MaskKey): Masker {
 
 function textMoment(fn: MaskFunction, key: MaskKey): Masker {
   return (value) => {
-    const match = momentText.exec(value.toString('latin1'))
-    const day = parseDay(match?.[1] ?? '')
-    if (match === null || day === undefined) return undefined
-    const seconds = Number(match[2]) * 3600 + Number(match[3]) * 60 + Number(match[4])
-    const micros = BigInt(seconds) * 1_000_000n + BigInt((match[5] ?? '').padEnd(6, '0'))
-    const masked = maskMoment(fn, BigInt(day) * dayMicros + micros, key)
+    const text = value.toString('latin1')
+    const match = momentText.exec(text)
+    if (match === null) return undefined
+    const day = parseDay(text.slice(0, 10))
+    if (day === undefined) return undefined
+    const micros =
+      (digits(text, 11) * 3600 + digits(text, 14) * 60 + digits(text, 17)) * 1_000_000 +
+      Number((match[1] ?? '').padEnd(6, '0'))
+    const masked = maskMoment(fn, { day, micros }, key)
     // The zone stays as it was printed: it belongs to the session, not to the value.
-    return masked === undefined ? undefined : Buffer.from(printMoment(masked) + (match[6] ?? ''))
+    return masked === undefined ? undefined : Buffer.from(printMoment(masked) + (match[2] ?? ''))
   }
 }
 
 function binaryMoment(fn: MaskFunction, key: MaskKey): Masker {
   return (value) => {
     if (value.length !== 8) return undefined
-    const masked = maskMoment(fn, value.readBigInt64BE(0) + epochMicros, key)
+    const micros = value.readBigInt64BE(0)
+    const rest = ((micros % dayMicros) + dayMicros) % dayMicros
+    const day = Number((micros - rest) / dayMicros) + epochDays
+    const masked = maskMoment(fn, { day, micros: Number(rest) }, key)
     if (masked === undefined) return undefined
     const out = Buffer.alloc(8)
-    out.writeBigInt64BE(masked - epochMicros)
+    out.writeBigInt64BE(BigInt(masked.day - epochDays) * dayMicros + BigInt(masked.micros))
     return out
   }
 }
 
 function parseDay(text: string): number | undefined {
-  const match = dayText.exec(text)
-  return match === null ? undefined : dayOf(Number(match[1]), Number(match[2]), Number(match[3]))
+  if (!dayText.test(text)) return undefined
+  return dayOf(digits(text, 0) * 100 + digits(text, 2), digits(text, 5), digits(text, 8))
 }
 
-function printMoment(micros: bigint): string {
-  const day = floorDays(micros)
-  const rest = Number(micros - day * dayMicros)
-  const seconds = Math.floor(rest / 1_000_000)
-  const fraction = String(rest % 1_000_000)
-    .padStart(6, '0')
-    .replace(/0+$/, '')
-  const clock = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60]
-  const time = clock.map((part) => String(part).padStart(2, '0')).join(':')
-  return `${printDay(Number(day))} ${time}${fraction === '' ? '' : `.${fraction}`}`
+/** The number of two digits at a place where digits stand. */
+function digits(text: string, at: number): number {
+  return (text.charCodeAt(at) - 48) * 10 + text.charCodeAt(at + 1) - 48
+}
+
+function printMoment({ day, micros }: Moment): string {
+  const seconds = Math.floor(micros / 1_000_000)
+  const part = micros - seconds * 1_000_000
+  const fraction = part === 0 ? '' : `.${String(part).padStart(6, '0').replace(/0+$/, '')}`
+  const minutes = Math.floor(seconds / 60)
+  const clock = `${two(Math.floor(minutes / 60))}:${two(minutes % 60)}:${two(seconds % 60)}`
+  return `${printDay(day)} ${clock}${fraction}`
+}
+
+function two(number: number): string {
+  return number < 10 ? `0${number}` : String(number)
 }

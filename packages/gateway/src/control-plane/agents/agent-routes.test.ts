@@ -161,10 +161,10 @@ onBothStores('routes of agents', (bench: Bench) => {
         [401, 'SP_LOGIN_REFUSED'],
         token,
       )
-    assert.deepEqual(codeOf(await call('GET', '/v1/sessions', root.handle)), [
-      401,
-      'SP_LOGIN_REFUSED',
-    ])
+    const recordings = ['', '/s_', '/s_%2F..%2F?as=html'].map((path) => `/v1/sessions${path}`)
+    for (const path of [...recordings, '/v1/exports?session=s_', '/v1/status'])
+      for (const token of ['', root.handle, ...secrets])
+        assert.deepEqual(codeOf(await call('GET', path, token)), [401, 'SP_LOGIN_REFUSED'], path)
   })
 
   test('a revoked agent reads by whom and why, a frozen one waits for a person', async () => {

@@ -5,8 +5,8 @@ import { ResponseGrid } from './response-grid.ts'
 
 /** No cell takes more than this, so that one long value does not push the others out of view. */
 const CELL_WIDTH_MAX = 40
-/** Control characters in recorded text could steer the terminal of whoever reads it, and line ends could forge lines. */
-const CONTROL = /(?!\t)\p{Cc}/gu
+/** What could steer the terminal of whoever reads, forge lines, or show text in another order than it was run in. */
+const CONTROL = /(?!\t)[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu
 
 /** A transcript of one session: times, commands, verdicts, result grids, errors, masks and tags. */
 export function printSession(

@@ -76,7 +76,7 @@ function session(id: string): Entry[] {
       class: 'read',
       verb: 'select',
       objects: [['orders']],
-      text: Buffer.from('select *\nfrom orders \u001b[2J'),
+      text: Buffer.from('select *\nfrom orders \u001b[2J\u202e\u2028'),
       parameters: [Buffer.from('7\n8'), null],
       formats: [],
       policyVersion: 1,
@@ -199,7 +199,7 @@ test('the transcript shows verdict, rule, text, parameters, grid, masks and tag,
       '00:00:01.000  s_one  dana › scout  shop/main',
       '00:00:01.000  #1 allow by pii/mask-email  read c_1',
       '    select *',
-      '    from orders \ufffd[2J',
+      '    from orders \ufffd[2J\ufffd\ufffd',
       "    $1 = '7\ufffd8'",
       '    $2 = NULL',
       '00:00:01.000  #1 masked 1 by pii/mask-email',
@@ -214,6 +214,8 @@ test('the transcript shows verdict, rule, text, parameters, grid, masks and tag,
   const command = items.find((item) => item.kind === 'entry' && item.entry.kind === 'command')
   assert.ok(command)
   const parsed: unknown = JSON.parse(sessionJson(command))
-  assert.deepEqual(Object(parsed).entry.text, { text: 'select *\nfrom orders \u001b[2J' })
+  assert.deepEqual(Object(parsed).entry.text, {
+    text: 'select *\nfrom orders \u001b[2J\u202e\u2028',
+  })
   assert.deepEqual(await collect(sessionEntries(sourcesOf(dir), 's_x')), [])
 })

@@ -3,6 +3,8 @@ import { printPostgresValue } from './postgres-value.ts'
 
 /** A grid shows this many rows; the rest are counted. */
 const ROWS_MAX = 100
+/** Far more than a grid shows of a cell; a hundred rows of long values would fill memory. */
+const CELL_LENGTH_MAX = 1000
 /** Larger messages are skipped, not held: a grid needs no value of this size. */
 const MESSAGE_BYTES_MAX = 1024 * 1024
 const ROW_DESCRIPTION = 0x54
@@ -72,7 +74,8 @@ export class ResponseGrid {
       at += 4
       const column = this.columns[index] ?? { typeOid: 0, format: 0 }
       const value = body.subarray(at, at + Math.max(length, 0))
-      row.push(length < 0 ? 'NULL' : printPostgresValue(value, column.typeOid, column.format))
+      const cell = length < 0 ? 'NULL' : printPostgresValue(value, column.typeOid, column.format)
+      row.push(cell.slice(0, CELL_LENGTH_MAX))
       at += Math.max(length, 0)
     }
     this.rows.push(row)

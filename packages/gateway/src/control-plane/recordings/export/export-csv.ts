@@ -88,6 +88,6 @@ function line(cells: readonly string[]): string {
 
 /** A cell that a spreadsheet would take for a formula gets an apostrophe: its text is an agent's. */
 function cell(text: string): string {
-  const plain = /^[=+\-@\t\r]/u.test(text) && !/^-?\d+$/u.test(text) ? `'${text}` : text
+  const plain = /^[\s=+\-@＝＋－＠]/u.test(text) && !/^-?\d+$/u.test(text) ? `'${text}` : text
   return /[",\r\n]/u.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain
 }

@@ -73,6 +73,25 @@ test('CSV has a line for each end of a command, and no cell is a formula', async
   assert.match(lines[4] ?? '', /pg_sleep.*,no answer,/)
 })
 
+test('no beginning that a spreadsheet skips or takes for a formula gets through', async () => {
+  for (const begin of [
+    '=',
+    '+',
+    '-',
+    '@',
+    '\t=',
+    '\n=',
+    '\r=',
+    ' =',
+    '\u00a0=',
+    '\uff1d',
+    '\uff20',
+  ]) {
+    const csv = await text(commandsCsv(items([command(1, `${begin}1+1`)])))
+    assert.ok(csv.includes(`'${begin}1+1`), JSON.stringify(begin))
+  }
+})
+
 test('a cast is asciicast 2: a head, then times, kinds and texts, with a marker at each command', async () => {
   const lines = (await text(sessionCast(recorded(), 's_one', 80))).trimEnd().split('\n')
   const [head, ...events] = lines.map((line): unknown => JSON.parse(line))

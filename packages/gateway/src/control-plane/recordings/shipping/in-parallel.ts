@@ -1,22 +1,27 @@
-/** Does `work` for each of `items`, at most `width` at once. Rejects with the first failure, once all that began has ended. */
+/** A store that is away fails for all: there is no need to ask it for each. */
+const failuresMax = 8
+
+/**
+ * Does `work` for each of `items`, at most `width` at once, and returns what failed. One that fails keeps no other from being
+ * done, up to a number of failures.
+ */
 export async function inParallel<Item>(
   items: readonly Item[],
   width: number,
   work: (item: Item) => Promise<void>,
-): Promise<void> {
+): Promise<readonly unknown[]> {
   const rest = items.values()
-  let hasFailed = false
+  const failures: unknown[] = []
   const lane = async (): Promise<void> => {
     for (const item of rest) {
-      if (hasFailed) return
       try {
         await work(item)
       } catch (error) {
-        hasFailed = true
-        throw error
+        failures.push(error)
       }
+      if (failures.length >= failuresMax) return
     }
   }
-  const lanes = await Promise.allSettled(Array.from({ length: width }, lane))
-  for (const done of lanes) if (done.status === 'rejected') throw done.reason
+  await Promise.all(Array.from({ length: width }, lane))
+  return failures
 }

@@ -127,13 +127,13 @@ suite('shipping', () => {
   })
 
   test('while the store is away nothing is removed, it is told once, and goes on by itself', async () => {
-    await using rig = await ShippingRig.make(store)
-    const writer = new JournalWriter(rig.journalDir)
-    await writer.newRun()
-    await writer.open('s_one')
-    await writer.close('s_one')
-    await writer.rotate()
     for (const prefix of ['keys/', 'sessions/s_one/0', 'signing-keys/', 'sessions/s_one/seal']) {
+      await using rig = await ShippingRig.make(store)
+      const writer = new JournalWriter(rig.journalDir)
+      await writer.newRun()
+      await writer.open('s_one')
+      await writer.close('s_one')
+      await writer.rotate()
       rig.failingPuts = prefix
       for (let round = 0; round < 3; round += 1) {
         const shipper = await rig.round()
@@ -141,13 +141,13 @@ suite('shipping', () => {
       }
       assert.equal((await journals(rig)).length, 2)
       assert.deepEqual(await rig.read(), writer.written())
+      assert.equal(rig.faults.length, 1)
+      rig.failingPuts = undefined
+      const shipper = await rig.round()
+      assert.equal(shipper.status().problem, undefined)
+      assert.deepEqual(await journals(rig), [writer.file])
+      assert.deepEqual(await rig.read(), writer.written())
     }
-    assert.equal(rig.faults.length, 1)
-    rig.failingPuts = undefined
-    const shipper = await rig.round()
-    assert.equal(shipper.status().problem, undefined)
-    assert.deepEqual(await journals(rig), [writer.file])
-    assert.deepEqual(await rig.read(), writer.written())
   })
 
   test('a database that is away for a while costs nothing', async () => {
@@ -194,6 +194,37 @@ suite('shipping', () => {
     assert.ok((await journals(rig)).includes('00000-00000001.journal'))
     const read = (await rig.read()).get('s_bad') ?? []
     assert.ok(read.some((line) => line.startsWith('!!')))
+  })
+
+  test('sessions that the store does not take keep no others back, and go on when it does', async () => {
+    await using rig = await ShippingRig.make(store)
+    const writer = new JournalWriter(rig.journalDir)
+    await writer.newRun()
+    const bad = Array.from({ length: 20 }, (_, index) => `s_bad${index}`)
+    for (const session of bad) {
+      await writer.open(session)
+      await writer.close(session)
+    }
+    await writer.rotate()
+    rig.failingPuts = 'sessions/s_bad'
+    await rig.round()
+    for (let index = 0; index < 30; index += 1) {
+      await writer.open(`s_good${index}`)
+      await writer.close(`s_good${index}`)
+      await writer.rotate()
+    }
+    // Which of them are known to fail is learned in the first rounds.
+    for (let round = 0; round < 3; round += 1) {
+      const shipper = await rig.round()
+      assert.equal(shipper.status().problem, 'the store is away')
+    }
+    for (let index = 0; index < 30; index += 1)
+      assert.ok((await keys(rig)).includes(storeKeys.seal(`s_good${index}`)), `s_good${index}`)
+    assert.deepEqual((await journals(rig)).length, 2, 'only what did not get there stays')
+    rig.failingPuts = undefined
+    await rig.round()
+    assert.deepEqual(await journals(rig), [writer.file])
+    assert.deepEqual((await rig.verify()).findings, [])
   })
 
   test('a segment that is changed, missing, swapped or of another session is told', async () => {

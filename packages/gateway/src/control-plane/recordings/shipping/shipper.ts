@@ -71,6 +71,7 @@ export class Shipper {
   readonly #reported = new Set<string>()
   #known = new Map<string, KnownPart>()
   #unsaved = new Set<RecordedPart>()
+  readonly #failed = new Set<RecordedPart>()
   /** Sessions that are to be shipped at once. */
   readonly #wanted = new Set<string>()
   #pendingBytes = 0
@@ -179,7 +180,8 @@ export class Shipper {
 
   async #ship(): Promise<void> {
     let isAll = false
-    while (!isAll && this.#hasTime()) {
+    const failures: unknown[] = []
+    while (!isAll && this.#hasTime() && failures.length === 0) {
       isAll = true
       await this.#follower.read(this.#take, () => {
         const hasRoom = this.#options.index?.hasRoom ?? true
@@ -189,13 +191,14 @@ export class Shipper {
       this.#reportFiles()
       // Where there was too much to read at once, the largest make room.
       const due = isAll ? this.#due() : this.#largest()
-      await inParallel(due, putsAtOnce, async (part) => await this.#shipPart(part))
+      failures.push(...(await this.#each(due, async (part) => await this.#shipPart(part))))
       await this.#save()
       await this.#anchor()
-      await this.#seal()
+      failures.push(...(await this.#seal()))
       await this.#options.index?.flush()
     }
     await this.#removeFiles()
+    if (failures.length > 0) throw failures[0]
   }
 
   #hasTime(): boolean {
@@ -330,11 +333,11 @@ export class Shipper {
   }
 
   /** Says, signed, what each session that ended consists of. */
-  async #seal(): Promise<void> {
+  async #seal(): Promise<readonly unknown[]> {
     const whole = [...this.#parts.values()].filter(
       (part) => part.isClosed && part.key !== undefined && part.pending === undefined,
     )
-    await inParallel(whole, putsAtOnce, async (part) => {
+    const failures = await this.#each(whole, async (part) => {
       const { position, segments, bytes, head, previous } = part.shipped
       const { name, problems } = part
       const payload = {
@@ -349,10 +352,25 @@ export class Shipper {
       this.#unsaved.add(part)
     })
     await this.#save()
-    for (const part of whole) {
+    for (const part of whole.filter(({ isSealed }) => isSealed)) {
       this.#parts.delete(part.name)
       this.#sealed.add(part.name)
     }
+    return failures
+  }
+
+  /** What failed before comes last, so that it keeps nothing else from being done. Returns what failed now. */
+  async #each(
+    parts: readonly RecordedPart[],
+    work: (part: RecordedPart) => Promise<void>,
+  ): Promise<readonly unknown[]> {
+    const hasFailed = (part: RecordedPart): number => (this.#failed.has(part) ? 1 : 0)
+    const inOrder = parts.toSorted((a, b) => hasFailed(a) - hasFailed(b))
+    return await inParallel(inOrder, putsAtOnce, async (part) => {
+      this.#failed.add(part)
+      await work(part)
+      this.#failed.delete(part)
+    })
   }
 
   async #removeFiles(): Promise<void> {

@@ -121,6 +121,8 @@ export class ShippingRig implements AsyncDisposable {
   /** Puts that fail until this is empty again: by the beginning of their keys. */
   failingPuts: string | undefined
   failsToSave = false
+  /** Called before and after each write, to the store and to the database; what it throws is thrown there. */
+  onWrite: (() => void) | undefined
   lastAnchor: LastAnchor | undefined
   readonly #store: Store
   #shipper: Shipper | undefined
@@ -187,14 +189,18 @@ export class ShippingRig implements AsyncDisposable {
         ofRuns: async (runs) => await parts.ofRuns(runs),
         save: async (rows) => {
           if (this.failsToSave) throw new Error('the database is away')
+          this.onWrite?.()
           await parts.save(rows)
+          this.onWrite?.()
         },
       },
       anchors: {
         load: async () => await Promise.resolve(this.lastAnchor),
         save: async (last) => {
           if (this.failsToSave) throw new Error('the database is away')
+          this.onWrite?.()
           this.lastAnchor = await Promise.resolve(last)
+          this.onWrite?.()
         },
       },
       recordings: this.#failing(),
@@ -213,7 +219,9 @@ export class ShippingRig implements AsyncDisposable {
       put: async (key, bytes) => {
         if (this.failingPuts !== undefined && key.startsWith(this.failingPuts))
           throw new Error('the store is away')
+        this.onWrite?.()
         await recordings.put(key, bytes)
+        this.onWrite?.()
       },
       get: async (key) => await recordings.get(key),
       list: (prefix) => recordings.list(prefix),

@@ -123,6 +123,7 @@ function catalog(): Catalog {
   ])
   const relation = { oid: 16_400, schema: 'public', name: 'pgbench_accounts', kind: 'r', columns }
   return new Catalog(1, {
+    fingerprint: '',
     relations: new Map([[16_400, relation]]),
     below: new Map(),
     functions: new Map(),
@@ -182,7 +183,11 @@ async function openSession(dir: string): Promise<{
     source: '127.0.0.1',
     tls: false,
   })
-  const held = new HeldCatalog(now, () => Promise.resolve(catalog()))
+  const held = new HeldCatalog(
+    now,
+    () => Promise.resolve(catalog()),
+    () => Promise.resolve(''),
+  )
   await held.load()
   const classifier = await SqlClassifier.create()
   const caller = new DeafSocket()

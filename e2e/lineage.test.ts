@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { after, before, suite, test } from 'node:test'
+import pg from 'pg'
 import { skipReason } from '@sallyport/testkit'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
 
@@ -79,6 +80,11 @@ suite('masked columns through the gateway', { skip: skipReason() }, () => {
   const infers = async (isRefused: boolean): Promise<boolean> => {
     const [answer = ''] = await psql("select 1 from people where email = 'x'")
     return answer.includes('SP_MASKED_INFERENCE') === isRefused
+  }
+  const explain = async (what: string): Promise<string> => {
+    const bin = 'packages/cli/bin/sallyport.mjs'
+    const words = ['policy', 'explain', what, '-o', 'table', '--data', gateway.dataDir]
+    return await run(process.execPath, ['--conditions=@sallyport/source', bin, ...words])
   }
   const secret = /zecret|zorro|zsn-|7100\d/i
 
@@ -162,6 +168,16 @@ suite('masked columns through the gateway', { skip: skipReason() }, () => {
       `WHERE depends on ${via} (inference: observe)`,
     ])
       assert.ok(text.includes(line), `${line}\n${text}`)
+    const told = await explain(`${sessions[0]?.id}#1`)
+    assert.match(told, /allow by guard\/mask-people/)
+    assert.match(told, /column 2 c: public\.people\.email → view public\.contacts → alias c/)
+    assert.match(told, /6 values masked by guard\/mask-people/)
+    const [refused = ''] = await psql('create table taken as select email from people')
+    const decision = /policy explain (d_\w+)/.exec(refused)?.[1] ?? ''
+    assert.match(
+      await explain(decision),
+      /refused SP_MASKED_WRITE[^]*to a new table: public\.people\.email/,
+    )
   })
 
   test('masked values are not moved to where no mask covers them', async () => {
@@ -240,6 +256,41 @@ suite('masked columns through the gateway', { skip: skipReason() }, () => {
     assert.match(answers.join('\n'), /violates unique constraint "late_email_key"/)
     assert.match(answers.at(-1) ?? '', /syntax error at or near "selct"/)
     assert.doesNotMatch(answers.join('\n'), /zecret|already exists/)
+  })
+
+  test('what somebody else changes past the gateway counts from the next statement on', async () => {
+    const client = new pg.Client({
+      connectionString: await gateway.url({ allow: 'shop:*,unknown', query: 'sslmode=no-verify' }),
+    })
+    await client.connect()
+    const ask = async (sql: string): Promise<unknown> =>
+      Object.values(((await client.query(sql)).rows as object[])[0] ?? {})[0]
+    const elsewhere = async (sql: string): Promise<string> => await gateway.postgres.sql(sql)
+    try {
+      assert.equal(await ask('select name from plain where id = 1'), 'n1')
+      await elsewhere('create or replace view plain as select id, email as name from people')
+      assert.equal(await ask('select name from plain where id = 1'), 'z**@***.example')
+      assert.equal(await ask('select upper(name) from plain where id = 1'), null)
+      assert.equal(await ask("select hello('x')"), 'hello x')
+      await elsewhere(
+        `create or replace function hello(text) returns text language sql immutable as 'select max(email) from people'`,
+      )
+      assert.equal(await ask("select hello('x')"), null)
+      await client.query('begin')
+      assert.equal(await ask('select stock from orders where id = 1'), 1)
+      await elsewhere(
+        'drop view plain; create view plain as select id, name from people; create or replace view turned as select id, ssn as name from people',
+      )
+      assert.equal(await ask('select name from turned where id = 1'), null)
+      await client.query('commit')
+      assert.equal(await ask('select name from turned where id = 1'), '•••')
+      assert.equal(await ask('select name from plain where id = 1'), 'n1')
+    } finally {
+      await client.end()
+      await elsewhere(
+        `create or replace function hello(text) returns text language sql immutable as 'select ''hello '' || $1'`,
+      )
+    }
   })
 
   test('what does not meet masked columns stays as it is', async () => {

@@ -3,7 +3,7 @@ import { contextOf } from './context.ts'
 import type { MakeVerb } from './program.ts'
 import type { TryFlags } from './verbs/policy-try.ts'
 
-/** Verbs around policies: `policy try`, `policy observed`. */
+/** Verbs around policies: `policy try`, `policy observed`, `policy explain`. */
 export function addPolicyVerbs(
   program: Command,
   verb: MakeVerb,
@@ -35,5 +35,13 @@ export function addPolicyVerbs(
     'sallyport policy observed',
   ).action(async (_flags: unknown, command: Command) => {
     finish(await (await import('./verbs/policy-observed.ts')).observed(contextOf(command)))
+  })
+  verb(
+    group,
+    'explain <decision>',
+    'Say why a command was refused, or by which way its masked columns came. Also: SESSION#NUMBER, as replay counts.',
+    'sallyport policy explain d_7k3f0m2q1x8ab',
+  ).action(async (what: string, _flags: unknown, command: Command) => {
+    finish(await (await import('./verbs/policy-explain.ts')).explain(contextOf(command), what))
   })
 }

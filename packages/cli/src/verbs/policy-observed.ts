@@ -2,7 +2,7 @@ import type { SessionView } from '@sallyport/gateway'
 import type { VerbContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { printList } from '../output.ts'
-import type { GatewayApi } from '../gateway-api.ts'
+import { recordedLines } from './recorded-lines.ts'
 
 /** Recordings are read whole, so only those of the newest sessions. */
 const sessionsMax = 50
@@ -23,7 +23,7 @@ export async function observed(context: VerbContext): Promise<number> {
   const sessions = await api.json<SessionView[]>('GET', '/v1/sessions')
   const found = new Map<string, Observed>()
   for (const { id } of sessions.slice(0, sessionsMax)) {
-    for await (const line of linesOf(api, id)) note(found, id, line)
+    for await (const line of recordedLines(api, id)) note(found, id, line)
   }
   const rows = [...found.values()].toSorted((left, right) => right.count - left.count)
   const columns = {
@@ -35,16 +35,6 @@ export async function observed(context: VerbContext): Promise<number> {
   }
   await printList(context.output, rows, columns, (row) => row.rule)
   return EXIT.done
-}
-
-async function* linesOf(api: GatewayApi, session: string): AsyncGenerator<string> {
-  let rest = ''
-  for await (const piece of api.text(`/v1/sessions/${encodeURIComponent(session)}`)) {
-    const lines = (rest + piece).split('\n')
-    rest = lines.pop() ?? ''
-    yield* lines
-  }
-  if (rest !== '') yield rest
 }
 
 interface RecordedCommand {

@@ -9,6 +9,7 @@ import {
   type Command,
   type DecisionId,
   type Effects,
+  type MaskRule,
   type ErrorCode,
   type GrantRefused,
   type GrantRequest,
@@ -55,6 +56,7 @@ export class Decider {
   #chain: Chain | undefined
   #selected: SelectedRules | undefined
   #cached = new WeakMap<Effects, Cached>()
+  readonly #columnMasks = new WeakMap<SelectedRules, readonly MaskRule[]>()
 
   constructor(snapshots: SnapshotHolder, context: DecisionContext, now: () => number) {
     this.#snapshots = snapshots
@@ -86,6 +88,18 @@ export class Decider {
       })
     }
     return { id, ...decision }
+  }
+
+  /** All masks of columns that a command of this session may get. The same list until policies or the chain change. */
+  columnMasks(): readonly MaskRule[] {
+    const selected = this.#select(this.#snapshots.known)
+    let masks = this.#columnMasks.get(selected)
+    if (masks === undefined) {
+      const all = selected.rules.flatMap((rule) => (rule.observe ? [] : rule.masks))
+      masks = all.filter(({ columns }) => columns.length > 0)
+      this.#columnMasks.set(selected, masks)
+    }
+    return masks
   }
 
   /** The same object until an agent of the chain changes. */

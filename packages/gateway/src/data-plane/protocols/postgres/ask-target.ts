@@ -30,13 +30,19 @@ export async function withTarget<T>(
   )
   try {
     const source = new FrameSource(target.socket, messageBytesMax, waitMsMax)
-    return await work(async (sql) => await rowsOf(target, source, sql))
+    return await work(async (sql) => await rowsOf({ target, source }, sql))
   } finally {
     target.socket.destroy()
   }
 }
 
-async function rowsOf(target: Target, source: FrameSource, sql: string): Promise<string[][]> {
+/** A connection, and what is read of it. */
+interface Line {
+  readonly target: Target
+  readonly source: FrameSource
+}
+
+async function rowsOf({ target, source }: Line, sql: string): Promise<string[][]> {
   target.socket.resume()
   target.socket.write(encodeQuery(sql))
   const rows: string[][] = []
@@ -53,5 +59,60 @@ async function rowsOf(target: Target, source: FrameSource, sql: string): Promise
         `reading the catalog: ${fields.get('M') ?? ''}`,
       )
     } else if (type === BackendType.readyForQuery) return rows
+  }
+}
+
+/** A target has few places for connections, and a database with one can't be dropped. */
+const idleMsMax = 5_000
+
+/** A connection of the gateway's own that stays while questions come, one after the other. */
+export class TargetLine {
+  readonly #dial: () => Promise<Target>
+  #line: Line | undefined
+  #last: Promise<unknown> = Promise.resolve()
+  #idle: NodeJS.Timeout | undefined
+
+  constructor(config: ConnectionConfig, parameters: Readonly<Record<string, string>>) {
+    const settings = new Map([['client_encoding', 'UTF8'], ...Object.entries(parameters)])
+    this.#dial = async () => await dialTarget(config, settings)
+  }
+
+  /** Asks once more over a new connection where the old one has ended. */
+  readonly ask: Ask = async (sql) => {
+    const answer = this.#last.then(async () => {
+      const wasOpen = this.#line !== undefined
+      try {
+        return await this.#askNow(sql)
+      } catch (error) {
+        this.#close()
+        if (!wasOpen) throw error
+        return await this.#askNow(sql)
+      }
+    })
+    this.#last = answer.catch(() => undefined)
+    return await answer
+  }
+
+  async #askNow(sql: string): Promise<string[][]> {
+    clearTimeout(this.#idle)
+    this.#line ??= await this.#open()
+    const { socket } = this.#line.target
+    socket.ref()
+    const rows = await rowsOf(this.#line, sql)
+    // Nothing waits for a line that nobody asks over.
+    socket.unref()
+    this.#idle = setTimeout(() => this.#close(), idleMsMax).unref()
+    return rows
+  }
+
+  async #open(): Promise<Line> {
+    const target = await this.#dial()
+    return { target, source: new FrameSource(target.socket, messageBytesMax, waitMsMax) }
+  }
+
+  #close(): void {
+    clearTimeout(this.#idle)
+    this.#line?.target.socket.destroy()
+    this.#line = undefined
   }
 }

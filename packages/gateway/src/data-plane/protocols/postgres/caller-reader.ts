@@ -51,6 +51,8 @@ export class CallerReader {
   #isDiscarding = false
   /** Extended messages have come, and the Sync that ends their batch has not. */
   #isMidBatch = false
+  /** Whether a message that waits does so for answers of the target. */
+  #waitsForTarget = true
   /** A fault of our own in the pipeline: thrown by the next flush, so that nothing of this turn leaves. */
   #failure: Error | undefined
 
@@ -70,7 +72,6 @@ export class CallerReader {
       forward: (unit, permit, answer) => {
         permit.spend()
         const { slot, awaits } = unit
-        if (unit.followed?.isTouched === true) state.hasMetMasked = true
         for (const awaited of awaits) {
           awaited.answer = answer
           awaited.classified = unit.classified
@@ -105,11 +106,14 @@ export class CallerReader {
     let askedFor = -1
     while (at < whole.length) {
       const before = this.#state.progressCount
+      this.#waitsForTarget = true
       const next = this.#message(whole, at)
       if (next === 'wait') {
         // Without Sync a target keeps its answers to itself until a Flush asks for them.
-        if (askedFor !== at && !this.#isAllAnswered()) this.#pass(wholeOf(encodeFlush()), [])
-        askedFor = at
+        if (this.#waitsForTarget && askedFor !== at) {
+          if (!this.#isAllAnswered()) this.#pass(wholeOf(encodeFlush()), [])
+          askedFor = at
+        }
         const hadSlots = this.#slots.length > 0
         await this.#flush()
         // What is waited for may have come during the flush, or been dropped by it.
@@ -142,9 +146,11 @@ export class CallerReader {
     return this.#state.isSkipping && !this.#slots.some(({ isSync }) => isSync)
   }
 
-  #isReadyFor(text: string): boolean {
+  #isReadyFor(text: string, runs = true): boolean {
     const mayWaitForName = !this.#state.names.isSettled && usesNames.test(text)
-    return !(mayWaitForName && !this.#isAllAnswered()) && this.#state.isReadyFor(text)
+    if (mayWaitForName && !this.#isAllAnswered()) return false
+    this.#waitsForTarget = false
+    return this.#state.isReadyFor(text, runs)
   }
 
   #isAllAnswered(): boolean {
@@ -231,7 +237,7 @@ export class CallerReader {
   #parse(frames: Frames): 'wait' | undefined {
     const { statement: name, text } = decodeParse(firstBody(frames))
     const statement: Statement = { text }
-    if (!this.#isReadyFor(text)) return 'wait'
+    if (!this.#isReadyFor(text, false)) return 'wait'
     const unit = this.#unit('parse', frames, text, { statement, endsUnnamed: name === '' })
     this.#boundNames(name)
     const changes = [this.#announceStatement(name, statement)]

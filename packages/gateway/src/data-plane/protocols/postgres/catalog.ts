@@ -2,6 +2,7 @@ import type { ObjectName, PgTypeInfo } from '@sallyport/core'
 import type { ConnectionConfig } from '../../../boundary/snapshot.ts'
 import { withTarget } from './ask-target.ts'
 import { readStoredCode } from './catalog-code.ts'
+import { readFingerprint } from './catalog-fingerprint.ts'
 import { readFunctions } from './catalog-functions.ts'
 import { push } from './catalog-rows.ts'
 import { readTypes, type CatalogTypes } from './catalog-types.ts'
@@ -41,6 +42,8 @@ const versionSql = 'show server_version_num'
 /** What the target's objects are: read over a connection of the gateway's own, never in a caller's session. Immutable. */
 export class Catalog {
   readonly generation: number
+  /** What `readFingerprint` said before it was read. */
+  readonly fingerprint: string
   /** What lineage asks of it. */
   readonly lineage: LineageDatabase
   readonly #relations: ReadonlyMap<number, Relation>
@@ -54,6 +57,7 @@ export class Catalog {
 
   constructor(generation: number, rows: CatalogRows) {
     this.generation = generation
+    this.fingerprint = rows.fingerprint
     this.#relations = rows.relations
     this.#below = rows.below
     this.#functionNames = rows.functions
@@ -121,6 +125,7 @@ export class Catalog {
 }
 
 interface CatalogRows {
+  readonly fingerprint: string
   readonly relations: ReadonlyMap<number, Relation>
   /** A view's relations, and a table's children. */
   readonly below: ReadonlyMap<number, readonly number[]>
@@ -140,6 +145,8 @@ export async function readCatalog(
   const parameters = { database, application_name: 'sallyport catalog' }
   return await withTarget(config, parameters, async (ask) => {
     const path = await ask(pathSql)
+    // First: a change while the rest is read shows as another one.
+    const fingerprint = await readFingerprint(ask)
     await ask(bareNamesSql)
     const [version] = await ask(versionSql)
     const relations = relationsOf(await ask(relationsSql))
@@ -158,6 +165,7 @@ export async function readCatalog(
       nameOf: (oid) => nameOf(relations.get(oid))[0],
     })
     return new Catalog(generation, {
+      fingerprint,
       relations,
       below,
       functions,

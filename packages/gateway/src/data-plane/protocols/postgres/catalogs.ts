@@ -1,4 +1,6 @@
 import type { ConnectionConfig } from '../../../boundary/snapshot.ts'
+import { TargetLine } from './ask-target.ts'
+import { readFingerprint } from './catalog-fingerprint.ts'
 import { readCatalog, type Catalog } from './catalog.ts'
 
 /** Objects made by others are seen after this at the latest. */
@@ -18,10 +20,12 @@ export class Catalogs {
     const key = JSON.stringify([config.name, config.target, config.login.user, database])
     let held = this.#held.get(key)
     if (held === undefined) {
-      held = new HeldCatalog(this.#now, async () => {
+      const line = new TargetLine(config, { database, application_name: 'sallyport catalog' })
+      const read = async (): Promise<Catalog> => {
         this.#generation += 1
         return await readCatalog(config, database, this.#generation)
-      })
+      }
+      held = new HeldCatalog(this.#now, read, async () => await readFingerprint(line.ask))
       this.#held.set(key, held)
     }
     return held
@@ -32,6 +36,7 @@ export class Catalogs {
 export class HeldCatalog {
   readonly #now: () => number
   readonly #read: () => Promise<Catalog>
+  readonly #fingerprint: () => Promise<string>
   #current: Catalog | undefined
   #readAtMs = 0
   #isStale = true
@@ -39,10 +44,16 @@ export class HeldCatalog {
   /** The newest change that the catalog at hand shows. */
   #shown = 0
   #reading: Promise<Catalog> | undefined
+  #looking: Promise<void> | undefined
+  /** A look that begins when the one under way has ended. */
+  #nextLook: Promise<void> | undefined
+  /** A look has shown that somebody changed objects, and the catalog at hand does not show how. */
+  isOutdated = false
 
-  constructor(now: () => number, read: () => Promise<Catalog>) {
+  constructor(now: () => number, read: () => Promise<Catalog>, fingerprint: () => Promise<string>) {
     this.#now = now
     this.#read = read
+    this.#fingerprint = fingerprint
   }
 
   /** The catalog, when it can be used as it is. Old age is mended in the background. */
@@ -68,6 +79,27 @@ export class HeldCatalog {
     return change <= this.#shown
   }
 
+  /** Asks the target whether anybody has changed objects. The look begins after this call, and serves all who wait for it. */
+  async look(): Promise<void> {
+    this.#nextLook ??= this.#lookAfter(this.#looking)
+    await this.#nextLook
+  }
+
+  async #lookAfter(before: Promise<void> | undefined): Promise<void> {
+    await (before ?? Promise.resolve()).catch(() => undefined)
+    const look = this.#lookNow()
+    this.#looking = look
+    this.#nextLook = undefined
+    await look
+  }
+
+  async #lookNow(): Promise<void> {
+    const fingerprint = await this.#fingerprint()
+    if (this.#current === undefined || this.#current.fingerprint === fingerprint) return
+    this.isOutdated = true
+    this.markStale()
+  }
+
   async load(): Promise<Catalog> {
     this.#reading ??= this.#readNow()
     return await this.#reading
@@ -82,6 +114,7 @@ export class HeldCatalog {
       this.#current = catalog
       this.#readAtMs = this.#now()
       this.#shown = changes
+      this.isOutdated = false
       return catalog
     } catch (error) {
       this.#isStale = true

@@ -22,7 +22,7 @@ import type { SqlClassifier } from './classify/classify-sql.ts'
 import { LineageJudge } from './lineage/lineage-judge.ts'
 import type { LookupMeter } from './lineage/lookup-meter.ts'
 import type { MaskedDatabases } from './lineage/masked-database.ts'
-import { UnsettledNames } from './lineage/unsettled-names.ts'
+import { nothingSettled, UnsettledNames } from './lineage/unsettled-names.ts'
 import { mergeEffects } from './classify/merge-effects.ts'
 import { opaqueClassified } from './classify/resolve-draft.ts'
 import {
@@ -101,7 +101,9 @@ export class Judge {
       session: () => ({
         isPathKnown: this.#isPathKnown,
         trustedFunctions: deps.trustedFunctions,
-        unsettled: this.#unsettled.current((change) => deps.catalog.shows(change)),
+        unsettled: deps.catalog.isOutdated
+          ? nothingSettled
+          : this.#unsettled.current((change) => deps.catalog.shows(change)),
       }),
     })
   }
@@ -110,6 +112,18 @@ export class Judge {
   needs(text: string): Needs {
     const classified = this.#deps.classifier.classify(text, this.view())
     return needsOf(classified, classified.effects.class === 'read')
+  }
+
+  /** Whether a text may meet columns that some rule masks: what they are must be known as of now. */
+  meetsMasks(text: string): boolean {
+    const { decider, classifier, guard } = this.#deps
+    // What a name stands for is asked by another text than its own.
+    if (guard !== undefined) return false
+    const masks = decider.columnMasks()
+    return (
+      masks.length > 0 &&
+      (text === '' || this.#lineage.meets(classifier.classify(text, this.view()), masks))
+    )
   }
 
   /** The catalog as this session sees it now. */

@@ -22,13 +22,15 @@ export interface ReadinessDeps {
 export class Readiness {
   readonly #deps: ReadinessDeps
   readonly #parsed = new Set<string>()
+  /** The text that waits, once the catalog was looked at for it. */
+  #lookedFor: string | undefined
 
   constructor(deps: ReadinessDeps) {
     this.#deps = deps
   }
 
-  /** True when the text can be judged now. Else work begins, and `wake` is called when it is done. */
-  isFor(text: string): boolean {
+  /** True when the text can be judged now. Else work begins, and `wake` is called when it is done. `runs` is false for a Parse. */
+  isFor(text: string, runs: boolean): boolean {
     const { judge, catalog, classifier, guard } = this.#deps
     if (guard?.isReady === false) {
       this.#await(guard.ready())
@@ -39,13 +41,29 @@ export class Readiness {
       this.#await(catalog.load())
       return false
     }
-    if (!needsWorker(text) || this.#parsed.has(text)) return this.#hasBudget(text)
+    if (!needsWorker(text) || this.#parsed.has(text)) {
+      const isReady = (!runs || this.#hasLooked(text)) && this.#hasBudget(text)
+      if (isReady) this.#lookedFor = undefined
+      return isReady
+    }
     const parsed = classifier.classifyLarge(text, judge.view()).catch(() => undefined)
     this.#await(
       parsed.then(() => {
         // Kept only while this text waits, so that a session doesn't hoard its large statements.
         this.#parsed.clear()
         this.#parsed.add(text)
+      }),
+    )
+    return false
+  }
+
+  /** What meets masked columns is judged by a catalog that nobody has changed since it was sent. */
+  #hasLooked(text: string): boolean {
+    const { judge, catalog } = this.#deps
+    if (this.#lookedFor === text || !judge.meetsMasks(text)) return true
+    this.#await(
+      catalog.look().then(() => {
+        this.#lookedFor = text
       }),
     )
     return false
@@ -64,7 +82,7 @@ export class Readiness {
   /** A row of definitions, as a restore sends them, need not wait for the catalog after each: they read nothing. */
   #needsCatalog(text: string): boolean {
     const { judge, catalog, classifier } = this.#deps
-    if (catalog.current === undefined || needsWorker(text)) return true
+    if (catalog.current === undefined || catalog.isOutdated || needsWorker(text)) return true
     const { statements, effects } = classifier.classify(text, judge.view())
     const isPlain = statements.every((info) => info.ddl || info.kind === 'set')
     return !isPlain || effects.class === 'unknown' || effects.sql?.reads.length !== 0

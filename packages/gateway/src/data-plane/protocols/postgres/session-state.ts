@@ -25,12 +25,12 @@ export interface SessionState {
   readonly isClosed: boolean
   /** The agent was taken away: nothing more may leave. Set by the session alone. */
   readonly isTaken: boolean
-  /** Masked columns were met: what comes without a command of its own may speak of them. Set by the caller's reader. */
+  /** Masked columns were met: what comes without a command of its own may speak of them. Set by the target's reader. */
   hasMetMasked: boolean
   /** The target has said that it cancelled what ran; set by the target's reader. */
   wasCancelled: boolean
-  /** True when `text` can be classified at once: its parse is not too large, and the catalog is fresh. Else work begins. */
-  isReadyFor(text: string): boolean
+  /** True when `text` can be classified at once: its parse is not too large, and the catalog is fresh. Else work begins. `runs` is false for a Parse. */
+  isReadyFor(text: string, runs: boolean): boolean
   /** True while the agent is frozen: nothing leaves. Throws where that takes too long. */
   mustWait(): boolean
   /** Grows with every event that `progress` tells of. */

@@ -163,8 +163,8 @@ export class PostgresSession implements SessionState {
     target.resume()
   }
 
-  isReadyFor(text: string): boolean {
-    return !this.#hold.holdsCommand() && this.#readiness.isFor(text)
+  isReadyFor(text: string, runs: boolean): boolean {
+    return !this.#hold.holdsCommand() && this.#readiness.isFor(text, runs)
   }
 
   mustWait(): boolean {

@@ -199,6 +199,9 @@ export class TargetReader {
   }
 
   #statementDone(front: Awaited): void {
+    const { followed } = front
+    if (followed?.isTouched === true && !followed.database.masks.isEmpty)
+      this.#state.hasMetMasked = true
     for (const change of front.changes) {
       if (change.statementIndex === front.completed) change.apply()
     }

@@ -1,5 +1,7 @@
 import { at, list, text, words, type Tree } from '../classify/tree.ts'
 import type { Context, Place } from './context.ts'
+import type { LineageFunction } from './lineage-catalog.ts'
+import { reference } from './reference-rules.ts'
 import { derived, failing, isTainted, type Flow } from './flow.ts'
 
 /** Types whose text form every value has, so that a cast to them never fails. */
@@ -34,7 +36,7 @@ export function castFlow(body: Tree, place: Place, context: Context): Flow {
   const names = words(list(type, 'names'))
   const name = names.at(-1) ?? ''
   const isOwn = context.catalog.isOwnType(name) && names[0] !== 'pg_catalog'
-  const own = context.ownCall(context.catalog.castsTo(name), [value], place)
+  const own = context.ownCall(castsOf(at(body, 'arg') ?? {}, name, place, context), [value], place)
   const behind = own.columns.map(({ flow }) => flow)
   const isArray = list(type, 'arrayBounds').length > 0
   const isConstant = 'A_Const' in (at(body, 'arg') ?? {}) || 'ParamRef' in (at(body, 'arg') ?? {})
@@ -48,6 +50,20 @@ export function castFlow(body: Tree, place: Place, context: Context): Flow {
   }
   context.facts.partial(value, `a cast to ${name}`)
   return failing(derived([value, ...behind, value]))
+}
+
+/** Casts of the database's own that may be meant: a constant is read by its type, and a column has one that is known. */
+function castsOf(
+  arg: Tree,
+  type: string,
+  place: Place,
+  context: Context,
+): readonly LineageFunction[] {
+  if ('A_Const' in arg || 'ParamRef' in arg) return []
+  const names = words(list(at(arg, 'ColumnRef') ?? {}, 'fields'))
+  const known = context.catalog.castsTo(type)
+  if (known.length === 0 || names.length === 0) return known
+  return context.catalog.castsTo(type, reference(names, place, context).column?.typeOid)
 }
 
 function isText(value: Flow): boolean {

@@ -171,6 +171,12 @@ function alterTable(body: Tree, context: Context): Output {
       const part = at(tagged(definition, 'PartitionCmd') ?? {}, 'name')
       renames(part, 'a partition', context)
     } else if (!harmlessChanges.has(kind)) {
+      const using = over(
+        relation,
+        at(tagged(definition, 'ColumnDef') ?? {}, 'raw_default'),
+        context,
+      )
+      if (context.isOn('write')) context.facts.launder(using, 'what a column is filled with')
       const row = rowOf(relation, context)
       if (isTainted(row) && context.isOn('write'))
         context.facts.launder(row, `${kind} of ${rangeVarName(relation).join('.')}`)

@@ -88,8 +88,8 @@ export interface LineageCatalog {
   readonly casts: readonly LineageFunction[]
   /** Functions behind operators of this name outside `pg_catalog`. */
   operatorsNamed(name: string): readonly LineageFunction[]
-  /** Functions behind casts to types of this name; those of implicit casts stand under ``. */
-  castsTo(type: string): readonly LineageFunction[]
+  /** Functions behind casts to types of this name, from this type where it is known; those of implicit casts stand under ``. */
+  castsTo(type: string, from?: number): readonly LineageFunction[]
   /** Operators and casts run code that can't be told from their names: some of it may read anything. */
   readonly hasHiddenCode: boolean
   /** Types outside `pg_catalog`, domains among them: a cast to one may check, and call anything. */

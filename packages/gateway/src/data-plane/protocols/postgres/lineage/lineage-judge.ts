@@ -76,6 +76,12 @@ export class LineageJudge {
     return undefined
   }
 
+  /** Whether a text may meet a column that one of these masks names. */
+  meets(classified: Classified, masks: readonly MaskRule[]): boolean {
+    const database = this.#database(masks)
+    return database !== undefined && database.reads(classified) !== 'nothing'
+  }
+
   /** Undefined where no mask goes by columns. */
   #database(masks: readonly MaskRule[]): MaskedDatabase | undefined {
     const catalog = this.#deps.catalog()

@@ -119,7 +119,7 @@ function refusal(
     code,
     message: `Sallyport: ${message}`,
     detail: `${detail} Nothing was sent to ${connection}.`.trim(),
-    hint: `Decision ${decision}. (${code})`,
+    hint: `Explain: sallyport policy explain ${decision} (${code})`,
   }
 }
 

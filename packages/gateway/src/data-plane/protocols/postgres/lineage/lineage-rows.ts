@@ -20,10 +20,17 @@ export interface LineageRows {
   /** Functions behind operators that are not the server's own, by the operator's name. */
   readonly operators: ReadonlyMap<string, readonly number[]>
   /** Functions behind casts, by the name of the type; those that need not be written stand under ``. */
-  readonly casts: ReadonlyMap<string, readonly number[]>
+  readonly casts: ReadonlyMap<string, readonly LineageCast[]>
   /** Functions behind aggregates that are not the server's own. */
   readonly aggregates: ReadonlyMap<number, readonly number[]>
   readonly ownTypes: ReadonlySet<string>
+}
+
+/** A cast that calls a function. */
+interface LineageCast {
+  /** The type that it is from. */
+  readonly source: number
+  readonly function: number
 }
 
 export type OwnFunction = Omit<LineageFunction, 'isTrusted' | 'behind'>
@@ -53,7 +60,7 @@ const functionsSql = `select p.oid, n.nspname, p.proname, p.provolatile, l.lanna
 const builtinsSql = `select proname, bool_or(provolatile = 'v'), bool_or(proretset) from pg_catalog.pg_proc
   where oid < 16384 and pronamespace = 'pg_catalog'::regnamespace group by proname`
 const operatorsSql = 'select oprname, oprcode::oid from pg_catalog.pg_operator where oid >= 16384'
-const castsSql = `select t.typname, c.castfunc, c.castcontext from pg_catalog.pg_cast c
+const castsSql = `select t.typname, c.castfunc, c.castcontext, c.castsource from pg_catalog.pg_cast c
   join pg_catalog.pg_type t on t.oid = c.casttarget where c.oid >= 16384 and c.castfunc <> 0`
 const aggregatesSql = `select aggfnoid::oid, pg_catalog.concat_ws(' ', aggtransfn::oid, aggfinalfn::oid, aggcombinefn::oid,
   aggserialfn::oid, aggdeserialfn::oid, aggmtransfn::oid, aggminvtransfn::oid, aggmfinalfn::oid)
@@ -93,10 +100,11 @@ export async function readLineageRows(
   }
   const operators = new Map<string, number[]>()
   for (const [name, code] of await ask(operatorsSql)) push(operators, name ?? '', Number(code))
-  const casts = new Map<string, number[]>()
-  for (const [type, code, kind] of await ask(castsSql)) {
-    push(casts, type ?? '', Number(code))
-    if (kind !== 'e') push(casts, '', Number(code))
+  const casts = new Map<string, LineageCast[]>()
+  for (const [type, code, kind, source] of await ask(castsSql)) {
+    const cast = { source: Number(source), function: Number(code) }
+    push(casts, type ?? '', cast)
+    if (kind === 'i') push(casts, '', cast)
   }
   return {
     definitions: new Map(definitions.map(([oid, text]) => [Number(oid), text ?? ''])),

@@ -103,7 +103,9 @@ export class MaskedDatabase {
     const names = new Map<string, ObjectName>()
     const written = statements.flatMap(({ relations }) => relations)
     for (const name of [...sql.reads, ...sql.writes, ...written]) names.set(name.join('\0'), name)
-    if ([...names.values()].some((name) => this.#touchesRelation(name))) return 'masked'
+    const found = [...names.values()].map((name) => this.#readsRelation(name))
+    if (found.includes('masked')) return 'masked'
+    if (found.includes('perhaps')) return 'perhaps'
     if (sql.functions.some((name) => this.#touchesFunction(name))) return 'perhaps'
     if (this.#hasHiddenCode) return 'perhaps'
     // Definitions are few, and what they name isn't always among the effects.
@@ -117,10 +119,11 @@ export class MaskedDatabase {
     return isOpen ? 'perhaps' : 'nothing'
   }
 
-  #touchesRelation(name: ObjectName): boolean {
+  /** A name that no relation has may be one that is made, or a channel. */
+  #readsRelation(name: ObjectName): Reads {
     const found = this.catalog.named(name)
-    if (found.length === 0) return !this.masks.isEmpty
-    return found.some((relation) => this.analysis.touches(relation))
+    if (found.length === 0) return 'perhaps'
+    return found.some((relation) => this.analysis.touches(relation)) ? 'masked' : 'nothing'
   }
 
   /** Functions of the database's own may read anything; of the server's, those that do are known. */

@@ -24,6 +24,6 @@ export function renamed(output: Output, names: readonly string[]): Output {
 }
 
 function withoutName(column: ScopeColumn): ScopeColumn {
-  const { flow, origin } = column
-  return { name: '', flow, ...(origin === undefined ? {} : { origin }) }
+  const { isNameless: _, ...rest } = column
+  return { ...rest, name: '' }
 }

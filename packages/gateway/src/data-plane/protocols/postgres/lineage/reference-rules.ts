@@ -27,7 +27,12 @@ export function reference(
     return { flow: unresolved(names, context) }
   }
   const item = findItem(place.scope, names.slice(0, -1))
-  if (item === undefined) return { flow: unresolved(names, context) }
+  if (item === undefined) {
+    // A field of an argument of a function.
+    const whole = findName(place.scope, names[0] ?? '')
+    if (whole.kind === 'column') return { flow: inexact(whole.column.flow) }
+    return { flow: unresolved(names, context) }
+  }
   const column = columnOf(item, name)
   if (column !== undefined) return { flow: column.flow, column }
   // `t.f` calls f(t) where t has no column f.

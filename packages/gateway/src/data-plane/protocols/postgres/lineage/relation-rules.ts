@@ -37,7 +37,7 @@ function viewFlows(relation: LineageRelation, context: Context): Output {
     const own = context.masks.column(relation.oid, column.attribute)
     const inner = along(output.columns[index]?.flow ?? clean, step)
     const flow = own === undefined ? inner : either([columnFlow(own), inner])
-    return { name: column.name, flow, origin: originOf(relation, column) }
+    return { name: column.name, flow, typeOid: column.typeOid, origin: originOf(relation, column) }
   })
   return { columns, open: undefined }
 }
@@ -64,7 +64,7 @@ function tableColumns(relation: LineageRelation, context: Context): readonly Sco
     : []
   const stored = relation.columns.map((column): ScopeColumn => {
     const flow = storedFlow(relation, column, below, context)
-    return { name: column.name, flow, origin: originOf(relation, column) }
+    return { name: column.name, flow, typeOid: column.typeOid, origin: originOf(relation, column) }
   })
   if (!context.isOn('generated')) return stored
   return relation.columns.map((column, index) => {

@@ -5,6 +5,8 @@ export interface ScopeColumn {
   readonly name: string
   readonly flow: Flow
   readonly origin?: { readonly relation: number; readonly attribute: number }
+  /** The type, where it is a column of a table. */
+  readonly typeOid?: number
   /** The server's name for it can't be told, as for most expressions without an alias. */
   readonly isNameless?: boolean
 }

@@ -170,16 +170,22 @@ export class SessionCatalog implements LineageCatalog {
     return this.#database.rows.operators.keys()
   }
 
+  get #castFunctions(): number[] {
+    return [...this.#database.rows.casts.values()].flat().map((cast) => cast.function)
+  }
+
   get casts(): readonly LineageFunction[] {
-    return this.#behind([...this.#database.rows.casts.values()].flat())
+    return this.#behind(this.#castFunctions)
   }
 
   operatorsNamed(name: string): readonly LineageFunction[] {
     return this.#behind(this.#database.rows.operators.get(name))
   }
 
-  castsTo(type: string): readonly LineageFunction[] {
-    return this.#behind(this.#database.rows.casts.get(type))
+  castsTo(type: string, from?: number): readonly LineageFunction[] {
+    const casts = this.#database.rows.casts.get(type) ?? []
+    const meant = casts.filter(({ source }) => from === undefined || source === from)
+    return this.#behind(meant.map(({ function: oid }) => oid))
   }
 
   /** The session has relations of its own that the catalog does not show yet. */
@@ -188,8 +194,7 @@ export class SessionCatalog implements LineageCatalog {
   }
 
   get hasHiddenCode(): boolean {
-    const { operators, casts } = this.#database.rows
-    const oids = [...operators.values(), ...casts.values()].flat()
+    const oids = [...this.#database.rows.operators.values()].flat().concat(this.#castFunctions)
     return this.#behind(oids).some(
       (fn) => !fn.isTrusted && fn.language !== 'c' && fn.language !== 'internal',
     )

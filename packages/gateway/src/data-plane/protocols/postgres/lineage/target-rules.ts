@@ -1,8 +1,8 @@
-import { at, list, tagged, text, unwrap, words, type Tree } from '../classify/tree.ts'
+import { at, list, tagged, text, words, type Tree } from '../classify/tree.ts'
 import { callOutput } from './call-rules.ts'
-import { typeName } from './cast-rules.ts'
 import type { Context, Output, Place } from './context.ts'
 import { along, derived, either, type Flow } from './flow.ts'
+import { outputName } from './output-name.ts'
 import { reference, rowOf } from './reference-rules.ts'
 import { eitherOpen, findItem, type ScopeColumn, type Visible } from './scope.ts'
 
@@ -37,13 +37,14 @@ function targetColumns(target: Tree, from: Visible, place: Place, context: Conte
   const name = alias === '' ? outputName(value) : alias
   // A view's own columns have the names; those inside of it tell nothing.
   const isAlias = !place.isPrinted && alias !== '' && alias !== names.at(-1)
-  const origin = found?.column?.origin
+  const { origin, typeOid } = found?.column ?? {}
   return {
     columns: [
       {
         name: name ?? '',
         flow: isAlias ? along(flow, `alias ${alias}`) : flow,
         ...(origin === undefined ? {} : { origin }),
+        ...(typeOid === undefined ? {} : { typeOid }),
         ...(name === undefined ? { isNameless: true } : {}),
       },
     ],
@@ -86,40 +87,4 @@ function starOutput(
     }
   }
   return { columns: [], open: context.expression(value, place) }
-}
-
-/** The name that the server gives an output (`FigureColname` in its source); undefined where this does not follow it. */
-function outputName(value: Tree): string | undefined {
-  const { tag, body } = unwrap(value) ?? { tag: '', body: {} }
-  switch (tag) {
-    case 'ColumnRef':
-      return words(list(body, 'fields')).at(-1)
-    case 'A_Indirection': {
-      const name = words(list(body, 'indirection')).at(-1)
-      return name ?? outputName(at(body, 'arg') ?? {})
-    }
-    case 'FuncCall':
-      return words(list(body, 'funcname')).at(-1)
-    case 'TypeCast': {
-      const inner = at(body, 'arg') ?? {}
-      return outputName(hasName(inner) ? inner : {}) ?? typeName(at(body, 'typeName') ?? {})
-    }
-    case 'CollateClause':
-      return outputName(at(body, 'arg') ?? {})
-    case 'CoalesceExpr':
-      return 'coalesce'
-    case 'A_ArrayExpr':
-      return 'array'
-    case 'RowExpr':
-      return 'row'
-    default:
-      return undefined
-  }
-}
-
-/** Expressions whose own name counts more than that of a type. */
-function hasName(value: Tree): boolean {
-  return ['ColumnRef', 'FuncCall', 'CoalesceExpr', 'A_ArrayExpr', 'RowExpr'].some(
-    (tag) => tag in value,
-  )
 }

@@ -101,3 +101,11 @@ export class UnsettledNames {
     return joinUnsettled(this.#entries.map(({ names }) => names))
   }
 }
+
+/** Somebody else has changed something, and an open transaction keeps the catalog from being read. */
+export const nothingSettled: Unsettled = {
+  made: new Set(),
+  changed: new Set(),
+  functions: new Set(),
+  all: true,
+}

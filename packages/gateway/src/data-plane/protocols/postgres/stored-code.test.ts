@@ -269,6 +269,15 @@ suite('code that the target keeps', { skip: skipReason(), timeout: 120_000 }, ()
       })
     }
 
+    test('functions are told that no name stands for in the text', () => {
+      for (const [statement, name] of [
+        ['select 1 ### 2', 'public.op'],
+        ['select k.of_row from kept k', 'public.of_row'],
+        ['select s::int from solos s', 'public.solo_int'],
+      ] as const)
+        assert.ok(classify(statement).effects.sql?.functions.includes(name), statement)
+    })
+
     test('most of it is told, not refused as unknown', () => {
       const unknown = ways.filter((statement) => classify(statement).effects.class === 'unknown')
       assert.deepEqual(unknown, [

@@ -131,8 +131,12 @@ class EffectCollector {
     this.#makes.push(...draft.makesFunctions)
     const found = new Found(draft)
     for (const touch of draft.touches) this.#touch(touch, names, found)
-    for (const name of draft.functions)
-      this.#call(functionEffect(name, this.#catalog), found, author)
+    for (const name of draft.functions) {
+      const effect = functionEffect(name, this.#catalog)
+      this.#call(effect, found, author)
+      // Attribute notation has no name of a function in it.
+      if (name[0] === '') found.note(effect)
+    }
     for (const name of draft.triggerFunctions)
       this.#call(triggerEffect(name, this.#catalog), found, 'owner')
     this.#implied(draft, names, found)
@@ -170,8 +174,11 @@ class EffectCollector {
       if ([...draft.operators].some((sign) => sign.includes('.'))) found.add(unknownOperator)
       return
     }
-    const implied = (fn: CatalogFunction): void =>
-      this.#call(implicitEffect(fn, this.#catalog, 'implicit'), found, 'owner')
+    const implied = (fn: CatalogFunction): void => {
+      const effect = implicitEffect(fn, this.#catalog, 'implicit')
+      this.#call(effect, found, 'owner')
+      found.note(effect)
+    }
     for (const sign of draft.operators) for (const fn of code.operatorFunctions(sign)) implied(fn)
     for (const type of draft.types) {
       for (const check of code.checksOf(type)) this.#read(check, 'owner')
@@ -242,11 +249,18 @@ class EffectCollector {
 class Found {
   readonly accesses = new AccessSet()
   readonly opaque: Set<string>
+  /** Functions that it calls without naming them. */
+  readonly unnamed = new Set<string>()
   fileAccess: boolean
 
   constructor(draft: DraftStatement) {
     this.opaque = new Set(draft.opaque)
     this.fileAccess = draft.fileAccess
+  }
+
+  note(effect: FunctionEffect): void {
+    for (const { schema, name } of effect.calls ?? [])
+      this.unnamed.add(schema === '' ? name : `${schema}.${name}`)
   }
 
   add(effect: FunctionEffect): void {
@@ -259,7 +273,7 @@ class Found {
 
 function effectsOf(
   draft: DraftStatement,
-  { accesses, opaque, fileAccess }: Found,
+  { accesses, opaque, fileAccess, unnamed }: Found,
   names: NameResolver,
   author: Author,
 ): Effects {
@@ -291,7 +305,10 @@ function effectsOf(
       columns: isOwn ? resolveColumns(draft.columns, names) : [],
       predicateColumns: isOwn ? resolveColumns(draft.predicateColumns, names) : [],
       functions: [
-        ...new Set(draft.functions.filter((name) => name[0] !== '').map((name) => name.join('.'))),
+        ...new Set([
+          ...draft.functions.filter((name) => name[0] !== '').map((name) => name.join('.')),
+          ...unnamed,
+        ]),
       ],
       statements: 1,
       limit: draft.limit,

@@ -223,5 +223,5 @@ export {
   type Verification,
   type VerifyRequest,
 } from './recording/verify-recordings.ts'
-export { fieldsOf, membersOf } from './recording/signed.ts'
+export { fieldsOf, membersOf, SigningKeys } from './recording/signed.ts'
 export { tellVerification } from './recording/tell-verification.ts'

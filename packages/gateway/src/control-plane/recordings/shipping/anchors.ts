@@ -37,6 +37,7 @@ export class Anchors {
   #anchoredAtMs = 0
   /** False while the newest anchor may be missing in the store. */
   #isThere = false
+  #isCompared = false
 
   constructor(options: AnchorsOptions) {
     this.#options = options
@@ -64,6 +65,7 @@ export class Anchors {
   /** Signs and publishes where all parts are that have changed, and returns these. */
   async publish(): Promise<readonly RecordedPart[]> {
     const { memory, objects, node, now } = this.#options
+    if (!this.#isCompared) await this.#goOnFromStore()
     // The last run may have ended before it was put. It is put as it was signed: someone may have seen it.
     if (this.#last !== undefined && !this.#isThere) await this.#put(this.#last)
     if (this.#changed.size === 0) return []
@@ -94,6 +96,18 @@ export class Anchors {
     this.#anchoredAtMs = now()
     await this.#put(next)
     return changed
+  }
+
+  /** Where the database is an older copy, the store has anchors that it does not know, and none may be written over. */
+  async #goOnFromStore(): Promise<void> {
+    for (;;) {
+      const number = (this.#last?.number ?? -1) + 1
+      const jws = await this.#options.objects.own(storeKeys.anchor(number))
+      if (jws === undefined) break
+      this.#last = { number, jws }
+      this.#isThere = true
+    }
+    this.#isCompared = true
   }
 
   async #put({ number, jws }: LastAnchor): Promise<void> {

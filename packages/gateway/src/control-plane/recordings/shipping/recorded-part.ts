@@ -65,6 +65,8 @@ export class RecordedPart {
   head = ''
   isClosed = false
   isSealed = false
+  /** The store was asked whether it has more than the database knows. */
+  isCompared = false
   /** Numbers of the first and the newest anchor that name it. */
   anchors: AnchorRange | undefined
   shipped: Shipped
@@ -132,6 +134,25 @@ export class RecordedPart {
     this.anchors = { first: this.anchors?.first ?? number, last: number }
   }
 
+  /** What is in the store by now need not be shipped, and is not missing. */
+  goOnFrom(shipped: Shipped): void {
+    this.isCompared = true
+    if (shipped.position === this.shipped.position) return
+    this.shipped = shipped
+    if (shipped.position > this.entries) {
+      this.entries = shipped.position
+      this.head = shipped.head
+    }
+    this.#next = Math.max(this.#next, shipped.position)
+    const waiting = this.#pending.splice(0).map((segment) => behind(segment, shipped.position))
+    this.#pending.push(...waiting.filter(({ count }) => count > 0))
+    const missing = this.problems.splice(0).filter((problem) => {
+      const [, last] = /^entries \d+ to (\d+) are missing$/u.exec(problem) ?? []
+      return last === undefined || Number(last) >= shipped.position
+    })
+    this.problems.push(...missing)
+  }
+
   /** The oldest pending segment is in the store. */
   shippedOne(shipped: Shipped): void {
     this.#pending.shift()
@@ -154,4 +175,13 @@ export class RecordedPart {
     this.#pending.push(segment)
     return segment
   }
+}
+
+/** The entries of a segment from this position on. */
+function behind(segment: PendingSegment, position: number): PendingSegment {
+  const known = Math.min(Math.max(position - segment.first, 0), segment.count)
+  if (known === 0) return segment
+  const records = segment.records.slice(known)
+  const bytes = records.reduce((sum, { length }) => sum + length, 0)
+  return { ...segment, first: segment.first + known, count: segment.count - known, records, bytes }
 }

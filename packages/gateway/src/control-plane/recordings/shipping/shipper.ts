@@ -17,6 +17,7 @@ import { JournalFollower, type FollowedFile } from './journal-follower.ts'
 import { nothingShipped, partName, RecordedPart, type PendingSegment } from './recorded-part.ts'
 import type { KnownPart, ShippedParts } from './shipped-parts.ts'
 import { SignedObjects } from './signed-objects.ts'
+import { shippedInStore } from './store-ahead.ts'
 
 /** What the shipper needs. */
 export interface ShipperOptions {
@@ -189,6 +190,7 @@ export class Shipper {
         return isAll
       })
       this.#reportFiles()
+      failures.push(...(await this.#compare()))
       // Where there was too much to read at once, the largest make room.
       const due = isAll ? this.#due() : this.#largest()
       failures.push(...(await this.#each(due, async (part) => await this.#shipPart(part))))
@@ -284,6 +286,18 @@ export class Shipper {
       if (bytes > pendingBytesMax / 2 || part.pending === undefined) return false
       bytes += part.pendingBytes
       return true
+    })
+  }
+
+  /** A part goes on from what is in the store, whatever the database knows of that. */
+  async #compare(): Promise<readonly unknown[]> {
+    const unknown = [...this.#parts.values()].filter(
+      ({ key, isCompared }) => key !== undefined && !isCompared,
+    )
+    return await this.#each(unknown, async (part) => {
+      const { pendingBytes } = part
+      part.goOnFrom(await shippedInStore(this.#options.recordings, part))
+      this.#pendingBytes += part.pendingBytes - pendingBytes
     })
   }
 

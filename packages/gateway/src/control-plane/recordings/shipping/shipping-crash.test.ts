@@ -43,6 +43,56 @@ suite('a control plane that dies while it ships', () => {
     yield writers
   }
 
+  test('a database that is an older copy, or empty, loses nothing that is in the store', async () => {
+    for (const isEmpty of [false, true]) {
+      await using rig = await ShippingRig.make(store)
+      const writer = new JournalWriter(rig.journalDir)
+      await writer.newRun()
+      await writer.open('s_one')
+      await writer.open('s_gone')
+      const ship = async (): Promise<void> => {
+        await writer.rotate()
+        rig.nowMs += 61_000
+        await rig.round()
+      }
+      await ship()
+      const rows = await store.db.selectFrom('recording_part').selectAll().execute()
+      const anchor = rig.lastAnchor
+      for (const text of ['a', 'b', 'c']) {
+        await writer.note('s_one', text)
+        await ship()
+      }
+      await writer.close('s_gone')
+      await ship()
+      const before = await rig.verify()
+      assert.deepEqual(before.findings, [])
+      await store.db.deleteFrom('recording_part').execute()
+      rig.lastAnchor = isEmpty ? undefined : anchor
+      if (!isEmpty)
+        await store.db
+          .insertInto('recording_part')
+          .values(
+            rows.map((row) => ({
+              ...row,
+              bytes: Number(row.bytes),
+              reference: Number(row.reference),
+              problems: '[]',
+            })),
+          )
+          .execute()
+      rig.restart()
+      await writer.note('s_one', 'd')
+      await ship()
+      await writer.close('s_one')
+      await ship()
+      const { findings, notes, anchors } = await rig.verify()
+      assert.deepEqual([findings, notes], [[], []])
+      assert.ok(anchors.to > before.anchors.to)
+      const read = await rig.read()
+      assert.deepEqual(sorted(read), sorted(writer.written()))
+    }
+  })
+
   test('before or after any of its writes: nothing is lost, doubled or reordered, and all of it verifies', async () => {
     let tried = 0
     for (let dies = 0, isReached = true; isReached; dies += 1) {

@@ -435,7 +435,9 @@ test('an answer works once, also where its login is told again and after a resta
   const login = await begin()
   const response = await provider.answer(login, metadata)
   assert.equal((await bring(response)).status, 200)
-  assertRefused(await bring(response), /was used/u)
+  assertRefused(await bring(response), /not begun here, was used/u)
+  // Nor is there a second answer to one request.
+  assertRefused(await bring(await provider.answer(login, metadata)), /not begun here, was used/u)
   // The same assertion as the answer to another request would need its signature; with its id alone it is refused too.
   const say = { assertionId: '_same' }
   assert.equal((await attempt({ say })).status, 200)

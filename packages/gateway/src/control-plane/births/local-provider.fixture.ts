@@ -89,8 +89,9 @@ export class LocalProvider {
         backchannelLogout: { enabled: 'backchannel_logout_uri' in logout },
       },
       interactions: { url: () => '/interaction' },
-      // Its own way out refuses loopback.
-      fetch: (url: string, { dispatcher: _guard, ...init }: RequestInit) => fetch(url, init),
+      // Its own way out refuses loopback, and waits for two seconds only.
+      fetch: (url: string, { dispatcher: _guard, signal: _limit, ...init }: RequestInit) =>
+        fetch(url, init),
       findAccount: (_context: unknown, id: string) =>
         this.gone.has(id)
           ? undefined

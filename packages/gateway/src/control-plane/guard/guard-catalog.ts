@@ -62,7 +62,7 @@ function relationsSql(login: string): string {
 
 function columnsSql(login: string): string {
   return `select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, l.collname, ln.nspname, a.attgenerated <> '',
-    has_column_privilege(${login}, c.oid, a.attnum, 'select'),
+    has_schema_privilege(${login}, n.oid, 'usage') and has_column_privilege(${login}, c.oid, a.attnum, 'select'),
     has_column_privilege(${login}, c.oid, a.attnum, 'insert, update')
   from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
   left join pg_collation l on l.oid = a.attcollation left join pg_namespace ln on ln.oid = l.collnamespace

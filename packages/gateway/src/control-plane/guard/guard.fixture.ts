@@ -59,6 +59,13 @@ create table "Odd ""T\\" (id int, "E mail" text);
 grant usage on schema public, hr to app;
 grant select, insert, update, delete on all tables in schema public, hr to app;
 grant usage on all sequences in schema public to app;
+create table closed (a int);
+create table half (a int, b int);
+insert into half values (1, 2);
+grant select (a) on half to app;
+create schema shut;
+create table shut.t (a int);
+grant select on shut.t to app;
 analyze;
 `
 

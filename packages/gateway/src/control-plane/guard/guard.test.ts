@@ -80,6 +80,13 @@ suite('a guarded role', { skip: skipReason() }, () => {
     assert.equal((await ask('select count(*) from over_contacts')).out, '3\n')
   })
 
+  test('may do no more than the own login', async () => {
+    assert.match((await ask('select * from closed')).err, /permission denied/)
+    assert.match((await ask('select * from half')).err, /permission denied/)
+    assert.equal((await ask('select a from half')).out, '1\n')
+    assert.match((await ask('select * from shut.t')).err, /permission denied for schema shut/)
+  })
+
   test('compares with the mask, so a condition tells nothing of the value', async () => {
     const is = async (email: string): Promise<string> =>
       (await ask(`select count(*) from users where email = '${email}'`)).out
@@ -267,7 +274,7 @@ suite('applying a guard', { skip: skipReason() }, () => {
       create schema mine authorization owning;
       set role owning; create table mine.users (id int, email text); create view mine.v as select * from mine.users;
       reset role; grant usage on schema mine to app; grant select on all tables in schema mine to app;
-      revoke execute on function leak() from public; drop schema hr cascade; drop table users, orders, events, base, heir, ruled, fired cascade; drop table "Odd ""T\\"; drop materialized view if exists mails, order_copy`)
+      revoke execute on function leak() from public; drop schema hr, shut cascade; drop table closed, half, users, orders, events, base, heir, ruled, fired cascade; drop table "Odd ""T\\"; drop materialized view if exists mails, order_copy`)
     const subject = subjectFor(postgres)
     const login = { user: 'owning', password: 'owning' }
     const options = { writes: 'clean', lookup: undefined, closePublic: false } as const

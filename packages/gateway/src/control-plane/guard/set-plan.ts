@@ -76,13 +76,17 @@ function makeSchemas({ input, set, sorted, schemas }: SetContext): Statement[] {
   const { names } = input
   const step = `schemas of mask set ${set.id}`
   const [owner, reader, login] = [names.owner, names.reader(set.id), names.login(set.id)]
-  const sources = new Set(
-    [...sorted.maskedTables, ...sorted.clean, ...sorted.views].map(({ schema }) => schema),
-  )
+  const all = [...sorted.maskedTables, ...sorted.clean, ...sorted.views]
+  const isSeen = ({ columns }: GuardRelation): boolean => columns.some((each) => each.isReadable)
+  // What the own login can't look into stays closed to callers.
+  const seen = new Set(all.filter(isSeen).map(({ schema }) => schema))
+  const sources = [...new Set(all.map(({ schema }) => schema))].toSorted()
   return [
-    ...[...sources].toSorted().map((schema) => ({
+    ...sources.map((schema) => ({
       step,
-      sql: `grant usage on schema ${ident(schema)} to ${idents([owner, reader, login])}`,
+      sql: `grant usage on schema ${ident(schema)} to ${idents(
+        seen.has(schema) ? [owner, reader, login] : [owner, reader],
+      )}`,
     })),
     ...Object.values(schemas).flatMap((schema) => [
       { step, sql: `create schema ${ident(schema)} authorization ${ident(owner)}` },

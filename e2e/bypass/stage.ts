@@ -111,6 +111,8 @@ export class Stage implements AsyncDisposable {
   }
 
   async #session(way: Way, room: Room, steps: readonly CorpusStep[]): Promise<Played> {
+    // What a session has seen may change how its later texts are treated.
+    if (!steps.every(leavesNothing)) await hangUp(room)
     const lane = (room.lane ??= await this.#shop.enter(way, room.database))
     const played: Buffer[][] = []
     try {

@@ -80,7 +80,6 @@ const known: Readonly<Record<string, readonly string[]>> = {
     // A rule of this table runs with its owner's rights.
     'writes/update from',
     'writes/update a masked column',
-    'writes/delete using',
     // Nothing can be made or changed but rows and temporary objects.
     'writes/a table',
     'writes/a table like another',

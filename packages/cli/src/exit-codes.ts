@@ -20,6 +20,7 @@ const byCode: Partial<Record<ErrorCode, number>> = {
   SP_LOGIN_REFUSED: EXIT.notLoggedIn,
   SP_CREDENTIAL_EXPIRED: EXIT.notLoggedIn,
   SP_CONFIG_INVALID: EXIT.usage,
+  SP_QUERY_INVALID: EXIT.usage,
   SP_NOT_FOUND: EXIT.usage,
   SP_STORE_LOCKED: EXIT.usage,
   SP_MESSAGE_TOO_LARGE: EXIT.usage,

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { contextOf } from './context.ts'
 import type { MakeVerb } from './program.ts'
 import type { ExportFlags } from './verbs/export.ts'
+import type { SearchFlags } from './verbs/search.ts'
 
 /** The verbs that take recordings out of the gateway, and prove them. */
 export function addRecordingVerbs(
@@ -9,6 +10,7 @@ export function addRecordingVerbs(
   verb: MakeVerb,
   finish: (code: number) => void,
 ): void {
+  addSearchVerbs(program, verb, finish)
   verb(
     program,
     'export <session...>',
@@ -35,4 +37,40 @@ export function addRecordingVerbs(
     .action(async (place: string | undefined, flags: { key?: string }, command: Command) => {
       finish(await (await import('./verbs/verify.ts')).verify(contextOf(command), place, flags))
     })
+}
+
+function addSearchVerbs(program: Command, verb: MakeVerb, finish: (code: number) => void): void {
+  verb(
+    program,
+    'sessions [query...]',
+    'List the newest sessions, or search what was run in all of them.',
+    `sallyport sessions 'tree:a_5qx verdict:blocked text:"delete from" since:7d'`,
+  )
+    .option('--limit <n>', 'sessions to show of a search', '20')
+    .option('--after <place>', 'go on where a search said that there is more')
+    .action(async (query: string[], flags: SearchFlags, command: Command) => {
+      const context = contextOf(command)
+      const verbs =
+        query.length === 0 ? await import('./verbs/sessions.ts') : await import('./verbs/search.ts')
+      finish(await verbs.sessions(context, query.join(' '), flags))
+    })
+  verb(
+    program,
+    'replay <session>',
+    'Print a recorded session; any unique start of its id will do.',
+    "sallyport replay s_4tq --at '#12'",
+  )
+    .option('--at <place>', 'begin at a command (#12) or a time, UTC (14:10:03, 2026-11-20T14:10)')
+    .action(async (session: string, flags: { at?: string }, command: Command) => {
+      const { replay } = await import('./verbs/sessions.ts')
+      finish(await replay(contextOf(command), session, flags.at))
+    })
+  verb(
+    program,
+    'reindex',
+    'Make the index of searches again from the recordings; nothing else waits for it.',
+    'sallyport reindex',
+  ).action(async (_flags: unknown, command: Command) => {
+    finish(await (await import('./verbs/reindex.ts')).reindex(contextOf(command)))
+  })
 }

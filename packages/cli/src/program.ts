@@ -52,17 +52,6 @@ export function buildProgram(finish: (code: number) => void): Command {
     })
   addConnectionVerbs(program, verb, finish)
   addCredentialVerbs(program, verb, finish)
-  verb(program, 'sessions', 'List the newest sessions.', 'sallyport sessions -o ndjson').action(
-    run(finish, async (context) => (await import('./verbs/sessions.ts')).sessions(context)),
-  )
-  verb(
-    program,
-    'replay <session>',
-    'Print a recorded session; any unique start of its id will do.',
-    'sallyport replay s_4tq',
-  ).action(async (session: string, _flags: unknown, command: Command) => {
-    finish(await (await import('./verbs/sessions.ts')).replay(contextOf(command), session))
-  })
   addRecordingVerbs(program, verb, finish)
   addPolicyVerbs(program, verb, finish)
   addAgentVerbs(program, verb, finish)

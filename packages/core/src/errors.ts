@@ -336,6 +336,13 @@ export const ERRORS = {
     sqlState: 'F0000',
     say: 'the configuration has errors. Nothing was applied.',
   },
+  SP_QUERY_INVALID: {
+    origin: 'downstream',
+    level: 'info',
+    retry: 'after-fix',
+    sqlState: '42601',
+    say: 'the search cannot be read. Nothing was looked for.',
+  },
   SP_STORE_LOCKED: {
     origin: 'gateway',
     level: 'error',

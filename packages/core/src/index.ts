@@ -127,6 +127,7 @@ export {
 export { parseAllow, type ParsedAllow } from './grant/parse-allow.ts'
 export { layerProblem } from './grant/permission.ts'
 export { printAllow } from './grant/print-allow.ts'
+export { suggest } from './grant/suggest.ts'
 export { parseBytes, parseInstant, parseTtl, printTtl } from './grant/units.ts'
 export { hoursHold, parseHours } from './grant/hours.ts'
 export { parseCidr } from './grant/cidr.ts'

@@ -7,5 +7,9 @@ export type { ConnectionView } from './control-plane/connections.ts'
 export type { GuardEvent } from './control-plane/guard/guards.ts'
 export type { IssuedCredential } from './control-plane/credentials.ts'
 export { verifyPlace, type VerifyPlace } from './control-plane/recordings/export/verify-place.ts'
+export type {
+  FoundSession,
+  SearchPage,
+} from './control-plane/recordings/index/query/search-sessions.ts'
 export type { SessionView } from './control-plane/session-index.ts'
 export type { ProbeResult } from './boundary/messages.ts'

@@ -93,6 +93,7 @@ function runningFindings(status: Status): Finding[] {
     status.shipping.problem === undefined
       ? { check: 'recordings', state: 'ok', text: `shipped to ${status.shipping.where}` }
       : { check: 'recordings', state: 'failed', text: `not shipped: ${status.shipping.problem}` },
+    searchFinding(status.search),
     status.policies.problems === ''
       ? {
           check: 'policies',
@@ -105,6 +106,16 @@ function runningFindings(status: Status): Finding[] {
           text: `the folder has errors, version ${status.policies.version} stays in force`,
         },
   ]
+}
+
+function searchFinding({ problem, rebuilding }: Status['search']): Finding {
+  if (problem !== undefined)
+    return { check: 'search', state: 'failed', text: `the index is behind: ${problem}` }
+  const text =
+    rebuilding === undefined
+      ? 'commands are indexed'
+      : `the index is being made again, ${rebuilding.parts} parts were read`
+  return { check: 'search', state: rebuilding === undefined ? 'ok' : 'warning', text }
 }
 
 async function freePorts(ports: { api: number; postgres: number }): Promise<Finding[]> {

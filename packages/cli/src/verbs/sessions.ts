@@ -25,12 +25,15 @@ export async function sessions(context: VerbContext): Promise<number> {
 }
 
 /** Prints a recording: text on a terminal, one JSON object a line otherwise. */
-export async function replay(context: VerbContext, session: string): Promise<number> {
+export async function replay(context: VerbContext, session: string, at?: string): Promise<number> {
   const { output } = context
   const api = await context.api()
   const asText = (output.form ?? (output.isTerminal ? 'table' : 'ndjson')) === 'table'
-  const query = asText ? `?as=text&width=${output.columns}` : ''
-  const path = `/v1/sessions/${encodeURIComponent(session)}${query}`
+  const query = new URLSearchParams(
+    asText ? { as: 'text', width: String(output.columns) } : undefined,
+  )
+  if (at !== undefined) query.set('at', at)
+  const path = `/v1/sessions/${encodeURIComponent(session)}?${query.toString()}`
   for await (const piece of api.text(path)) {
     // Recorded text may hold what moves a cursor; a line break is all that passes.
     output.data(asText ? piece.split('\n').map(printable).join('\n') : piece)

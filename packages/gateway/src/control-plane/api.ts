@@ -17,6 +17,8 @@ import { parseNewConnection } from './parse-new-connection.ts'
 import { tokenAlgorithms } from './births/workload/verify-token.ts'
 import { RateError } from './rates.ts'
 import { type RecordingForm, recordingForms } from './recorded-session.ts'
+import { parseStartAt } from './start-at.ts'
+import type { SearchPage, SearchRequest } from './recordings/index/query/search-sessions.ts'
 import type { SessionView } from './session-index.ts'
 
 /** What the API can do; the control plane provides it. */
@@ -32,6 +34,9 @@ export interface Operations {
   guardConnection(name: string, request: GuardRequest): AsyncIterable<string>
   issueCredential(request: CredentialRequest): Promise<IssuedCredential>
   listSessions(): Promise<readonly SessionView[]>
+  searchSessions(request: SearchRequest): Promise<SearchPage>
+  /** Makes the index of searches anew; `status` tells when it is done. */
+  reindex(): Promise<void>
   readSession(idPrefix: string, form: RecordingForm): Promise<AsyncIterable<string>>
   /** A ZIP archive, piece by piece. */
   exportSessions(idPrefixes: readonly string[]): Promise<AsyncIterable<Uint8Array>>
@@ -41,6 +46,8 @@ export interface Operations {
 const bodyBytesMax = 256 * 1024
 const exportSessionsMax = 1000
 const widthDefault = 100
+const pageLimitDefault = 20
+const pageLimitMax = 100
 const widthMax = 1000
 
 /** The routes of the API. All but `/healthz` and those in `mounted`, which see to it themselves, need the owner's token. */
@@ -113,7 +120,17 @@ function addConnectionRoutes(app: Hono, operations: Operations): void {
 }
 
 function addSessionRoutes(app: Hono, operations: Operations): void {
-  app.get('/v1/sessions', async (context) => context.json(await operations.listSessions()))
+  app.get('/v1/sessions', async (context) => {
+    const { q: query, after } = context.req.query()
+    if (query === undefined) return context.json(await operations.listSessions())
+    const limit = pageLimit(context.req.query('limit'))
+    const request = { query, limit, ...(after === undefined ? {} : { after }) }
+    return context.json(await operations.searchSessions(request))
+  })
+  app.post('/v1/reindex', async (context) => {
+    await operations.reindex()
+    return context.json({ ok: true }, 202)
+  })
   app.get('/v1/sessions/:prefix', async (context) => {
     const form = recordingForm(context)
     const pieces = await operations.readSession(context.req.param('prefix').toLowerCase(), form)
@@ -133,6 +150,14 @@ function addSessionRoutes(app: Hono, operations: Operations): void {
   })
 }
 
+function pageLimit(text: string | undefined): number {
+  if (text === undefined) return pageLimitDefault
+  const limit = Number(text)
+  if (/^\d{1,4}$/u.test(text) && limit >= 1 && limit <= pageLimitMax) return limit
+  const detail = `limit is a number from 1 to ${pageLimitMax}`
+  throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
+}
+
 function recordingForm(context: Context): RecordingForm {
   const kind = context.req.query('as') ?? 'ndjson'
   if (!isForm(kind)) {
@@ -141,7 +166,12 @@ function recordingForm(context: Context): RecordingForm {
   }
   const width = Number(context.req.query('width') ?? widthDefault)
   const usable = Number.isInteger(width) && width > 0
-  return { kind, width: usable ? Math.min(width, widthMax) : widthDefault }
+  const at = context.req.query('at')
+  return {
+    kind,
+    width: usable ? Math.min(width, widthMax) : widthDefault,
+    ...(at === undefined ? {} : { from: parseStartAt(at, Date.now()) }),
+  }
 }
 
 function isForm(kind: string): kind is RecordingForm['kind'] {
@@ -186,6 +216,7 @@ const statuses: Readonly<Record<string, ContentfulStatusCode>> = {
   SP_LOGIN_REFUSED: 401,
   SP_NOT_FOUND: 404,
   SP_CONFIG_INVALID: 400,
+  SP_QUERY_INVALID: 400,
   SP_MESSAGE_TOO_LARGE: 413,
   SP_NOT_SUPPORTED: 501,
   SP_STATE_STALE: 503,

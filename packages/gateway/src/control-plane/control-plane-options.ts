@@ -1,5 +1,6 @@
 import type { BirthEvent } from './births/ports.ts'
 import type { SignalEvent } from './signals/signal.ts'
+import type { SearchStatus } from './recordings/index/search-index.ts'
 import type { ShippingStatus } from './recordings/shipping/shipper.ts'
 import type { JournalConfig } from '../boundary/messages.ts'
 
@@ -67,6 +68,7 @@ export interface Status {
   readonly ports: { readonly api: number; readonly postgres: number }
   readonly demo: boolean
   readonly shipping: ShippingStatus
+  readonly search: SearchStatus
   readonly policies: { readonly version: number; readonly rules: number; readonly problems: string }
   readonly workers: readonly {
     readonly worker: number

@@ -186,7 +186,7 @@ async function openLogins(
 }
 
 function statusOf(
-  { options, store, snapshots, shipper }: Parts,
+  { options, store, snapshots, shipper, index }: Parts,
   pool: WorkerPool,
   policies: PolicyFollower,
   ports: Status['ports'],
@@ -200,6 +200,7 @@ function statusOf(
     ports,
     demo: options.demo,
     shipping: shipper.status(),
+    search: index.status(),
     policies: {
       version: snapshots.policyVersion,
       rules: snapshots.ruleCount,

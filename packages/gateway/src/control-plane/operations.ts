@@ -2,11 +2,22 @@ import type { Operations } from './api.ts'
 import { Guards } from './guard/guards.ts'
 import type { Parts } from './parts.ts'
 import { recordedSession } from './recorded-session.ts'
+import { searchSessions } from './recordings/index/query/search-sessions.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
 /** What the API can do. `publish` gives workers what changed before the answer goes out. */
 export function operationsOf(
-  { connections, credentials, agents, sessions, recorded, exporter, snapshots }: Parts,
+  {
+    connections,
+    credentials,
+    agents,
+    sessions,
+    recorded,
+    exporter,
+    snapshots,
+    store,
+    index,
+  }: Parts,
   pool: WorkerPool,
   publish: () => Promise<void>,
   status: () => Promise<unknown>,
@@ -38,6 +49,8 @@ export function operationsOf(
       await sessions.settled()
       return await sessions.list()
     },
+    searchSessions: async (request) => await searchSessions(store.db, request, Date.now()),
+    reindex: async () => await index.rebuild(),
     async readSession(prefix, form) {
       const id = await sessions.whole(prefix)
       return await recordedSession(recorded, id, form)

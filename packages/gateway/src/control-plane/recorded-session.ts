@@ -3,6 +3,7 @@ import { SessionPrinter, sessionJson } from './recordings/print-session.ts'
 import { sessionCast } from './recordings/export/export-cast.ts'
 import { commandsCsv } from './recordings/export/export-csv.ts'
 import { sessionHtml } from './recordings/export/export-html.ts'
+import { shownFrom, type StartAt } from './start-at.ts'
 import { sessionEntries, type RecordingSources } from './recordings/recordings.ts'
 
 /** What a recorded session can be read as, and the media type of each. */
@@ -18,6 +19,8 @@ export const recordingForms = {
 export interface RecordingForm {
   readonly kind: keyof typeof recordingForms
   readonly width: number
+  /** For text and ndjson: where to begin. */
+  readonly from?: StartAt
 }
 
 /** Reads one recorded session piece by piece, so that a long one never stands in memory; throws at once where there is none. */
@@ -40,9 +43,10 @@ export async function recordedSession(
 async function* printed(
   sources: RecordingSources,
   idPrefix: string,
-  { kind, width }: RecordingForm,
+  { kind, width, from }: RecordingForm,
 ): AsyncGenerator<string> {
   const items = sessionEntries(sources, idPrefix)
+  const isShown = from === undefined ? () => true : shownFrom(from)
   switch (kind) {
     case 'csv':
       return yield* commandsCsv(items)
@@ -51,13 +55,14 @@ async function* printed(
     case 'html':
       return yield* sessionHtml(items, idPrefix, width)
     case 'ndjson':
-      for await (const item of items) yield `${sessionJson(item)}\n`
+      for await (const item of items) if (isShown(item)) yield `${sessionJson(item)}\n`
       return
     case 'text': {
       const printer = new SessionPrinter(width)
       for await (const item of items) {
+        // Columns that are described early may be needed by what is shown.
         const piece = printer.print(item)
-        if (piece !== '') yield piece
+        if (isShown(item) && piece !== '') yield piece
       }
     }
   }

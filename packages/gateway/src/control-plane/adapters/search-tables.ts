@@ -29,7 +29,9 @@ export const searchTables: Migration = {
         terms text[] not null,
         primary key (session_id, part, seq, at)) partition by range (at)`.execute(db)
     await sql`create index command_at on command (at)`.execute(db)
-    await sql`create index command_terms on command using gin (terms)`.execute(db)
+    await sql`create index command_terms on command using gin (terms) with (gin_pending_list_limit = 256)`.execute(
+      db,
+    )
     await sql`create index command_rows on command (rows) where rows >= 100`.execute(db)
     await sql`create index command_bytes on command (bytes) where bytes >= 100000`.execute(db)
     await sql`
@@ -60,7 +62,7 @@ async function indexTexts(db: Kysely<unknown>): Promise<void> {
   await sql`
     do $$ begin
       create extension if not exists pg_trgm;
-      create index command_text on command using gin (text gin_trgm_ops);
+      create index command_text on command using gin (text gin_trgm_ops) with (gin_pending_list_limit = 256);
     exception
       when insufficient_privilege or undefined_file or undefined_object or feature_not_supported then null;
     end $$`.execute(db)

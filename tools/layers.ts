@@ -56,7 +56,6 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
       '@electric-sql/pglite',
       '@hono/node-server',
       '@node-saml/node-saml',
-      'fflate',
       'hono',
       'jose',
       'kysely',

@@ -33,14 +33,13 @@ spec:
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** The packages whose source a data-plane process may hold, and the folders of the gateway's. */
-const allowedSource = [
-  'packages/core/src/',
-  'packages/wire/src/',
-  'packages/gateway/src/boundary/',
-  'packages/gateway/src/conditions/',
-  'packages/gateway/src/data-plane/',
-]
+/** The parts whose source a data-plane process may hold, as the layer table says. */
+const allowedSource = ['gateway/data-plane', ...(LAYERS['gateway/data-plane']?.parts ?? [])].map(
+  (part) => {
+    const [owner = '', folder] = part.split('/')
+    return `packages/${owner}/src/${folder === undefined ? '' : `${folder}/`}`
+  },
+)
 
 /** Writes down each module that is looked up in a process or one of its threads, whoever imports or requires it. */
 const recorder = (file: string): string =>

@@ -13,7 +13,7 @@ export interface PartChunk {
 type Tx = Transaction<Tables>
 
 /** Of one statement: its rows are one JSON text. */
-const rowsPerInsert = 1000
+const rowsPerInsert = 100
 /** Words that are known to be in the table of words, so that they aren't written again. */
 const knownTermsMax = 100_000
 

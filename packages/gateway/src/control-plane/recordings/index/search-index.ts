@@ -32,8 +32,8 @@ export interface SearchStatus {
   readonly problem?: string
 }
 
-/** Rows that wait; the shipper reads no more then. */
-const pendingBytesMax = 16 * 1024 * 1024
+/** Rows that wait; the shipper reads no more then. They are one transaction, and a revocation waits for its end. */
+const pendingBytesMax = 256 * 1024
 /** Of one look at the journals, so that shipping goes on beside it. */
 const rebuildMsPerRound = 2000
 const rebuildSetting = 'search.rebuild'

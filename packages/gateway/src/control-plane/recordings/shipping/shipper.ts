@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { hostname } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   SallyportError,
   sealSegment,
@@ -56,6 +57,8 @@ const shipAfterMs = 60_000
 const pendingBytesMax = 64 * 1024 * 1024
 const putsAtOnce = 4
 const stopMsMax = 3000
+/** The longest rest between two pieces of what is behind. */
+const restMsMax = 1000
 
 /** Brings what workers record into the recording store: reads their journals, seals segments, and removes files that are wholly there. */
 export class Shipper {
@@ -183,6 +186,7 @@ export class Shipper {
     let isAll = false
     const failures: unknown[] = []
     while (!isAll && this.#hasTime() && failures.length === 0) {
+      const begunMs = performance.now()
       isAll = true
       await this.#follower.read(this.#take, () => {
         const hasRoom = this.#options.index?.hasRoom ?? true
@@ -198,6 +202,8 @@ export class Shipper {
       await this.#anchor()
       failures.push(...(await this.#seal()))
       await this.#options.index?.flush()
+      // Who is behind leaves half of the time, of the processor and of the database, to those who are served.
+      if (!isAll && !this.#isStopped) await sleep(Math.min(performance.now() - begunMs, restMsMax))
     }
     await this.#removeFiles()
     if (failures.length > 0) throw failures[0]

@@ -16,7 +16,7 @@ function tell(result: Verification): string[] {
   const lines: string[] = []
   if (sessions === 0 && anchors.count === 0 && findings.length === 0)
     return ['  Nothing is recorded here.']
-  const count = `${sessions} ${sessions === 1 ? 'recording' : 'recordings'}, ${entries} entries in ${segments} segments`
+  const count = `${sessions} ${sessions === 1 ? 'recording' : 'recordings'}, ${entries} entries in ${segments} ${segments === 1 ? 'segment' : 'segments'}`
   const keys = signedBy.length === 0 ? 'nothing is signed' : `signed by ${signedBy.join(' and ')}`
   if (findings.length === 0) lines.push(`✓ ${count}, ${keys}`)
   else {

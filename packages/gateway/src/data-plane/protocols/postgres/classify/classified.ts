@@ -53,8 +53,6 @@ export interface StatementInfo {
   readonly copy?: CopyInfo
   /** Relations as written, without CTE names. */
   readonly relations: readonly ObjectName[]
-  /** By position of the output column: `clean` where no stored value can reach it. Stops before a `*`; empty for set operations. */
-  readonly cleanColumns: readonly ('clean' | undefined)[]
   readonly setting?: { readonly name: string; readonly value: string }
   readonly changesSearchPath: boolean
   readonly ddl: boolean

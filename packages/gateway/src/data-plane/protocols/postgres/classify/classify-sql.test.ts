@@ -174,13 +174,6 @@ test('a COPY tells its direction, format and columns', () => {
   )
 })
 
-test('clean columns are constants, parameters and row counts, up to the first star', () => {
-  const clean = classify('select 1, $1::int, count(*), a, t.*, 2 from t').statements[0]
-    ?.cleanColumns
-  assert.deepEqual(clean, ['clean', 'clean', 'clean', undefined])
-  assert.deepEqual(classify('select 1 union select a from t').statements[0]?.cleanColumns, [])
-})
-
 test('arbitrary text never throws', () => {
   const words = fc.constantFrom(
     'select',

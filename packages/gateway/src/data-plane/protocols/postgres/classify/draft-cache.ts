@@ -1,3 +1,4 @@
+import { TextCache } from '../text-cache.ts'
 import type { Classified } from './classified.ts'
 import type { Draft } from './draft.ts'
 
@@ -7,44 +8,22 @@ export interface CachedDraft {
   readonly resolved: Map<string, Classified>
 }
 
-/** Keeps drafts by text in two generations: what is used moves to the young one, and the old one is dropped whole when the young one is full. */
+/** Keeps drafts by text. */
 export class DraftCache {
-  readonly #textsMax: number
-  readonly #charactersMax: number
-  #young = new Map<string, CachedDraft>()
-  #old = new Map<string, CachedDraft>()
-  #youngCharacters = 0
+  readonly #texts: TextCache<CachedDraft>
 
   constructor(textsMax: number, charactersMax: number) {
-    this.#textsMax = textsMax
-    this.#charactersMax = charactersMax
+    this.#texts = new TextCache(textsMax, charactersMax)
   }
 
   get(text: string): CachedDraft | undefined {
-    const young = this.#young.get(text)
-    if (young !== undefined) return young
-    const old = this.#old.get(text)
-    if (old !== undefined) this.#keep(text, old)
-    return old
+    return this.#texts.get(text)
   }
 
   add(text: string, draft: Draft): CachedDraft {
     const entry = { draft, resolved: new Map<string, Classified>() }
     // A text that a broken parser or a busy worker could not read may be read the next time.
-    if (!draft.opaque.includes('too-long')) this.#keep(text, entry)
+    if (!draft.opaque.includes('too-long')) this.#texts.add(text, entry)
     return entry
-  }
-
-  #keep(text: string, entry: CachedDraft): void {
-    const isFull =
-      this.#young.size >= this.#textsMax / 2 ||
-      this.#youngCharacters + text.length > this.#charactersMax / 2
-    if (isFull) {
-      this.#old = this.#young
-      this.#young = new Map()
-      this.#youngCharacters = 0
-    }
-    this.#young.set(text, entry)
-    this.#youngCharacters += text.length
   }
 }

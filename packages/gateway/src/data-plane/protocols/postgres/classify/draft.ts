@@ -50,7 +50,6 @@ export interface DraftStatement {
   limit: number
   hasWhere: boolean
   fileAccess: boolean
-  cleanColumns: ('clean' | undefined)[]
   readonly touches: Touch[]
   readonly relations: ObjectName[]
   readonly functions: ObjectName[]
@@ -88,7 +87,6 @@ export function makeDraftStatement(nodeTag: string): DraftStatement {
     limit: 0,
     hasWhere: false,
     fileAccess: false,
-    cleanColumns: [],
     touches: [],
     relations: [],
     functions: [],

@@ -62,7 +62,6 @@ function infoOf(
     utility: draft.utility,
     kind: draft.kind,
     relations: draft.relations,
-    cleanColumns: draft.cleanColumns,
     changesSearchPath: collected.changesSearchPath,
     ddl: draft.ddl,
     makesFunctions: collected.makesFunctions,

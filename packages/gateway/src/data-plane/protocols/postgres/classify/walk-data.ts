@@ -38,7 +38,7 @@ export function walkData(
       tag === 'SelectStmt'
         ? at(body, 'intoClause') === undefined
         : at(body, 'returningClause') !== undefined
-    if (tag === 'SelectStmt') outputOf(draft, body)
+    if (tag === 'SelectStmt') limitOf(draft, body)
     walker.query({ [tag]: body })
     // A SELECT reads even where it names no table.
     if (tag === 'SelectStmt') walker.touch('read', undefined, 'named')
@@ -67,33 +67,10 @@ export function walkData(
   }
 }
 
-/** Row limit and clean columns of a top-level SELECT. */
-function outputOf(draft: DraftStatement, body: Tree): void {
+/** Row limit of a top-level SELECT. */
+function limitOf(draft: DraftStatement, body: Tree): void {
   const limit = Number(constantText(at(body, 'limitCount') ?? {}))
   if (Number.isSafeInteger(limit)) draft.limit = limit
-  if (text(body, 'op') !== 'SETOP_NONE') return
-  for (const node of list(body, 'targetList')) {
-    const value = at(tagged(node, 'ResTarget') ?? {}, 'val') ?? {}
-    const fields = list(tagged(value, 'ColumnRef') ?? {}, 'fields')
-    const indirection = list(tagged(value, 'A_Indirection') ?? {}, 'indirection')
-    if ([...fields, ...indirection].some((field) => 'A_Star' in field)) return
-    draft.cleanColumns.push(isClean(value) ? 'clean' : undefined)
-  }
-}
-
-/** Constants, parameters and plain row counts carry no stored value. */
-function isClean(value: Tree): boolean {
-  if ('A_Const' in value || 'ParamRef' in value) return true
-  const cast = tagged(value, 'TypeCast')
-  if (cast !== undefined) return isClean(at(cast, 'arg') ?? {})
-  const call = tagged(value, 'FuncCall')
-  if (call === undefined || !flag(call, 'agg_star')) return false
-  const name = words(list(call, 'funcname'))
-  return (
-    name.at(-1) === 'count' &&
-    (name.length === 1 || name[0] === 'pg_catalog') &&
-    at(call, 'agg_filter') === undefined
-  )
 }
 
 function walkExplain(

@@ -7,7 +7,7 @@ import { isSideDoor, readsAnything } from './builtin-totals.ts'
 import type { Lineage } from './lineage.ts'
 import { MaskSet } from './mask-set.ts'
 import { SessionCatalog, type LineageDatabase, type SessionNames } from './session-catalog.ts'
-import { TextCache } from './text-cache.ts'
+import { TextCache } from '../text-cache.ts'
 
 /** Lineage is kept by text, as the classifier keeps what it has read. */
 const cachedTextsMax = 4096

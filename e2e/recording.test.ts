@@ -94,6 +94,26 @@ suite('recordings', { skip: skipReason() }, () => {
     assert.equal(exported.code, 0, exported.text)
     const again = await sallyport('export', ...ids, '--file', zip)
     assert.match(again.text, /is there already/)
+    const [first = ''] = ids
+    for (const [args, code, text] of [
+      [['export', first, '--as', 'pdf'], 2, /--as takes zip, csv/],
+      [['export', ...ids, '--as', 'csv'], 2, /--as csv takes one session/],
+      [
+        ['export', 's_nothere', '--file', join(dir.path, 'none.zip')],
+        2,
+        /no recording of a session/,
+      ],
+      [['verify', join(dir.path, 'nothere.zip')], 2, /there is no /],
+      [['verify', 's_nothere'], 2, /"sessions":0/],
+    ] as const) {
+      const refused = await sallyport(...args)
+      assert.deepEqual([refused.code, text.test(refused.text)], [code, true], refused.text)
+    }
+    assert.deepEqual(await readdir(dir.path), ['evidence.zip'], 'nothing is left of what failed')
+    const asPdf = await gateway.api('GET', `/v1/sessions/${first}?as=pdf`)
+    assert.deepEqual([asPdf.status, /no form of a recording/.test(await asPdf.text())], [400, true])
+    const page = await sallyport('export', first, '--as', 'html', '--file', '-')
+    assert.match(page.text, /^<!doctype html>/)
 
     const files = unzipSync(await readFile(zip))
     const unpacked = join(dir.path, 'evidence')

@@ -114,16 +114,16 @@ export async function sessionKeyOf(
   return wrapped === undefined ? undefined : unwrapSessionKey(recordingKey, wrapped, session)
 }
 
-/** All parts in the store, each with its entries as far as they can be read. Sessions whose keys were erased are left out. */
-export async function* storedEntries({
-  recordingKey,
-  recordings,
-}: RecordingSources): AsyncGenerator<{
+/** All parts in the store, or those of one session, each with its entries as far as they can be read. Sessions whose keys were erased are left out. */
+export async function* storedEntries(
+  { recordingKey, recordings }: RecordingSources,
+  idPrefix = '',
+): AsyncGenerator<{
   readonly session: SessionId
   readonly part: string
   readonly entries: AsyncIterable<StoredRecord>
 }> {
-  for await (const thing of storedThings(recordings, '')) {
+  for await (const thing of storedThings(recordings, idPrefix)) {
     if (thing.kind !== 'part') continue
     const { session, part, indexes } = thing
     const key = await sessionKeyOf(recordings, recordingKey, session)

@@ -115,10 +115,14 @@ export class IndexedPart {
     return chunk
   }
 
+  /** True where entries before this one are missing. */
+  misses(position: number): boolean {
+    return position > this.#seen + 1
+  }
+
   take({ entry, position, timeMs }: IndexedRecord): void {
     if (position <= this.#seen) return
-    if (position !== this.#seen + 1)
-      for (const { scanner } of this.#answers.values()) scanner.lose()
+    if (this.misses(position)) for (const { scanner } of this.#answers.values()) scanner.lose()
     this.#seen = position
     const chunk = position < this.#next ? undefined : this.#grown(position)
     switch (entry.kind) {

@@ -1,7 +1,8 @@
-import { SallyportError, type DecodedRecord } from '@sallyport/core'
+import { Buffer } from 'node:buffer'
+import { decodeEntry, recordBytes, SallyportError, type DecodedRecord } from '@sallyport/core'
 import type { Store } from '../../ports/store.ts'
 import { readSetting, writeSetting } from '../../settings.ts'
-import type { RecordingSources } from '../recordings.ts'
+import { storedEntries, type RecordingSources } from '../recordings.ts'
 import { IndexRows, type KnownPosition, type PartChunk } from './index-rows.ts'
 import { IndexedPart, keyOf } from './indexed-part.ts'
 import { Rebuild } from './rebuild.ts'
@@ -47,6 +48,8 @@ export class SearchIndex implements RecordObserver {
   /** Parts that the journals hold, by `worker-run-reference`. */
   #parts = new Map<string, IndexedPart>()
   #known = new Map<string, KnownPosition>()
+  /** By part, copies of the records behind entries whose journal is gone: after a restart those are read from the store first. */
+  readonly #behindGap = new Map<string, Buffer[]>()
   /** Chunks of which it is not known whether they were written. */
   #doubtful: readonly PartChunk[] = []
   /** `fresh` forgets everything first. */
@@ -73,7 +76,8 @@ export class SearchIndex implements RecordObserver {
   }
 
   get hasRoom(): boolean {
-    return this.#doubtful.length === 0 && this.#pendingBytes() < pendingBytesMax
+    const isWaiting = this.#doubtful.length > 0 || this.#behindGap.size > 0
+    return !isWaiting && this.#pendingBytes() < pendingBytesMax
   }
 
   status(): SearchStatus {
@@ -95,13 +99,19 @@ export class SearchIndex implements RecordObserver {
     if (this.#wanted !== undefined) return
     const part = `${of.worker}-${of.run}-${of.reference}`
     const known = this.#parts.get(part) ?? this.#begin(part, of, record)
-    known?.take(record)
-    if (known?.isClosed === true && known.bytes === 0) this.#parts.delete(part)
+    if (known === undefined) return
+    const waiting = this.#behindGap.get(part)
+    if (waiting !== undefined) waiting.push(Buffer.from(recordBytes(record)))
+    else if (known.misses(record.position))
+      this.#behindGap.set(part, [Buffer.from(recordBytes(record))])
+    else known.take(record)
+    if (known.isClosed && known.bytes === 0) this.#parts.delete(part)
   }
 
   async flush(): Promise<void> {
     try {
       await this.#settle()
+      await this.#fillGaps()
       if (this.#wanted === undefined) await this.#write(cutAll(this.#parts))
       else await this.#rebuildSome(this.#wanted)
       await this.#rows.analyze()
@@ -126,6 +136,24 @@ export class SearchIndex implements RecordObserver {
     let bytes = 0
     for (const part of this.#parts.values()) bytes += part.bytes
     return bytes
+  }
+
+  /** A journal is removed when all of it is in the store, while an answer that began in it may go on in a later one. */
+  async #fillGaps(): Promise<void> {
+    for (const [name, records] of this.#behindGap) {
+      const part = this.#parts.get(name)
+      if (part !== undefined) {
+        for await (const stored of storedEntries(this.#sources(), part.id.session)) {
+          if (stored.session !== part.id.session || stored.part !== name) continue
+          for await (const record of stored.entries) part.take(record)
+        }
+        for (const bytes of records) {
+          const record = decodeEntry(bytes, 0)
+          if (record.kind === 'record') part.take(record)
+        }
+      }
+      this.#behindGap.delete(name)
+    }
   }
 
   /** A commit whose answer was lost has happened or not: what stands in the table says which. */

@@ -167,6 +167,67 @@ suite('shipping', () => {
     assert.deepEqual(await rig.read(), writer.written())
   })
 
+  test('an index that has no room is given one window at a time, and every entry once', async () => {
+    await using rig = await ShippingRig.make(store)
+    const writer = new JournalWriter(rig.journalDir)
+    await writer.newRun()
+    await writer.open('s_one')
+    // Three windows of 256 KiB.
+    for (let each = 0; each < 7; each += 1) await writer.note('s_one', 'x'.repeat(100_000))
+    await writer.close('s_one')
+    await writer.rotate()
+    const flushed: number[] = []
+    const taken: number[] = []
+    let hasRoom = true
+    rig.index = {
+      get hasRoom() {
+        return hasRoom
+      },
+      open: async () => await Promise.resolve(),
+      take: (record) => {
+        taken.push(record.position)
+        hasRoom = false
+      },
+      flush: async () => {
+        flushed.push(taken.length)
+        // Journals go only behind it.
+        assert.ok((await journals(rig)).includes('00000-00000001.journal'))
+        hasRoom = true
+      },
+    }
+    await rig.round()
+    assert.deepEqual(taken, [0, 1, 2, 3, 4, 5, 6, 7, 8])
+    assert.ok(flushed.length >= 4 && (flushed[0] ?? 9) < 9, String(flushed))
+    assert.deepEqual(await journals(rig), [writer.file])
+  })
+
+  test('an index that fails keeps the journal, is told, and is tried again', async () => {
+    await using rig = await ShippingRig.make(store)
+    const writer = new JournalWriter(rig.journalDir)
+    await writer.newRun()
+    await writer.open('s_one')
+    await writer.close('s_one')
+    await writer.rotate()
+    let isAway = true
+    rig.index = {
+      hasRoom: true,
+      open: async () => await Promise.resolve(),
+      take: () => undefined,
+      flush: async () => {
+        await Promise.resolve()
+        if (isAway) throw new Error('the index is away')
+      },
+    }
+    const shipper = await rig.round()
+    assert.equal(shipper.status().problem, 'the index is away')
+    await assert.rejects(shipper.settle(['s_one']), /the index is away/)
+    assert.equal((await journals(rig)).length, 2)
+    isAway = false
+    await rig.round()
+    assert.equal(shipper.status().problem, undefined)
+    assert.deepEqual(await journals(rig), [writer.file])
+  })
+
   test('a damaged journal and a foreign key keep no other session from being shipped', async () => {
     await using rig = await ShippingRig.make(store)
     const writer = new JournalWriter(rig.journalDir, 0)

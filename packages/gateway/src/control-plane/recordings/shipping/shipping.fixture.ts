@@ -22,6 +22,7 @@ import type { Store } from '../../ports/store.ts'
 import { readRecordings, sessionKeyOf, type RecordingSources } from '../recordings.ts'
 import type { LastAnchor } from './anchors.ts'
 import { ShippedParts } from './shipped-parts.ts'
+import type { RecordObserver } from '../index/search-index.ts'
 import { Shipper } from './shipper.ts'
 
 export const recordingKey = Buffer.alloc(32, 4)
@@ -124,6 +125,8 @@ export class ShippingRig implements AsyncDisposable {
   /** Called before and after each write, to the store and to the database; what it throws is thrown there. */
   onWrite: (() => void) | undefined
   lastAnchor: LastAnchor | undefined
+  /** Told of each entry, as the index is. */
+  index: RecordObserver | undefined
   readonly #store: Store
   #shipper: Shipper | undefined
 
@@ -206,6 +209,7 @@ export class ShippingRig implements AsyncDisposable {
       recordings: this.#failing(),
       signingKey: await loadSigningKey(this.dir),
       now: () => this.nowMs,
+      ...(this.index === undefined ? {} : { index: this.index }),
       onFault: (error) => this.faults.push(error instanceof Error ? error.message : String(error)),
     })
     await shipper.open()

@@ -59,15 +59,23 @@ function decide(
   return decidePolicies(compiled(policies), { subject, connection, chain, facts: {}, unknown })
 }
 
-test('block beats approve beats allow, and all matched rules are listed', () => {
-  const rules = [rule('c', 'allow', 'yes'), rule('b', 'approve', 'yes'), rule('a', 'block', 'yes')]
+test('block beats approve beats allow, and the rules that decided are listed', () => {
+  const rules = [
+    rule('d', 'mask', 'yes'),
+    rule('c', 'allow', 'yes'),
+    rule('b', 'approve', 'yes'),
+    rule('a2', 'block', 'yes'),
+    rule('a', 'block', 'yes'),
+  ]
   const outcome = decide([policy(rules)])
   assert.deepEqual(
     [outcome.effect, outcome.decidedBy, outcome.message, outcome.rules],
-    ['block', 'a', 'm-a', ['p/a', 'p/b', 'p/c']],
+    ['block', 'a', 'm-a', ['p/a', 'p/a2']],
   )
-  assert.equal(decide([policy(rules.slice(0, 2))]).effect, 'approve')
-  assert.equal(decide([policy(rules.slice(0, 1))]).decidedBy, 'c')
+  const held = decide([policy(rules.slice(0, 3))])
+  assert.deepEqual([held.effect, held.rules], ['approve', ['p/b']])
+  const allowed = decide([policy(rules.slice(0, 2))])
+  assert.deepEqual([allowed.decidedBy, allowed.rules], ['c', ['p/c', 'p/d']])
 })
 
 test('an error matches what restricts and not what allows', () => {

@@ -11,7 +11,7 @@ export interface PolicyOutcome {
   /** The rule whose message the caller reads; undefined where a default decided. */
   readonly decidedBy: string | undefined
   readonly message: string
-  /** All rules that matched, as `policy/rule`, in name order. */
+  /** The rules that decided, as `policy/rule`, in name order: of a command that is blocked or held those that do so, else those that allow it and those that mask its answer. */
   readonly rules: readonly string[]
   /** The masks for the answer; empty for a blocked command. */
   readonly masks: readonly MaskRule[]
@@ -63,7 +63,7 @@ export function decideSelected(
   const hits: Hit[] = []
   const observed: string[] = []
   const errors: RuleError[] = []
-  // No early exit: a decision lists every rule that matched.
+  // No early exit: a decision lists every rule that brought it about.
   for (const rule of selected.rules) {
     const outcome = rule.condition.evaluate(facts, meter)
     if (outcome.kind !== 'value') errors.push({ rule: rule.id, cause: causeOf(outcome) })
@@ -111,7 +111,10 @@ function combine(
     effect,
     decidedBy: (decider ?? (effect === 'allow' ? allow : undefined))?.rule.name,
     message: messageOf(effect, decider, unknownBlocked),
-    rules: hits.map((hit) => hit.rule.id),
+    // A mask rule that matched has no part in a refusal: there is no answer to mask.
+    rules: hits
+      .filter((hit) => effect === 'allow' || hit.rule.rule.effect === effect)
+      .map((hit) => hit.rule.id),
     masks: effect === 'block' ? [] : hits.flatMap((hit) => hit.rule.masks),
     unknownBlocked,
   }

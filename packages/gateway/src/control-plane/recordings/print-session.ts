@@ -112,15 +112,26 @@ function printBytes(bytes: Uint8Array): { text: string } | { base64: string } {
 }
 
 function printCommand(entry: CommandEntry, time: string): string[] {
-  const rules = entry.rules.length === 0 ? '' : ` by ${entry.rules.join(', ')}`
+  // What rules in observe mode would have done decided nothing.
+  const [would, rules] = [
+    entry.rules.filter(isObserved),
+    entry.rules.filter((each) => !isObserved(each)),
+  ]
+  const by =
+    (rules.length === 0 ? '' : ` by ${rules.join(', ')}`) +
+    would.map((each) => ` (${each})`).join('')
   const text = Buffer.from(entry.text).toString('utf8').split(/\r?\n/)
-  const lines = [`${time}  #${entry.seq} ${entry.effect}${rules}  ${entry.class} ${entry.id}`]
+  const lines = [`${time}  #${entry.seq} ${entry.effect}${by}  ${entry.class} ${entry.id}`]
   lines.push(...text.map((line) => `    ${line}`))
   for (const [index, value] of entry.parameters.entries()) {
     const format = entry.formats.length === 1 ? entry.formats[0] : entry.formats[index]
     lines.push(`    $${index + 1} = ${printParameter(value, format ?? 0)}`)
   }
   return lines
+}
+
+function isObserved(rule: string): boolean {
+  return rule.startsWith('would-')
 }
 
 function printParameter(value: Uint8Array | null, format: number): string {

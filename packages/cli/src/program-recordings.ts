@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { contextOf } from './context.ts'
+import { addWatchVerbs } from './program-watch.ts'
 import type { MakeVerb } from './program.ts'
 import type { ExportFlags } from './verbs/export.ts'
 import type { SearchFlags } from './verbs/search.ts'
@@ -54,17 +55,7 @@ function addSearchVerbs(program: Command, verb: MakeVerb, finish: (code: number)
         query.length === 0 ? await import('./verbs/sessions.ts') : await import('./verbs/search.ts')
       finish(await verbs.sessions(context, query.join(' '), flags))
     })
-  verb(
-    program,
-    'replay <session>',
-    'Print a recorded session; any unique start of its id will do.',
-    "sallyport replay s_4tq --at '#12'",
-  )
-    .option('--at <place>', 'begin at a command (#12) or a time, UTC (14:10:03, 2026-11-20T14:10)')
-    .action(async (session: string, flags: { at?: string }, command: Command) => {
-      const { replay } = await import('./verbs/sessions.ts')
-      finish(await replay(contextOf(command), session, flags.at))
-    })
+  addWatchVerbs(program, verb, finish)
   verb(
     program,
     'reindex',

@@ -226,3 +226,4 @@ export {
 } from './recording/verify-recordings.ts'
 export { fieldsOf, membersOf, SigningKeys } from './recording/signed.ts'
 export { tellVerification } from './recording/tell-verification.ts'
+export { visibleJson, visibleText } from './visible-text.ts'

@@ -11,5 +11,6 @@ export type {
   FoundSession,
   SearchPage,
 } from './control-plane/recordings/index/query/search-sessions.ts'
+export type { Step } from './control-plane/recordings/steps.ts'
 export type { SessionView } from './control-plane/session-index.ts'
 export type { ProbeResult } from './boundary/messages.ts'

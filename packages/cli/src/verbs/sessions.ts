@@ -2,7 +2,7 @@ import type { SessionView } from '@sallyport/gateway'
 import type { VerbContext } from '../context.ts'
 import { age } from '../durations.ts'
 import { EXIT } from '../exit-codes.ts'
-import { printable, printList } from '../output.ts'
+import { printList } from '../output.ts'
 
 /** Lists the newest sessions. */
 export async function sessions(context: VerbContext): Promise<number> {
@@ -21,23 +21,6 @@ export async function sessions(context: VerbContext): Promise<number> {
     STATE: (row: SessionView) => row.reason ?? 'open',
   }
   await printList(context.output, rows, columns, (row) => row.id)
-  return EXIT.done
-}
-
-/** Prints a recording: text on a terminal, one JSON object a line otherwise. */
-export async function replay(context: VerbContext, session: string, at?: string): Promise<number> {
-  const { output } = context
-  const api = await context.api()
-  const asText = (output.form ?? (output.isTerminal ? 'table' : 'ndjson')) === 'table'
-  const query = new URLSearchParams(
-    asText ? { as: 'text', width: String(output.columns) } : undefined,
-  )
-  if (at !== undefined) query.set('at', at)
-  const path = `/v1/sessions/${encodeURIComponent(session)}?${query.toString()}`
-  for await (const piece of api.text(path)) {
-    // Recorded text may hold what moves a cursor; a line break is all that passes.
-    output.data(asText ? piece.split('\n').map(printable).join('\n') : piece)
-  }
   return EXIT.done
 }
 

@@ -166,10 +166,16 @@ function recordingForm(context: Context): RecordingForm {
   }
   const width = Number(context.req.query('width') ?? widthDefault)
   const usable = Number.isInteger(width) && width > 0
-  const at = context.req.query('at')
+  const { at, only, skip } = context.req.query()
+  if (only !== undefined && (only !== 'decisions' || (kind !== 'text' && kind !== 'steps'))) {
+    const detail = 'only=decisions is for as=text and as=steps; there is no other "only"'
+    throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
+  }
   return {
     kind,
     width: usable ? Math.min(width, widthMax) : widthDefault,
+    onlyDecisions: only !== undefined,
+    skip: /^\d{1,12}$/u.test(skip ?? '') ? Number(skip) : 0,
     ...(at === undefined ? {} : { from: parseStartAt(at, Date.now()) }),
   }
 }

@@ -1,8 +1,10 @@
-import { SallyportError } from '@sallyport/core'
-import { SessionPrinter, sessionJson } from './recordings/print-session.ts'
+import { SallyportError, visibleJson } from '@sallyport/core'
+import type { RecordedEntry, RecordingProblem } from './recordings/journal-reader.ts'
+import { sessionJson } from './recordings/print-session.ts'
 import { sessionCast } from './recordings/export/export-cast.ts'
 import { commandsCsv } from './recordings/export/export-csv.ts'
 import { sessionHtml } from './recordings/export/export-html.ts'
+import { DecisionFilter, StepPrinter, type Step } from './recordings/steps.ts'
 import { shownFrom, type StartAt } from './start-at.ts'
 import { sessionEntries, type RecordingSources } from './recordings/recordings.ts'
 
@@ -10,6 +12,7 @@ import { sessionEntries, type RecordingSources } from './recordings/recordings.t
 export const recordingForms = {
   ndjson: 'application/x-ndjson',
   text: 'text/plain; charset=utf-8',
+  steps: 'application/x-ndjson',
   csv: 'text/csv; charset=utf-8',
   cast: 'application/x-asciicast',
   html: 'text/html; charset=utf-8',
@@ -19,8 +22,12 @@ export const recordingForms = {
 export interface RecordingForm {
   readonly kind: keyof typeof recordingForms
   readonly width: number
-  /** For text and ndjson: where to begin. */
+  /** For text, steps and ndjson: where to begin. */
   readonly from?: StartAt
+  /** For text and steps: only what was blocked, held, refused or masked. */
+  readonly onlyDecisions?: boolean
+  /** For steps: this many are left out, which the reader has. */
+  readonly skip?: number
 }
 
 /** Reads one recorded session piece by piece, so that a long one never stands in memory; throws at once where there is none. */
@@ -43,10 +50,10 @@ export async function recordedSession(
 async function* printed(
   sources: RecordingSources,
   idPrefix: string,
-  { kind, width, from }: RecordingForm,
+  form: RecordingForm,
 ): AsyncGenerator<string> {
+  const { kind, width, from } = form
   const items = sessionEntries(sources, idPrefix)
-  const isShown = from === undefined ? () => true : shownFrom(from)
   switch (kind) {
     case 'csv':
       return yield* commandsCsv(items)
@@ -54,16 +61,36 @@ async function* printed(
       return yield* sessionCast(items, idPrefix, width)
     case 'html':
       return yield* sessionHtml(items, idPrefix, width)
-    case 'ndjson':
+    case 'ndjson': {
+      const isShown = from === undefined ? () => true : shownFrom(from)
       for await (const item of items) if (isShown(item)) yield `${sessionJson(item)}\n`
       return
-    case 'text': {
-      const printer = new SessionPrinter(width)
-      for await (const item of items) {
-        // Columns that are described early may be needed by what is shown.
-        const piece = printer.print(item)
-        if (isShown(item) && piece !== '') yield piece
-      }
     }
+    case 'steps': {
+      let skip = form.skip ?? 0
+      for await (const step of steps(items, form)) {
+        if (skip > 0) skip -= 1
+        else yield `${visibleJson(JSON.stringify(step))}\n`
+      }
+      return
+    }
+    case 'text':
+      for await (const { text } of steps(items, form)) yield text
+  }
+}
+
+async function* steps(
+  items: AsyncIterable<RecordedEntry | RecordingProblem>,
+  { width, from, onlyDecisions }: RecordingForm,
+): AsyncGenerator<Step> {
+  const isShown = from === undefined ? () => true : shownFrom(from)
+  const printer = new StepPrinter(width)
+  const filter = onlyDecisions === true ? new DecisionFilter() : undefined
+  for await (const item of items) {
+    // Columns that are described early may be needed by what is shown.
+    const step = printer.print(item)
+    if (!isShown(item) || step === undefined) continue
+    if (filter === undefined) yield step
+    else yield* filter.take(step)
   }
 }

@@ -1,12 +1,10 @@
 import { Buffer } from 'node:buffer'
-import type { CommandEntry, Entry } from '@sallyport/core'
+import { visibleJson, visibleText, type CommandEntry, type Entry } from '@sallyport/core'
 import type { RecordedEntry, RecordingProblem } from './journal-reader.ts'
 import { ResponseGrid } from './response-grid.ts'
 
 /** No cell takes more than this, so that one long value does not push the others out of view. */
 const CELL_WIDTH_MAX = 40
-/** What could steer the terminal of whoever reads, forge lines, or show text in another order than it was run in. */
-const CONTROL = /(?!\t)[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu
 
 /** A transcript of one session: times, commands, verdicts, result grids, errors, masks and tags. */
 export function printSession(
@@ -35,7 +33,7 @@ export class SessionPrinter {
       item.kind === 'problem'
         ? [`!! ${item.file} at ${item.offset}: ${item.reason}`]
         : this.#entry(item.entry, new Date(item.timeMs).toISOString().slice(11, 23))
-    return lines.map((line) => `${cut(clean(line), this.#width)}\n`).join('')
+    return lines.map((line) => `${cut(visibleText(line), this.#width)}\n`).join('')
   }
 
   #entry(entry: Entry, time: string): string[] {
@@ -98,11 +96,12 @@ export class SessionPrinter {
 
 /** An item as plain data for JSON: bytes as text where they are UTF-8, as base64 otherwise. */
 export function sessionJson(item: RecordedEntry | RecordingProblem): string {
-  return JSON.stringify(item, function replace(this: unknown, name: string, value: unknown) {
+  const json = JSON.stringify(item, function replace(this: unknown, name: string, value: unknown) {
     // Buffers have a `toJSON`, which has run by now: the holder still has the bytes.
     const original = typeof this === 'object' && this !== null ? Reflect.get(this, name) : undefined
     return original instanceof Uint8Array ? printBytes(original) : value
   })
+  return visibleJson(json)
 }
 
 function printBytes(bytes: Uint8Array): { text: string } | { base64: string } {
@@ -144,7 +143,7 @@ function printGrid(grid: ResponseGrid): string[] {
   if (grid.rows.length === 0) return []
   const head = grid.columns.map((column) => column.name)
   const table = [head, ...grid.rows].map((row) =>
-    row.map((cell) => cut(clean(cell.replaceAll(/[\n\t]/g, ' ')), CELL_WIDTH_MAX)),
+    row.map((cell) => cut(visibleText(cell.replaceAll(/[\n\t]/g, ' ')), CELL_WIDTH_MAX)),
   )
   const widths: number[] = []
   for (const row of table) {
@@ -159,10 +158,6 @@ function printGrid(grid: ResponseGrid): string[] {
   const hidden = grid.rowCount - grid.rows.length
   if (hidden > 0) lines.push(`    … and ${hidden} more rows`)
   return lines
-}
-
-function clean(text: string): string {
-  return text.replaceAll(CONTROL, '\ufffd')
 }
 
 function cut(text: string, width: number): string {

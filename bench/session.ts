@@ -22,6 +22,7 @@ import { Purse } from '../packages/gateway/src/data-plane/agents/purse.ts'
 import { SessionAgent } from '../packages/gateway/src/data-plane/agents/session-agent.ts'
 import { Journal } from '../packages/gateway/src/data-plane/journal/journal.ts'
 import { nodeJournalFs } from '../packages/gateway/src/data-plane/journal/journal-fs.ts'
+import { WorkerMeter } from '../packages/gateway/src/data-plane/meters/worker-meter.ts'
 import { Decider } from '../packages/gateway/src/data-plane/pipeline/decide.ts'
 import { Catalog } from '../packages/gateway/src/data-plane/protocols/postgres/catalog.ts'
 import { HeldCatalog } from '../packages/gateway/src/data-plane/protocols/postgres/catalogs.ts'
@@ -203,6 +204,7 @@ async function openSession(dir: string): Promise<{
     callerRest: Buffer.alloc(0),
     targetRest: Buffer.alloc(0),
     journal: opened,
+    meter: new WorkerMeter().sessionOpened('shop'),
     judge: {
       classifier,
       databases: new MaskedDatabases((sql) => classifier.parse(sql)),

@@ -34,6 +34,8 @@ export interface TestGatewayOptions {
   readonly plainText?: boolean
   /** The target's major version; see `postgresBinaries`. */
   readonly server?: string
+  /** Serves metrics on a port of their own. */
+  readonly metrics?: boolean
 }
 
 export async function startTestGateway(options: TestGatewayOptions = {}): Promise<TestGateway> {
@@ -57,7 +59,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
   const events: ControlPlaneEvent[] = []
   const gateway = await startGateway({
     dataDir,
-    ports: { api: 0, postgres: 0 },
+    ports: { api: 0, postgres: 0, ...(options.metrics === true ? { metrics: 0 } : {}) },
     host: '127.0.0.1',
     workers: options.workers ?? 1,
     durability: options.durability ?? 'process',

@@ -31,6 +31,11 @@ export function buildProgram(finish: (code: number) => void): Command {
   )
     .option('--port-postgres <n>', 'port for PostgreSQL callers', portPostgresDefault)
     .option('--port-api <n>', 'port of the API', portApiDefault)
+    .option('--port-metrics <n>', 'port of /metrics, /healthz and /readyz (default: none)')
+    .option(
+      '--host-metrics <address>',
+      'where that port is reached (default: this machine alone); everybody there may read it',
+    )
     .option('--workers <n>', 'data-plane processes (default: one per core, 8 at most)')
     .option(
       '--durability <mode>',

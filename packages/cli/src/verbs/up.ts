@@ -7,6 +7,8 @@ import { isForPrograms, type Output } from '../output.ts'
 export interface UpFlags {
   readonly portPostgres: string
   readonly portApi: string
+  readonly portMetrics?: string
+  readonly hostMetrics?: string
   readonly workers?: string
   readonly durability: string
   readonly demo: boolean
@@ -50,8 +52,12 @@ function gatewayOptions(
     ports: {
       api: number(flags.portApi, '--port-api', 0, 65_535),
       postgres: number(flags.portPostgres, '--port-postgres', 0, 65_535),
+      ...(flags.portMetrics === undefined
+        ? {}
+        : { metrics: number(flags.portMetrics, '--port-metrics', 0, 65_535) }),
     },
     host: '127.0.0.1',
+    ...(flags.hostMetrics === undefined ? {} : { metricsHost: flags.hostMetrics }),
     ...(flags.workers === undefined
       ? {}
       : { workers: number(flags.workers, '--workers', 1, workersMax) }),
@@ -130,11 +136,12 @@ async function printReady(output: Output, gateway: ControlPlane): Promise<void> 
 
 /** The words after the start: where things are and what to do next. */
 export function readyText(status: Status, connections: readonly string[]): string {
+  const { metrics } = status.ports
   const first = connections.includes('shop-db') ? 'shop-db' : (connections[0] ?? 'NAME')
   return `
 Ready: postgres ${status.host}:${status.ports.postgres} · api http://${status.host}:${status.ports.api} · this machine only
   connections  ${connections.join(', ') || 'none yet'}
-  policies     ${status.dataDir}/policies (read again when a file changes)
+  policies     ${status.dataDir}/policies (read again when a file changes)${metrics === undefined ? '' : `\n  metrics      port ${metrics}: /metrics /healthz /readyz`}
 
 Next:
   psql "$(npx sallyport url ${first})"

@@ -7,6 +7,7 @@ import type {
   Lease,
   LeaseRequest,
 } from './agents.ts'
+import type { WorkerCounts } from './counts.ts'
 import type { ConnectionConfig, Snapshot, TargetPlace } from './snapshot.ts'
 
 /** Control plane to data-plane worker. */
@@ -60,6 +61,8 @@ export type FromWorker =
   | { readonly kind: 'probed'; readonly id: string; readonly result: ProbeResult }
   /** Sent before anything of the session can reach its target. Kept in memory only, and never logged. */
   | { readonly kind: 'target.opened'; readonly session: SessionId; readonly target: OpenedTarget }
+  /** What was counted since the last of these, about once a second. */
+  | { readonly kind: 'counted'; readonly worker: number; readonly counts: WorkerCounts }
   | { readonly kind: 'session.opened'; readonly session: SessionOpened }
   | { readonly kind: 'session.closed'; readonly session: SessionClosed }
 

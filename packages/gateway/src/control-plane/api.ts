@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { ERRORS, SallyportError, type Secret } from '@sallyport/core'
+import { ERRORS, SallyportError, type ErrorCode, type Secret } from '@sallyport/core'
 import { getRequestListener } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
@@ -16,6 +16,7 @@ import { parseCredentialRequest } from './parse-credential-request.ts'
 import { parseNewConnection } from './parse-new-connection.ts'
 import { tokenAlgorithms } from './births/workload/verify-token.ts'
 import { RateError } from './rates.ts'
+import { isNameOfHere, isThisMachine } from './this-machine.ts'
 import { type RecordingForm, recordingForms } from './recorded-session.ts'
 import { parseStartAt } from './start-at.ts'
 import type { SearchPage, SearchRequest } from './recordings/index/query/search-sessions.ts'
@@ -38,6 +39,8 @@ export interface Operations {
   /** Makes the index of searches anew; `status` tells when it is done. */
   reindex(): Promise<void>
   readSession(idPrefix: string, form: RecordingForm): Promise<AsyncIterable<string>>
+  /** A caller reads that it was refused. */
+  refused(code: ErrorCode): void
   /** A ZIP archive, piece by piece. */
   exportSessions(idPrefixes: readonly string[]): Promise<AsyncIterable<Uint8Array>>
 }
@@ -57,7 +60,10 @@ export function apiRoutes(
   mounted: readonly Hono[] = [],
 ): Hono {
   const app = new Hono()
-  app.onError((error, context) => errorAnswer(context, error))
+  app.onError((error, context) => {
+    operations.refused(codeOf(error))
+    return errorAnswer(context, error)
+  })
   app.notFound((context) =>
     errorAnswer(
       context,
@@ -258,9 +264,11 @@ const retryAfterFrozen = '60'
 
 function errorAnswer(context: Context, error: Error): Response {
   // The text of an unforeseen error may hold anything, so it stays in this process.
-  const known = error instanceof SallyportError
-  const code = known ? error.code : 'SP_INTERNAL'
-  const message = known && code !== 'SP_INTERNAL' ? error.message : ERRORS.SP_INTERNAL.say
+  const code = codeOf(error)
+  const message =
+    error instanceof SallyportError && code !== 'SP_INTERNAL'
+      ? error.message
+      : ERRORS.SP_INTERNAL.say
   const body = { error: { code, message, retry: ERRORS[code].retry, fix: ERRORS[code].say } }
   if (error instanceof RateError) {
     context.header('retry-after', error.retryAfter)
@@ -272,22 +280,13 @@ function errorAnswer(context: Context, error: Error): Response {
   return context.json(body, statuses[code] ?? 500)
 }
 
+function codeOf(error: Error): ErrorCode {
+  return error instanceof SallyportError ? error.code : 'SP_INTERNAL'
+}
+
 function challenge(code: string): string {
   const why = code === 'SP_PROOF_REFUSED' ? ', error="invalid_dpop_proof"' : ''
   return `Bearer, DPoP algs="${tokenAlgorithms.join(' ')}"${why}`
-}
-
-function isThisMachine(name: string): boolean {
-  return /^(?:localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/iu.test(name)
-}
-
-/**
- * Any page in a browser may let a name of its own lead to this machine, and then read what is served here as if it were
- * its own. What only this machine reaches is served by this machine's names, and by the one that it has in public.
- */
-function isNameOfHere(header: string | undefined, publicUrl: string | undefined): boolean {
-  const name = header?.replace(/:\d*$/u, '').toLowerCase() ?? ''
-  return isThisMachine(name) || (publicUrl !== undefined && name === new URL(publicUrl).hostname)
 }
 
 function refuseHost(response: ServerResponse): void {

@@ -14,12 +14,21 @@ export interface DemoDatabase {
   close(): Promise<void>
 }
 
+/** Ports; there are metrics where theirs is given. */
+export interface GatewayPorts {
+  readonly api: number
+  readonly postgres: number
+  readonly metrics?: number
+}
+
 /** What the gateway is started with. */
 export interface ControlPlaneOptions {
   readonly dataDir: string
   /** 0 takes any free port. */
-  readonly ports: { readonly api: number; readonly postgres: number }
+  readonly ports: GatewayPorts
   readonly host: string
+  /** Where metrics are served, if a port is; this machine alone where absent. */
+  readonly metricsHost?: string
   /** One per core, 8 at most, where absent. */
   readonly workers?: number
   readonly durability: JournalConfig['durability']
@@ -65,7 +74,7 @@ export interface Status {
   readonly dataDir: string
   readonly storage: string
   readonly host: string
-  readonly ports: { readonly api: number; readonly postgres: number }
+  readonly ports: GatewayPorts
   readonly demo: boolean
   readonly shipping: ShippingStatus
   readonly search: SearchStatus

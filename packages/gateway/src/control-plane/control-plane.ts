@@ -10,9 +10,10 @@ import { type BirthsOptions, type BirthsPart, openBirths } from './births/births
 import type { ConnectionView } from './connections.ts'
 import { loginProviders } from './births/config/identity-config.ts'
 import { addDemo } from './demo-connection.ts'
-import type { ControlPlaneOptions, Status } from './control-plane-options.ts'
+import type { ControlPlaneOptions, GatewayPorts, Status } from './control-plane-options.ts'
 import type { CredentialRequest, IssuedCredential } from './credentials.ts'
 import { DpopProofs } from './dpop.ts'
+import { serveMetrics } from './metrics/serve-metrics.ts'
 import { loadPolicies, type PolicyFollower } from './follow-policies.ts'
 import { operationsOf } from './operations.ts'
 import { ownUrls } from './own-urls.ts'
@@ -31,7 +32,7 @@ export const gatewayVersion = '0.1.0'
 
 /** A running gateway. */
 export interface ControlPlane {
-  readonly ports: { readonly api: number; readonly postgres: number }
+  readonly ports: GatewayPorts
   readonly agents: AgentService
   /** All that is recorded, shipped or not. */
   readonly recorded: RecordingSources
@@ -105,7 +106,12 @@ async function serveApi(
 ): Promise<{ ports: Status['ports']; status: () => Promise<Status> }> {
   const { options, agents, connections, keys, owner } = parts
   const listening: { api?: ApiListener } = {}
-  const ports = (): Status['ports'] => ({ api: listening.api?.port ?? 0, postgres: pool.port })
+  const metrics = await serveMetrics(parts, pool, gatewayVersion, undo)
+  const ports = (): Status['ports'] => ({
+    api: listening.api?.port ?? 0,
+    postgres: pool.port,
+    ...(metrics === undefined ? {} : { metrics }),
+  })
   const gatewayUrl = (): string => options.publicUrl ?? `http://${options.host}:${ports().api}`
   const doors = {
     sources: new SourceRates(),

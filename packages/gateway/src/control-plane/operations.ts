@@ -14,6 +14,7 @@ export function operationsOf(
     sessions,
     recorded,
     exporter,
+    counts,
     snapshots,
     store,
     index,
@@ -50,6 +51,7 @@ export function operationsOf(
       return await sessions.list()
     },
     searchSessions: async (request) => await searchSessions(store.db, request, Date.now()),
+    refused: counts.apiRefused,
     reindex: async () => await index.rebuild(),
     async readSession(prefix, form) {
       const id = await sessions.whole(prefix)

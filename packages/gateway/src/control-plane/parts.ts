@@ -9,6 +9,7 @@ import { AgentService } from './agents/agent-service.ts'
 import { Connections } from './connections.ts'
 import type { ControlPlaneOptions } from './control-plane-options.ts'
 import { Credentials } from './credentials.ts'
+import { GatewayCounts } from './metrics/gateway-counts.ts'
 import { type DataKeys, loadDataKeys } from './keys/data-keys.ts'
 import { loadSigningKey } from './keys/signing-key.ts'
 import type { Store } from './ports/store.ts'
@@ -38,6 +39,7 @@ export interface Parts {
   readonly shipper: Shipper
   readonly exporter: Exporter
   readonly index: SearchIndex
+  readonly counts: GatewayCounts
   /** All that is recorded, shipped or not. */
   readonly recorded: RecordingSources
   /** Something failed that nobody waits for. */
@@ -62,7 +64,9 @@ export async function openParts(
   await mkdir(journalDir, { recursive: true, mode: 0o700 })
   const owner = userInfo().username
   const connections = new Connections(store, keys.kek)
-  const agents = await AgentService.open(store, { onFault: fault, owner })
+  const counts = new GatewayCounts()
+  const onClosure = counts.closure
+  const agents = await AgentService.open(store, { onFault: fault, owner, onClosure })
   agents.start()
   undo.defer(() => agents.stop())
   const recordings = new DirectoryRecordingStore(join(options.dataDir, 'recordings'))
@@ -105,6 +109,7 @@ export async function openParts(
     shipper,
     recorded,
     index,
+    counts,
     exporter: new Exporter(recorded, shippedParts, shipper),
     fault,
   }

@@ -9,10 +9,12 @@ const workersMax = 8
 /** A worker that heard nothing for five heartbeats no longer knows what was revoked. */
 const staleAfterMs = 5000
 const mebibyte = 1024 * 1024
+/** Of each worker; see `JournalConfig`. */
+export const journalLimits = { minFreeBytes: 256 * mebibyte, maxBytes: 8192 * mebibyte }
 
 /** Starts the data plane: its workers hear of agents from here on, and tell of their sessions. */
 export async function startWorkers(parts: Parts, undo: AsyncDisposableStack): Promise<WorkerPool> {
-  const { options, agents, sessions, snapshots, fault } = parts
+  const { options, agents, sessions, snapshots, counts, fault } = parts
   const count = options.workers ?? Math.min(availableParallelism(), workersMax)
   const targets = new TargetCancels(lostForMs)
   const pool = new WorkerPool({
@@ -33,7 +35,9 @@ export async function startWorkers(parts: Parts, undo: AsyncDisposableStack): Pr
       targets.closed(session.id)
       void sessions.closed(session).catch(fault)
     },
+    onCounted: (worker, counted) => counts.workers.add(worker, counted),
     onLost: (worker, why) => {
+      counts.workers.lost(worker)
       targets.workerLost(worker)
       options.onEvent({ kind: 'worker.lost', worker, why })
       void sessions.closeLost('the worker ended', worker).catch(fault)
@@ -61,8 +65,7 @@ function workerConfig(
     journal: {
       dir: journalDir,
       durability: options.durability,
-      minFreeBytes: 256 * mebibyte,
-      maxBytes: 8192 * mebibyte,
+      ...journalLimits,
       recordingKey: keys.recording.expose().toString('base64'),
     },
     limits: {

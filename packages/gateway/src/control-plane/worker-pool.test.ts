@@ -78,6 +78,7 @@ function pool(over: Partial<WorkerPoolOptions> & { node?: string } = {}): Worker
     onTarget: () => undefined,
     onOpened: () => undefined,
     onClosed: () => undefined,
+    onCounted: () => undefined,
     onLost: () => undefined,
     ...over,
   })

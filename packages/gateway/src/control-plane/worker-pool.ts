@@ -10,6 +10,7 @@ import type {
   ToWorker,
   WorkerConfig,
 } from '../boundary/messages.ts'
+import type { WorkerCounts } from '../boundary/counts.ts'
 import type { AgentChanges } from '../boundary/agents.ts'
 import type { ConnectionConfig, Snapshot } from '../boundary/snapshot.ts'
 import { AgentRelay, type AgentSource, type Closing } from './agent-relay.ts'
@@ -28,6 +29,7 @@ export interface WorkerPoolOptions {
   readonly onTarget: (worker: number, session: SessionId, target: OpenedTarget) => void
   readonly onOpened: (session: SessionOpened) => void
   readonly onClosed: (session: SessionClosed) => void
+  readonly onCounted: (worker: number, counts: WorkerCounts) => void
   /** A worker ended unasked; its sessions ended with it. */
   readonly onLost: (worker: number, why: string) => void
 }
@@ -250,6 +252,8 @@ export class WorkerPool {
       case 'target.opened':
         this.#options.onTarget(slot.worker, message.session, message.target)
         break
+      case 'counted':
+        return this.#options.onCounted(slot.worker, message.counts)
       case 'session.opened':
         this.#options.onOpened(message.session)
         break

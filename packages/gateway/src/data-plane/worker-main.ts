@@ -1,4 +1,5 @@
 import { createServer, type Server } from 'node:net'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { pino, type Logger } from 'pino'
 import { SallyportError } from '@sallyport/core'
 import type { FromWorker, ProbeResult, ToWorker, WorkerConfig } from '../boundary/messages.ts'
@@ -10,6 +11,7 @@ import { ControlLine } from './agents/control-line.ts'
 import { Purses } from './agents/purses.ts'
 import { Journal } from './journal/journal.ts'
 import { recoverJournals } from './journal/recover-journals.ts'
+import { WorkerMeter } from './meters/worker-meter.ts'
 import { Cancels } from './protocols/postgres/cancels.ts'
 import { Catalogs } from './protocols/postgres/catalogs.ts'
 import { GuardWatches } from './protocols/postgres/guard/guard-watch.ts'
@@ -39,10 +41,12 @@ class Worker {
       pino.destination(2),
     )
     const now = (): number => Date.now()
+    const meter = new WorkerMeter()
     const journal = await Journal.open(config.journal, config.worker, {
       now,
       node: config.node,
       onFault: (error) => log.error({ event: 'journal.failing', reason: error.message }),
+      onSynced: (ms) => meter.sync.add(ms),
     })
     const agents = new AgentIndex(now)
     void agents.apply(known)
@@ -56,6 +60,7 @@ class Worker {
       worker: config.worker,
       snapshots: new SnapshotHolder(snapshot, config.staleAfterMs, now),
       journal,
+      meter,
       classifier,
       databases: new MaskedDatabases((text) => classifier.parse(text)),
       lookups: new LookupMeters(now),
@@ -88,6 +93,7 @@ class Worker {
     tell({ kind: 'ready', worker: config.worker, port })
     // Callers need not wait while gigabytes are read: earlier runs share no file with this one.
     void recoverEarlierRuns(config, journal, log)
+    reportCounts(postgres)
     return new Worker(postgres, server)
   }
 
@@ -184,6 +190,24 @@ async function recoverEarlierRuns(
   } catch (error) {
     log.error({ event: 'journal.recovery-failed', reason: String(error) })
   }
+}
+
+const countsEveryMs = 1000
+/** How often it is looked whether the event loop is late. */
+const lookEveryMs = 20
+
+/** Tells what was counted: one message a second, whatever the load. */
+function reportCounts({ meter, worker, sessions, journal }: PostgresWorker): void {
+  const delay = monitorEventLoopDelay({ resolution: lookEveryMs })
+  delay.enable()
+  setInterval(() => {
+    // What it measures is the time between two looks.
+    const loopLag = Math.max(0, delay.max / 1e9 - lookEveryMs / 1000)
+    delay.reset()
+    const isJournalFailing = journal.stats().failing
+    const counts = meter.take({ sessions: sessions.size, isJournalFailing, loopLag })
+    tell({ kind: 'counted', worker, counts })
+  }, countsEveryMs)
 }
 
 function tell(message: FromWorker): void {

@@ -8,6 +8,7 @@ import pg from 'pg'
 import type { Store, Tables } from '../ports/store.ts'
 import { takeDataLock } from './data-lock.ts'
 import { migrate } from './migrations.ts'
+import { poolState } from './pool-state.ts'
 import { SharedSync } from './shared-sync.ts'
 import { FolderSync } from './sync-folder.ts'
 
@@ -39,6 +40,7 @@ async function openLocked(dir: string, release: () => void): Promise<Store> {
     kind: 'embedded',
     version: `PGlite (PostgreSQL ${rows[0]?.v ?? 'of unknown version'})`,
     db,
+    pool: () => poolState(pool),
     async durable(change) {
       const result = await db.transaction().execute(change)
       await synced.next()

@@ -3,6 +3,7 @@ import { Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
 import type { Store, Tables } from '../ports/store.ts'
 import { migrate } from './migrations.ts'
+import { poolState } from './pool-state.ts'
 
 /** Few control-plane calls run at once; a small pool leaves the server's connections to others. */
 const connectionsMax = 8
@@ -27,6 +28,7 @@ export async function openPostgresStore(databaseUrl: string): Promise<Store> {
       kind: 'server',
       version: `PostgreSQL ${rows[0]?.v ?? 'of unknown version'}`,
       db,
+      pool: () => poolState(pool),
       // A server syncs its own log before it answers a commit.
       durable: async (change) => db.transaction().execute(change),
       commit: async (change) => ({

@@ -1,5 +1,6 @@
 import type { CredentialId, SessionId } from '@sallyport/core'
-import type { Store } from '../ports/store.ts'
+import type { RevocationTable, Store } from '../ports/store.ts'
+import type { ClosureReport } from './agent-requests.ts'
 import { AgentEvents } from './agent-events.ts'
 import type { AgentNode, CredentialNode } from './agent-node.ts'
 import { AgentTree } from './agent-tree.ts'
@@ -40,7 +41,11 @@ export interface AgentContext {
   readonly spawnsPerSecond: number
   /** The operating system's user name of the local owner. */
   readonly owner: string
+  readonly onClosure: OnClosure
 }
+
+/** Told of what became of the sessions of agents that were taken away or stopped. */
+export type OnClosure = (mode: RevocationTable['mode'], report: ClosureReport) => void
 
 export interface ContextOptions {
   /** Told of what fails where nobody waits for it. */
@@ -48,6 +53,7 @@ export interface ContextOptions {
   readonly now?: () => number
   readonly spawnsPerSecond?: number
   readonly owner?: string
+  readonly onClosure?: OnClosure
 }
 
 /** An empty memory beside a store. */
@@ -69,6 +75,7 @@ export function newContext(store: Store, options: ContextOptions): AgentContext 
     serial: new Serial(),
     now: options.now ?? Date.now,
     owner: options.owner ?? '',
+    onClosure: options.onClosure ?? (() => undefined),
     spawnsPerSecond: options.spawnsPerSecond ?? SPAWNS_PER_SECOND,
   }
 }

@@ -1,6 +1,7 @@
 import {
   opensConnection,
   type AgentId,
+  type AgentState,
   type GrantLayer,
   type Principal,
   type SessionId,
@@ -294,6 +295,14 @@ export class AgentService {
 
   list(): AgentView[] {
     return [...this.#context.tree.all()].map(viewOf)
+  }
+
+  /** How many there are in each state, of those that live or ended a short while ago. */
+  countStates(): Map<AgentState, number> {
+    const counts = new Map<AgentState, number>()
+    for (const { state } of this.#context.tree.all())
+      counts.set(state, (counts.get(state) ?? 0) + 1)
+    return counts
   }
 
   /** All caps that bind an agent, root first. */

@@ -1,4 +1,5 @@
 import type { ClosedByAgent, Outcome } from '../../boundary/agents.ts'
+import type { RevocationTable } from '../ports/store.ts'
 import type { OrphanSession } from '../target-cancels.ts'
 import { lostForMs } from './admissions.ts'
 import type { AgentContext } from './agent-context.ts'
@@ -19,6 +20,7 @@ export interface Taken {
   readonly epoch: number | undefined
   readonly agents: number
   readonly startedMs: number
+  readonly mode: RevocationTable['mode']
 }
 
 interface Orphan extends OrphanSession {
@@ -86,6 +88,7 @@ export class ClosureReports {
       ms: msSince(taken),
     }
     if (taken.epoch !== undefined) await saveReport(store, taken.epoch, report)
+    this.#context.onClosure(taken.mode, report)
     return report
   }
 

@@ -183,11 +183,11 @@ export class Endings {
   /** The workers are asked outside of the queue: other changes need not wait for them. */
   async #reported(
     startedMs: number,
-    { agent, wait }: Ending,
+    { agent, mode, wait }: Ending,
     change: () => Promise<Changed>,
   ): Promise<ClosureReport> {
     const { epoch, agents, ended = [] } = await this.#context.serial.runUrgent(change)
-    const report = this.#reports.of({ agent, epoch, agents, startedMs }, wait)
+    const report = this.#reports.of({ agent, epoch, agents, startedMs, mode }, wait)
     await this.#budgets.free(ended).catch(this.#onFault)
     return await report
   }

@@ -38,6 +38,8 @@ export interface JournalDeps {
   now(): number
   /** Called when the journal starts to fail, not for every command that it then refuses. */
   onFault(error: Error): void
+  /** The disk has taken what it was given, after this time. */
+  onSynced?(ms: number): void
   readonly node?: string
   readonly fs?: JournalFs
   readonly rotateBytes?: number
@@ -284,6 +286,7 @@ export class Journal implements EntrySink {
   async #sync(): Promise<void> {
     const group = this.#unsynced
     this.#unsynced = []
+    const startedMs = performance.now()
     try {
       await this.#files.sync()
     } catch (error) {
@@ -293,6 +296,7 @@ export class Journal implements EntrySink {
       return
     }
     this.#syncs += 1
+    this.#deps.onSynced?.(performance.now() - startedMs)
     for (const waiter of group) waiter.resolve(mintStoredEntry(waiter.commandId, waiter.seq))
   }
 

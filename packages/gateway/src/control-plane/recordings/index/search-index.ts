@@ -27,6 +27,8 @@ export interface RecordObserver {
 
 /** What `status` tells of the index. */
 export interface SearchStatus {
+  /** Of rows that wait to be written. */
+  readonly pendingBytes: number
   /** While the recordings are read again, how many parts were. */
   readonly rebuilding?: { readonly parts: number }
   /** Why it does not go on; absent while it does. */
@@ -83,6 +85,7 @@ export class SearchIndex implements RecordObserver {
   status(): SearchStatus {
     const isRebuilding = this.#wanted !== undefined
     return {
+      pendingBytes: this.#pendingBytes(),
       ...(isRebuilding ? { rebuilding: { parts: this.#rebuild?.partsRead ?? 0 } } : {}),
       ...(this.#problem === undefined ? {} : { problem: this.#problem }),
     }

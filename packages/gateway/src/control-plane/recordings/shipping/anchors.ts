@@ -54,6 +54,11 @@ export class Anchors {
     this.#changed.add(part)
   }
 
+  /** When the newest one was signed; the start of this run where none was since. */
+  get anchoredAtMs(): number {
+    return this.#anchoredAtMs
+  }
+
   /** True when something is to be said: a session has ended, or a minute is over. */
   get isDue(): boolean {
     if (this.#changed.size === 0) return false

@@ -43,6 +43,12 @@ export interface ShippingStatus {
   readonly parts: number
   readonly pendingBytes: number
   readonly journalFiles: number
+  /** When the oldest entry that is not in the store was recorded, in milliseconds since the epoch; absent where all is there. */
+  readonly pendingSinceMs?: number
+  /** When the newest anchor was signed; the start of this run where none was since. */
+  readonly anchoredAtMs: number
+  /** What keeps recordings from being whole, as far as this run has seen. */
+  readonly problems: number
   /** Why it does not go on; absent while it does. */
   readonly problem?: string
 }
@@ -117,11 +123,17 @@ export class Shipper {
   }
 
   status(): ShippingStatus {
+    let pendingSinceMs = Infinity
+    for (const { pending } of this.#parts.values())
+      pendingSinceMs = Math.min(pendingSinceMs, pending?.fromMs ?? Infinity)
     return {
       where: this.#options.recordings.where,
       parts: this.#parts.size,
       pendingBytes: this.#pendingBytes,
       journalFiles: this.#follower.files.length,
+      anchoredAtMs: this.#anchors.anchoredAtMs,
+      problems: this.#reported.size,
+      ...(pendingSinceMs === Infinity ? {} : { pendingSinceMs }),
       ...(this.#problem === undefined ? {} : { problem: this.#problem }),
     }
   }

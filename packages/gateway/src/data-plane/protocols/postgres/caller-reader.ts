@@ -14,6 +14,7 @@ import {
   frameEnd,
   frameType,
 } from '@sallyport/wire'
+import { meteredStages } from '../../pipeline/metered-stages.ts'
 import { runCommand, type Stages } from '../../pipeline/run-command.ts'
 import { Awaited, type NameChange } from './awaited.ts'
 import type { Portal, Statement } from './names.ts'
@@ -61,7 +62,7 @@ export class CallerReader {
     judge: Pick<Stages<Unit>, 'classify' | 'decide' | 'recordVerdict' | 'hold' | 'recheck'>,
   ) {
     this.#state = state
-    this.#stages = {
+    const stages: Stages<Unit> = {
       classify: (unit) => judge.classify(unit),
       decide: (unit, command) => judge.decide(unit, command),
       recordVerdict: (unit, command, verdict) => {
@@ -98,6 +99,7 @@ export class CallerReader {
         poison(unit, refusal)
       },
     }
+    this.#stages = meteredStages(stages, state.meter)
   }
 
   /** Handles whole messages. Resolves when they have been sent or refused, and more may be read. */
@@ -388,6 +390,7 @@ export class CallerReader {
       generation: 0,
       awaits: [],
       isRefused: false,
+      startedMs: 0,
     }
   }
 
@@ -400,6 +403,7 @@ export class CallerReader {
         this.#failure ??= error instanceof Error ? error : new Error(String(error))
         return
       }
+      this.#state.meter.refused(error.code)
       poison(unit, {
         code: error.code,
         message: ERRORS[error.code].say,

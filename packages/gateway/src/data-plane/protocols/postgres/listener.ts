@@ -42,6 +42,7 @@ export async function serveSocket(
     await openSession(arrival, worker)
   } catch (error) {
     const known = asKnown(error)
+    worker.meter.refused(known.code)
     worker.log.info({
       event: 'login.refused',
       code: known.code,
@@ -139,6 +140,7 @@ async function receiveLink(socket: TLSSocket, worker: PostgresWorker): Promise<L
     return link
   } catch (error) {
     const known = asKnown(error)
+    worker.meter.refused(known.code)
     worker.log.info({ event: 'link.refused', code: known.code, reason: known.message })
     answerLink(socket, known)
     socket.end()

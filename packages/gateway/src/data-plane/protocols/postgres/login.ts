@@ -17,6 +17,7 @@ import type { AgentIndex } from '../../agents/agent-index.ts'
 import type { ControlLine } from '../../agents/control-line.ts'
 import type { Purses } from '../../agents/purses.ts'
 import type { Journal } from '../../journal/journal.ts'
+import type { WorkerMeter } from '../../meters/worker-meter.ts'
 import { Decider } from '../../pipeline/decide.ts'
 import { pooledRandom } from '../../random-pool.ts'
 import { maskKeyOf, type SnapshotHolder } from '../../snapshot-holder.ts'
@@ -41,6 +42,7 @@ export interface PostgresWorker {
   readonly worker: number
   readonly snapshots: SnapshotHolder
   readonly journal: Journal
+  readonly meter: WorkerMeter
   readonly classifier: SqlClassifier
   readonly databases: MaskedDatabases
   readonly lookups: LookupMeters
@@ -194,6 +196,7 @@ async function serve(
     callerRest: rest,
     targetRest: target.rest,
     journal,
+    meter: worker.meter.sessionOpened(config.name),
     judge: {
       classifier: worker.classifier,
       catalog,

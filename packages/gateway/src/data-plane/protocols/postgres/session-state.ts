@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { SessionJournal } from '../../journal/session-journal.ts'
+import type { ConnectionMeter } from '../../meters/worker-meter.ts'
 import type { Awaited } from './awaited.ts'
 import type { Names } from './names.ts'
 import type { Outlet } from './outlet.ts'
@@ -7,6 +8,7 @@ import type { Outlet } from './outlet.ts'
 /** What both directions of one session share. `session.ts` makes it; each field has one writer, named here. */
 export interface SessionState {
   readonly journal: SessionJournal
+  readonly meter: ConnectionMeter
   readonly names: Names
   /** Replies that the target owes. The caller's reader pushes, the target's reader takes. */
   readonly fifo: Fifo

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { ERRORS, type SessionId } from '@sallyport/core'
+import { ERRORS, type ErrorCode, type SessionId } from '@sallyport/core'
 import {
   FrameSplitter,
   LONG_BACKEND_TYPES,
@@ -13,13 +13,14 @@ import type { ClosedByAgent } from '../../../boundary/agents.ts'
 import type { SessionClosed } from '../../../boundary/messages.ts'
 import type { SessionAgent } from '../../agents/session-agent.ts'
 import type { SessionJournal } from '../../journal/session-journal.ts'
+import type { ConnectionMeter } from '../../meters/worker-meter.ts'
 import { CallerReader } from './caller-reader.ts'
 import { FreezeHold } from './freeze-hold.ts'
 import { Judge, type JudgeDeps } from './judge.ts'
 import { Names } from './names.ts'
 import { Outlet } from './outlet.ts'
 import { Readiness } from './readiness.ts'
-import { fatalError, fatalErrorOf } from './refuse.ts'
+import { fatalError } from './refuse.ts'
 import { asKnown } from './session-failure.ts'
 import { Fifo, type SessionState } from './session-state.ts'
 import { TargetReader, type TargetReaderDeps } from './target-reader.ts'
@@ -46,6 +47,7 @@ export interface SessionOptions extends Omit<
   readonly callerRest: Buffer
   readonly targetRest: Buffer
   readonly journal: SessionJournal
+  readonly meter: ConnectionMeter
   readonly agent: SessionAgent
   readonly judge: Omit<JudgeDeps, 'journal' | 'names' | 'purse' | 'transactionStatus'>
   readonly isPathKnown: boolean
@@ -64,6 +66,7 @@ export interface SessionOptions extends Omit<
 /** One recorded conversation: a caller, a target, and what stands between them. Ends as a whole, whatever side ends it. */
 export class PostgresSession implements SessionState {
   readonly journal: SessionJournal
+  readonly meter: ConnectionMeter
   readonly names: Names
   readonly fifo = new Fifo()
   readonly toTarget: Outlet
@@ -95,6 +98,7 @@ export class PostgresSession implements SessionState {
   constructor(options: SessionOptions) {
     this.#options = options
     this.journal = options.journal
+    this.meter = options.meter
     this.caller = options.caller
     this.target = options.target
     this.names = new Names(options.limits)
@@ -246,7 +250,7 @@ export class PostgresSession implements SessionState {
   async shutDown(): Promise<void> {
     if (this.isClosed) return
     const isRunning = !this.fifo.isEmpty
-    this.caller.write(fatalError('SP_SHUTTING_DOWN'))
+    this.#sayLast('SP_SHUTTING_DOWN')
     this.end('gateway shut down')
     if (isRunning) await this.#options.cancelTarget()
   }
@@ -266,9 +270,10 @@ export class PostgresSession implements SessionState {
     const outcome = this.#outcome(isRunning)
     if (this.isClosed) return outcome
     const refusal = this.#options.agent.refusal(this.#options.now())
+    const code = refusal?.code ?? 'SP_AGENT_ENDED'
     this.toCaller.flush()
-    this.caller.write(fatalError(refusal?.code ?? 'SP_AGENT_ENDED', refusal?.detail))
-    this.end(refusal?.code ?? 'SP_AGENT_ENDED')
+    this.#sayLast(code, refusal?.detail)
+    this.end(code)
     return outcome
   }
 
@@ -369,7 +374,7 @@ export class PostgresSession implements SessionState {
     if (this.isClosed || this.isTaken) return
     this.toCaller.flush()
     if (!this.caller.destroyed && !this.targetSaidFatal) {
-      this.caller.write(fatalError('SP_TARGET_CLOSED'))
+      this.#sayLast('SP_TARGET_CLOSED')
     }
     this.end('target closed')
   }
@@ -386,9 +391,15 @@ export class PostgresSession implements SessionState {
       reason: known.message,
     })
     this.toCaller.flush()
-    if (!this.caller.destroyed) this.caller.write(fatalErrorOf(known))
+    if (!this.caller.destroyed) this.#sayLast(known.code, known.detail)
     this.target.destroy()
     this.end(known.code)
+  }
+
+  /** The caller reads why nothing more comes. */
+  #sayLast(code: ErrorCode, detail?: string): void {
+    this.caller.write(fatalError(code, detail))
+    this.meter.refused(code)
   }
 
   #wake(): void {

@@ -362,6 +362,7 @@ export class TargetReader {
     for (const { rule, values } of this.#masker.takeCounts()) {
       this.#delivery.record()
       this.#state.journal.note({ kind: 'masked', seq: answer.entry.seq, rule, values })
+      this.#state.meter.masked(values)
       if (!this.#deps.tellsMasks) continue
       const short = rule.slice(rule.lastIndexOf('/') + 1)
       const words = `${values} ${values === 1 ? 'value' : 'values'} masked (rule ${short})`

@@ -49,6 +49,8 @@ export interface Unit {
   decidedFor: Chain | undefined
   /** Set as soon as the verdict is known, before it is stored. */
   isRefused: boolean
+  /** When the gateway began to look at it, in milliseconds of `performance.now()`. */
+  startedMs: number
 }
 
 /** What goes to the target in the place of some messages: nothing until their verdict is stored. */

@@ -1,0 +1,92 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import type { Parts } from '../parts.ts'
+import { journalLimits } from '../start-workers.ts'
+import type { WorkerPool } from '../worker-pool.ts'
+import { printMetrics } from './exposition.ts'
+import { gatewayMetrics, type MetricsView } from './gateway-metrics.ts'
+import { journalSpace, type JournalSpace } from './journal-space.ts'
+import { listenMetrics } from './listen-metrics.ts'
+import { readiness } from './readiness.ts'
+
+/** How often it is looked whether the event loop is late. */
+const lookEveryMs = 20
+const secondMs = 1000
+const loopbackHost = '127.0.0.1'
+
+/** Serves metrics where a port was asked for, and gives its number. */
+export async function serveMetrics(
+  parts: Parts,
+  pool: WorkerPool,
+  version: string,
+  undo: AsyncDisposableStack,
+): Promise<number | undefined> {
+  const { options } = parts
+  if (options.ports.metrics === undefined) return undefined
+  const loopLag = watchLoop(undo)
+  const pages = {
+    metrics: async () =>
+      printMetrics(gatewayMetrics(await viewOf(parts, pool, version, loopLag()))),
+    readiness: async () => {
+      const { shipper, store, counts } = parts
+      const failing = [...counts.workers.levels].filter(([, each]) => each.isJournalFailing)
+      return await readiness({
+        workers: pool.states(),
+        store,
+        shipping: shipper.status(),
+        journals: await spaceOf(parts),
+        failingJournals: failing.map(([worker]) => worker),
+        limits: journalLimits,
+      })
+    },
+  }
+  const host = options.metricsHost ?? loopbackHost
+  const listener = await listenMetrics(pages, host, options.ports.metrics)
+  undo.defer(async () => await listener.close())
+  return listener.port
+}
+
+async function viewOf(
+  parts: Parts,
+  pool: WorkerPool,
+  version: string,
+  loopLag: number,
+): Promise<MetricsView> {
+  const { counts, agents, shipper, index, snapshots, store } = parts
+  return {
+    version,
+    policyVersion: snapshots.policyVersion,
+    nowMs: Date.now(),
+    totals: counts.workers,
+    closures: counts.closures,
+    agents: agents.countStates(),
+    apiRefusals: counts.apiRefusals,
+    workers: pool.states(),
+    shipping: shipper.status(),
+    search: index.status(),
+    pool: store.pool(),
+    journals: await spaceOf(parts),
+    loopLag,
+  }
+}
+
+async function spaceOf({ journalDir }: Parts): Promise<JournalSpace | undefined> {
+  return await journalSpace(journalDir).catch(() => undefined)
+}
+
+/** The longest that this process was late in the last whole second, in seconds. */
+function watchLoop(undo: AsyncDisposableStack): () => number {
+  const delay = monitorEventLoopDelay({ resolution: lookEveryMs })
+  delay.enable()
+  let last = 0
+  const timer = setInterval(() => {
+    // What it measures is the time between two looks.
+    last = Math.max(0, delay.max / 1e9 - lookEveryMs / 1000)
+    delay.reset()
+  }, secondMs)
+  timer.unref()
+  undo.defer(() => {
+    clearInterval(timer)
+    delay.disable()
+  })
+  return () => last
+}

@@ -7,6 +7,7 @@ import type { GrantLayer } from '@sallyport/core'
 import { startPostgres } from '@sallyport/testkit'
 import { openPgliteStore } from '../packages/gateway/src/control-plane/adapters/pglite-store.ts'
 import { openPostgresStore } from '../packages/gateway/src/control-plane/adapters/postgres-store.ts'
+import { MemoryLedger } from '../packages/gateway/src/control-plane/ledger/memory-ledger.fixture.ts'
 import { AgentService } from '../packages/gateway/src/control-plane/agents/agent-service.ts'
 import { measureLogins, type Report } from './logins.ts'
 import type { Store } from '../packages/gateway/src/control-plane/ports/store.ts'
@@ -21,6 +22,9 @@ const callers = 8
 const everything: GrantLayer = {
   permits: [{ connections: ['*'], classes: ['*'], dimensions: {} }],
 }
+
+/** What the ledger costs is measured where it is on a disk. */
+const ledger = new MemoryLedger()
 
 interface Root {
   readonly id: string
@@ -47,6 +51,7 @@ async function measure(name: string, store: Store, live: number): Promise<void> 
     })
     .execute()
   const service = await AgentService.open(store, {
+    ledger,
     onFault: (error) => {
       throw error
     },
@@ -102,7 +107,7 @@ async function measure(name: string, store: Store, live: number): Promise<void> 
   )
   await service.stop()
   const opened = performance.now()
-  await AgentService.open(store, { onFault: () => undefined })
+  await AgentService.open(store, { ledger, onFault: () => undefined })
   print(name, `read ${live} agents at a start`, `${(performance.now() - opened).toFixed(0)} ms`)
   await store.close()
 }

@@ -20,3 +20,8 @@ export function makeId<Id extends string>(
   for (const byte of random(idCharacters)) id += alphabet.charAt(byte & 31)
   return id as Id
 }
+
+/** True of the id of a ledger, which is recorded as sessions are. */
+export function isLedgerId(session: string): boolean {
+  return session.startsWith('l_')
+}

@@ -24,6 +24,7 @@ export {
 } from './command.ts'
 export { ERRORS, SallyportError, type ErrorCode, type ErrorEntry } from './errors.ts'
 export {
+  isLedgerId,
   makeId,
   type AgentId,
   type CommandId,
@@ -61,12 +62,15 @@ export type {
 export {
   COMMAND_UNITS,
   ENTRY_KINDS,
+  FACT_ACTORS,
   RESPONSE_STATUSES,
   type CancelledEntry,
   type CommandEntry,
   type CommandUnit,
   type CopyDataEntry,
   type Entry,
+  type FactActor,
+  type FactEntry,
   type MaskedEntry,
   type NoticeEntry,
   type RefusedEntry,
@@ -82,6 +86,7 @@ export { decodeFileHeader, encodeFileHeader, type FileHeader } from './entry/fil
 export {
   isRecoveredListName,
   journalFileName,
+  LEDGER_WORKER,
   parseJournalFileName,
   parseRecoveredList,
   recoveredListName,

@@ -494,6 +494,11 @@ const core_src_entry_entry_ts = (() => {
 
   /** A session ended. Always the last entry of its chain. */
 
+  /** Who brings about what a fact tells of. */
+  const FACT_ACTORS = ['gateway', 'owner', 'principal', 'agent', 'nobody']
+
+  /** Something that happened in the control plane. It stands in a ledger and nowhere else. */
+
   /** One fact about a session, in order. */
 
   /** The type byte of an entry is its index here. Only append: the numbers stand in files. */
@@ -509,14 +514,16 @@ const core_src_entry_entry_ts = (() => {
     'notice',
     'session.closed',
     'lineage',
+    'fact',
   ]
 
-  return { COMMAND_UNITS, RESPONSE_STATUSES, ENTRY_KINDS }
+  return { COMMAND_UNITS, RESPONSE_STATUSES, FACT_ACTORS, ENTRY_KINDS }
 })()
 
 // packages/core/src/entry/entry-fields.ts
 const core_src_entry_entry_fields_ts = (() => {
   const { COMMAND_UNITS } = core_src_entry_entry_ts
+  const { FACT_ACTORS } = core_src_entry_entry_ts
   const { RESPONSE_STATUSES } = core_src_entry_entry_ts
 
   const noBytes = new Uint8Array()
@@ -555,6 +562,8 @@ const core_src_entry_entry_fields_ts = (() => {
         out.count(entry.commands)
         out.count(entry.blocked)
         return out.count(entry.maskedValues)
+      case 'fact':
+        return writeFact(out, entry)
     }
   }
 
@@ -589,6 +598,8 @@ const core_src_entry_entry_fields_ts = (() => {
           blocked: from.count(),
           maskedValues: from.count(),
         }
+      case 'fact':
+        return readFact(from)
     }
   }
 
@@ -598,11 +609,7 @@ const core_src_entry_entry_fields_ts = (() => {
     out.text(entry.connection)
     out.text(entry.database)
     out.text(entry.credential)
-    out.count(entry.chain.length)
-    for (const agent of entry.chain) {
-      out.text(agent.id)
-      out.text(agent.name)
-    }
+    writeChain(out, entry.chain)
     out.count(entry.level)
     out.text(entry.application)
     out.text(entry.source)
@@ -618,12 +625,47 @@ const core_src_entry_entry_fields_ts = (() => {
       connection: from.text(),
       database: from.text(),
       credential: from.text(),
-      chain: from.list(() => ({ id: from.text(), name: from.text() })),
+      chain: readChain(from),
       level: from.count(),
       application: from.text(),
       source: from.text(),
       tls: from.oneOf([false, true]),
       wrappedKey: from.blob(),
+    }
+  }
+
+  function writeChain(out, chain) {
+    out.count(chain.length)
+    for (const agent of chain) {
+      out.text(agent.id)
+      out.text(agent.name)
+    }
+  }
+
+  function readChain(from) {
+    return from.list(() => ({ id: from.text(), name: from.text() }))
+  }
+
+  function writeFact(out, entry) {
+    out.text(entry.what)
+    out.u8(FACT_ACTORS.indexOf(entry.by))
+    out.text(entry.actor)
+    writeChain(out, entry.chain)
+    out.text(entry.subject)
+    out.text(entry.source)
+    out.text(entry.detail)
+  }
+
+  function readFact(from) {
+    return {
+      kind: 'fact',
+      what: from.text(),
+      by: from.oneOf(FACT_ACTORS),
+      actor: from.text(),
+      chain: readChain(from),
+      subject: from.text(),
+      source: from.text(),
+      detail: from.text(),
     }
   }
 
@@ -922,9 +964,35 @@ const core_src_recording_segment_ts = (() => {
   return { SEGMENT_VERSION, SEGMENT_BYTES_MAX, sealSegment, parseSegment, openSegment, segmentHash }
 })()
 
+// packages/core/src/ids.ts
+const core_src_ids_ts = (() => {
+  /** Lower-case Crockford base32: no i, l, o, u. */
+  const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
+  const idCharacters = 13
+
+  /** Makes `<prefix>_` plus 13 characters (65 random bits) from `random`, which must return that many bytes. */
+  function makeId(prefix, random) {
+    let id = `${prefix}_`
+    for (const byte of random(idCharacters)) id += alphabet.charAt(byte & 31)
+    return id
+  }
+
+  /** True of the id of a ledger, which is recorded as sessions are. */
+  function isLedgerId(session) {
+    return session.startsWith('l_')
+  }
+
+  return { makeId, isLedgerId }
+})()
+
 // packages/core/src/recording/session-rules.ts
 const core_src_recording_session_rules_ts = (() => {
-  /** Says of each entry of a session whether it may stand where it does: a verdict before its answer, no answer without a command. */
+  const { isLedgerId } = core_src_ids_ts
+
+  /**
+   * Says of each entry of a session whether it may stand where it does: a verdict before its answer, no answer without a command.
+   * A ledger holds facts and nothing else, and facts stand nowhere else.
+   */
   class SessionRules {
     #session
     #position = 0
@@ -948,6 +1016,9 @@ const core_src_recording_session_rules_ts = (() => {
         return isFirst
           ? 'the session does not begin with its opening'
           : 'the session is opened again'
+      const isLedger = isLedgerId(this.#session)
+      if (isLedger !== (entry.kind === 'fact') && !isFrame(entry))
+        return isLedger ? 'the ledger holds what is no fact' : 'a fact stands outside of a ledger'
       switch (entry.kind) {
         case 'session.opened':
           return entry.session === this.#session ? undefined : 'the opening is of another session'
@@ -968,6 +1039,7 @@ const core_src_recording_session_rules_ts = (() => {
             ? undefined
             : 'a cancel of a command that is not before it'
         case 'notice':
+        case 'fact':
           return undefined
         case 'session.closed':
           this.#isClosed = true
@@ -975,6 +1047,10 @@ const core_src_recording_session_rules_ts = (() => {
           return `the end speaks of ${entry.commands} commands, ${this.#commands} are here`
       }
     }
+  }
+
+  function isFrame({ kind }) {
+    return kind === 'session.opened' || kind === 'session.closed'
   }
 
   return { SessionRules }

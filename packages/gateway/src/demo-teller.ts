@@ -47,7 +47,7 @@ export function storyTeller(gateway: ControlPlane, owner: string): StoryTeller {
       }
     },
     async kill(agent, reason) {
-      const report = await agents.revoke(agent.id, { name: owner, chain: [] }, reason)
+      const report = await agents.revoke(agent.id, { by: 'owner', name: owner, chain: [] }, reason)
       return { agents: report.agents, sessions: report.sessions.length, ms: report.ms }
     },
   }

@@ -1,6 +1,7 @@
 import { userInfo } from 'node:os'
 import { playDemoStory } from './demo/demo-story.ts'
 import { storyTeller } from './demo-teller.ts'
+import { openLedgerJournal } from './data-plane/journal/ledger-journal.ts'
 import { startDemoTarget } from './demo/demo-target.ts'
 import { type ControlPlane, startControlPlane } from './control-plane/control-plane.ts'
 import type { ControlPlaneOptions } from './control-plane/control-plane-options.ts'
@@ -16,6 +17,7 @@ export function startGateway(options: GatewayOptions): Promise<ControlPlane> {
     ...options,
     parts: {
       workerEntry: new URL(`./data-plane/worker-main.${ending}`, import.meta.url),
+      openLedgerJournal,
       startDemo: startDemoTarget,
     },
   })

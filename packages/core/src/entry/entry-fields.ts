@@ -2,9 +2,11 @@ import type { ByteReader } from './byte-reader.ts'
 import type { ByteWriter } from './byte-writer.ts'
 import {
   COMMAND_UNITS,
+  FACT_ACTORS,
   RESPONSE_STATUSES,
   type CommandEntry,
   type Entry,
+  type FactEntry,
   type ResponseEndEntry,
   type SessionOpenedEntry,
 } from './entry.ts'
@@ -48,6 +50,8 @@ export function writeFields(out: ByteWriter, entry: Entry): void {
       out.count(entry.commands)
       out.count(entry.blocked)
       return out.count(entry.maskedValues)
+    case 'fact':
+      return writeFact(out, entry)
   }
 }
 
@@ -82,6 +86,8 @@ export function readFields(from: ByteReader, kind: Entry['kind']): Entry {
         blocked: from.count(),
         maskedValues: from.count(),
       }
+    case 'fact':
+      return readFact(from)
   }
 }
 
@@ -91,11 +97,7 @@ function writeOpened(out: ByteWriter, entry: SessionOpenedEntry): void {
   out.text(entry.connection)
   out.text(entry.database)
   out.text(entry.credential)
-  out.count(entry.chain.length)
-  for (const agent of entry.chain) {
-    out.text(agent.id)
-    out.text(agent.name)
-  }
+  writeChain(out, entry.chain)
   out.count(entry.level)
   out.text(entry.application)
   out.text(entry.source)
@@ -111,12 +113,47 @@ function readOpened(from: ByteReader): SessionOpenedEntry {
     connection: from.text(),
     database: from.text(),
     credential: from.text(),
-    chain: from.list(() => ({ id: from.text(), name: from.text() })),
+    chain: readChain(from),
     level: from.count(),
     application: from.text(),
     source: from.text(),
     tls: from.oneOf([false, true]),
     wrappedKey: from.blob(),
+  }
+}
+
+function writeChain(out: ByteWriter, chain: SessionOpenedEntry['chain']): void {
+  out.count(chain.length)
+  for (const agent of chain) {
+    out.text(agent.id)
+    out.text(agent.name)
+  }
+}
+
+function readChain(from: ByteReader): SessionOpenedEntry['chain'] {
+  return from.list(() => ({ id: from.text(), name: from.text() }))
+}
+
+function writeFact(out: ByteWriter, entry: FactEntry): void {
+  out.text(entry.what)
+  out.u8(FACT_ACTORS.indexOf(entry.by))
+  out.text(entry.actor)
+  writeChain(out, entry.chain)
+  out.text(entry.subject)
+  out.text(entry.source)
+  out.text(entry.detail)
+}
+
+function readFact(from: ByteReader): FactEntry {
+  return {
+    kind: 'fact',
+    what: from.text(),
+    by: from.oneOf(FACT_ACTORS),
+    actor: from.text(),
+    chain: readChain(from),
+    subject: from.text(),
+    source: from.text(),
+    detail: from.text(),
   }
 }
 

@@ -122,6 +122,28 @@ export interface SessionClosedEntry {
   readonly maskedValues: number
 }
 
+/** Who brings about what a fact tells of. */
+export const FACT_ACTORS = ['gateway', 'owner', 'principal', 'agent', 'nobody'] as const
+export type FactActor = (typeof FACT_ACTORS)[number]
+
+/** Something that happened in the control plane. It stands in a ledger and nowhere else. */
+export interface FactEntry {
+  readonly kind: 'fact'
+  /** What happened, by its name in the list of facts: `agent.revoked`. */
+  readonly what: string
+  readonly by: FactActor
+  /** The name of whoever did it; of the gateway, what it noticed. */
+  readonly actor: string
+  /** The agent that did it, root first; empty where it was none. */
+  readonly chain: readonly { readonly id: string; readonly name: string }[]
+  /** What it was done to: the id of an agent or a session, the name of a connection, a user. */
+  readonly subject: string
+  /** Address that the request came from; empty where nobody asked. */
+  readonly source: string
+  /** A JSON object, small, without secrets. */
+  readonly detail: string
+}
+
 /** One fact about a session, in order. */
 export type Entry =
   | SessionOpenedEntry
@@ -135,6 +157,7 @@ export type Entry =
   | CancelledEntry
   | NoticeEntry
   | SessionClosedEntry
+  | FactEntry
 
 /** The type byte of an entry is its index here. Only append: the numbers stand in files. */
 export const ENTRY_KINDS = [
@@ -149,4 +172,5 @@ export const ENTRY_KINDS = [
   'notice',
   'session.closed',
   'lineage',
+  'fact',
 ] as const satisfies readonly Entry['kind'][]

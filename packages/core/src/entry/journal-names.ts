@@ -2,6 +2,9 @@
 const WORKER_DIGITS = 5
 const SEQUENCE_DIGITS = 8
 
+/** The control plane writes its ledger as the worker of this number: data-plane workers count from 0, and there are few. */
+export const LEDGER_WORKER = 90_000
+
 /** What the name of a journal file says. */
 export interface JournalName {
   readonly worker: number

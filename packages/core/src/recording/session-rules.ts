@@ -1,6 +1,10 @@
 import type { Entry } from '../entry/entry.ts'
+import { isLedgerId } from '../ids.ts'
 
-/** Says of each entry of a session whether it may stand where it does: a verdict before its answer, no answer without a command. */
+/**
+ * Says of each entry of a session whether it may stand where it does: a verdict before its answer, no answer without a command.
+ * A ledger holds facts and nothing else, and facts stand nowhere else.
+ */
 export class SessionRules {
   readonly #session: string
   #position = 0
@@ -22,6 +26,9 @@ export class SessionRules {
     if (this.#isClosed) return 'an entry stands behind the end of the session'
     if (isFirst !== (entry.kind === 'session.opened'))
       return isFirst ? 'the session does not begin with its opening' : 'the session is opened again'
+    const isLedger = isLedgerId(this.#session)
+    if (isLedger !== (entry.kind === 'fact') && !isFrame(entry))
+      return isLedger ? 'the ledger holds what is no fact' : 'a fact stands outside of a ledger'
     switch (entry.kind) {
       case 'session.opened':
         return entry.session === this.#session ? undefined : 'the opening is of another session'
@@ -42,6 +49,7 @@ export class SessionRules {
           ? undefined
           : 'a cancel of a command that is not before it'
       case 'notice':
+      case 'fact':
         return undefined
       case 'session.closed':
         this.#isClosed = true
@@ -49,4 +57,8 @@ export class SessionRules {
         return `the end speaks of ${entry.commands} commands, ${this.#commands} are here`
     }
   }
+}
+
+function isFrame({ kind }: Entry): boolean {
+  return kind === 'session.opened' || kind === 'session.closed'
 }

@@ -12,12 +12,14 @@ import { type ConnectionSettings, parseSettingsChange } from './connection-setti
 import type { ConnectionView, NewConnection } from './connections.ts'
 import type { CredentialRequest, IssuedCredential } from './credentials.ts'
 import { type GuardRequest, parseGuardRequest } from './guard/parse-guard-request.ts'
+import { servedFrom } from './ledger/request-source.ts'
 import { parseCredentialRequest } from './parse-credential-request.ts'
 import { parseNewConnection } from './parse-new-connection.ts'
 import { tokenAlgorithms } from './births/workload/verify-token.ts'
 import { RateError } from './rates.ts'
 import { isNameOfHere, isThisMachine } from './this-machine.ts'
 import { type RecordingForm, recordingForms } from './recorded-session.ts'
+import { sourceOf } from './source-of.ts'
 import { parseStartAt } from './start-at.ts'
 import type { SearchPage, SearchRequest } from './recordings/index/query/search-sessions.ts'
 import type { SessionView } from './session-index.ts'
@@ -32,7 +34,7 @@ export interface Operations {
   removeConnection(name: string): Promise<void>
   testConnection(name: string): Promise<ProbeResult>
   /** JSON lines, as they come about. */
-  guardConnection(name: string, request: GuardRequest): AsyncIterable<string>
+  guardConnection(name: string, request: GuardRequest): Promise<AsyncIterable<string>>
   issueCredential(request: CredentialRequest): Promise<IssuedCredential>
   listSessions(): Promise<readonly SessionView[]>
   searchSessions(request: SearchRequest): Promise<SearchPage>
@@ -53,15 +55,26 @@ const pageLimitDefault = 20
 const pageLimitMax = 100
 const widthMax = 1000
 
+/** Hears of who comes. */
+export interface CallersSeen {
+  /** Somebody showed the owner's token. */
+  owner(): void
+  /** Somebody showed a token that opens nothing, or none. */
+  refused(why: string): void
+}
+
 /** The routes of the API. All but `/healthz` and those in `mounted`, which see to it themselves, need the owner's token. */
 export function apiRoutes(
   operations: Operations,
   ownerToken: Secret<string>,
+  callers: CallersSeen,
   mounted: readonly Hono[] = [],
 ): Hono {
   const app = new Hono()
+  app.use('*', (context, next) => servedFrom(sourceOf(context), next))
   app.onError((error, context) => {
     operations.refused(codeOf(error))
+    if (codeOf(error) === 'SP_LOGIN_REFUSED') callers.refused(error.message)
     return errorAnswer(context, error)
   })
   app.notFound((context) =>
@@ -83,6 +96,7 @@ export function apiRoutes(
     if (scheme?.toLowerCase() !== 'bearer' || !sameText(token, ownerToken.expose())) {
       throw new SallyportError('SP_LOGIN_REFUSED', 'the owner token is missing or wrong')
     }
+    callers.owner()
     await next()
   })
   app.get('/v1/status', async (context) => context.json(await operations.status()))
@@ -120,7 +134,7 @@ function addConnectionRoutes(app: Hono, operations: Operations): void {
     const name = context.req.param('name')
     const request = parseGuardRequest(await jsonBody(context))
     await operations.getConnection(name)
-    const pieces = bytesOf(operations.guardConnection(name, request))
+    const pieces = bytesOf(await operations.guardConnection(name, request))
     return context.body(pieces, 200, { 'content-type': 'application/x-ndjson' })
   })
 }

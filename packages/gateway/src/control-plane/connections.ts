@@ -5,6 +5,8 @@ import { type ConnectionSettings, settingsDefault } from './connection-settings.
 import { GuardNames } from './guard/guard-names.ts'
 import type { GuardState } from './guard/guard-state.ts'
 import { seal, unseal } from './keys/seal.ts'
+import type { FactDetail } from './ledger/facts.ts'
+import type { FactBy, Ledger } from './ledger/ledger.ts'
 import type { ConnectionTable, Store } from './ports/store.ts'
 
 /** A connection as people and scripts see it: everything but the password. */
@@ -39,14 +41,16 @@ export interface NewConnection {
 export class Connections {
   readonly #store: Store
   readonly #kek: Secret<Buffer>
+  readonly #ledger: Ledger
 
-  constructor(store: Store, kek: Secret<Buffer>) {
+  constructor(store: Store, kek: Secret<Buffer>, ledger: Ledger) {
     this.#store = store
     this.#kek = kek
+    this.#ledger = ledger
   }
 
   /** Adds a connection, or replaces the one of that name. */
-  async put(connection: NewConnection): Promise<ConnectionView> {
+  async put(connection: NewConnection, by: FactBy): Promise<ConnectionView> {
     const { name, password, tls } = connection
     const row = {
       name,
@@ -64,6 +68,11 @@ export class Connections {
     const sealed = seal(this.#kek, secretName(name), password)
     await this.#store.durable(async (tx) => {
       const { name: _key, ...changes } = row
+      const before = await tx
+        .selectFrom('connection')
+        .select('name')
+        .where('name', '=', name)
+        .executeTakeFirst()
       await tx
         .insertInto('connection')
         .values({ ...row, ...created, created_at: new Date() })
@@ -79,12 +88,19 @@ export class Connections {
         .values({ name: secretName(name), sealed })
         .onConflict((conflict) => conflict.column('name').doUpdateSet({ sealed }))
         .execute()
+      const what = before === undefined ? 'connection.added' : 'connection.changed'
+      const detail = { ...told(connection), ...toldSettings(settings) }
+      await this.#ledger.write({ what, actor: by, subject: name, detail })
     })
     return this.get(name)
   }
 
   /** Changes the named settings of a connection. */
-  async set(name: string, change: Partial<ConnectionSettings>): Promise<ConnectionView> {
+  async set(
+    name: string,
+    change: Partial<ConnectionSettings>,
+    by: FactBy,
+  ): Promise<ConnectionView> {
     const { guardedAt } = await this.get(name)
     if (change.masking === 'guard' && guardedAt === null) {
       const detail = `no guard was applied at the target of "${name}": sallyport connections guard ${name} --apply`
@@ -96,6 +112,8 @@ export class Connections {
         .set(settingColumns(change))
         .where('name', '=', name)
         .execute()
+      const detail = toldSettings(change)
+      await this.#ledger.write({ what: 'connection.changed', actor: by, subject: name, detail })
     })
     return this.get(name)
   }
@@ -121,11 +139,18 @@ export class Connections {
   }
 
   /** Removes a connection with its credentials and its sealed password. */
-  async remove(name: string): Promise<void> {
+  async remove(name: string, by: FactBy): Promise<void> {
     await this.get(name)
     await this.#store.durable(async (tx) => {
+      const { credentials } = await tx
+        .selectFrom('credential')
+        .select((each) => each.fn.countAll<string>().as('credentials'))
+        .where('connection', '=', name)
+        .executeTakeFirstOrThrow()
       await tx.deleteFrom('connection').where('name', '=', name).execute()
       await tx.deleteFrom('sealed_secret').where('name', '=', secretName(name)).execute()
+      const detail = { credentials: Number(credentials) }
+      await this.#ledger.write({ what: 'connection.removed', actor: by, subject: name, detail })
     })
   }
 
@@ -202,6 +227,20 @@ function view(row: Selectable<ConnectionTable>): ConnectionView {
 function settingsOf(row: Selectable<ConnectionTable>): ConnectionSettings {
   const { notices, responses, trusted_functions: trustedFunctions, masking } = row
   return { notices, responses, trustedFunctions, masking }
+}
+
+/** Of a connection, what the ledger says. */
+function told({ labels, host, port, user, database, tls }: NewConnection): FactDetail {
+  return {
+    target: `${host}:${port}/${database}`,
+    user,
+    tls: tls.mode,
+    labels: Object.entries(labels).map(([name, value]) => `${name}=${value}`),
+  }
+}
+
+function toldSettings({ trustedFunctions, ...words }: Partial<ConnectionSettings>): FactDetail {
+  return trustedFunctions === undefined ? words : { ...words, trustedFunctions }
 }
 
 type SettingColumns = Pick<

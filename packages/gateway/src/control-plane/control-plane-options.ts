@@ -2,6 +2,7 @@ import type { BirthEvent } from './births/ports.ts'
 import type { SignalEvent } from './signals/signal.ts'
 import type { SearchStatus } from './recordings/index/search-index.ts'
 import type { ShippingStatus } from './recordings/shipping/shipper.ts'
+import type { OpenLedgerJournal } from '../boundary/ledger-journal.ts'
 import type { JournalConfig } from '../boundary/messages.ts'
 
 /** A running demo database. */
@@ -48,6 +49,7 @@ export interface ControlPlaneOptions {
 /** Parts that `main.ts` puts in: the control plane imports nothing of the data plane or the demo. */
 export interface ControlPlaneParts {
   readonly workerEntry: URL
+  readonly openLedgerJournal: OpenLedgerJournal
   readonly startDemo: (options: { dataDir: string; port: number }) => Promise<DemoDatabase>
 }
 

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { type ControlPlane, startControlPlane } from './control-plane.ts'
+import { openLedgerJournal } from '../data-plane/journal/ledger-journal.ts'
 import type { ControlPlaneEvent, ControlPlaneOptions } from './control-plane-options.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'sallyport-control-'))
@@ -237,6 +238,7 @@ function options(dataDir: string, onEvent: ControlPlaneOptions['onEvent']): Cont
     onEvent,
     parts: {
       workerEntry: pathToFileURL(entry),
+      openLedgerJournal,
       startDemo: () => Promise.reject(new Error('no demo here')),
     },
   }

@@ -1,9 +1,10 @@
+import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { StoredProofUses } from './agents/proof-uses.ts'
 import { StoredTokenUses } from './agents/token-uses.ts'
 import { agentRoutes } from './agents/agent-routes.ts'
 import type { AgentService } from './agents/agent-service.ts'
-import { CallerRates } from './agents/caller-rates.ts'
+import { CALLER_LIMITS, CallerRates } from './agents/caller-rates.ts'
 import { announce } from './announce.ts'
 import { type ApiListener, apiRoutes, listenApi } from './api.ts'
 import { type BirthsOptions, type BirthsPart, openBirths } from './births/births.ts'
@@ -15,20 +16,20 @@ import type { CredentialRequest, IssuedCredential } from './credentials.ts'
 import { DpopProofs } from './dpop.ts'
 import { serveMetrics } from './metrics/serve-metrics.ts'
 import { loadPolicies, type PolicyFollower } from './follow-policies.ts'
+import { gatewayBy, nobody, type FactBy } from './ledger/ledger.ts'
+import { birthFact, limited, signalFact } from './ledger/told-facts.ts'
 import { operationsOf } from './operations.ts'
 import { ownUrls } from './own-urls.ts'
 import { openParts, type Parts } from './parts.ts'
 import { refuseTakenPort } from './port-check.ts'
 import { openSignals } from './signals/signals.ts'
 import { StoredLoginGate } from './signals/stored-login-gate.ts'
-import { SourceRates } from './source-rates.ts'
+import { SOURCE_LIMITS, SourceRates } from './source-rates.ts'
 import type { RecordingSources } from './recordings/recordings.ts'
 import { StoredLogins } from './stored-logins.ts'
 import { startWorkers } from './start-workers.ts'
+import { gatewayVersion } from './version.ts'
 import type { WorkerPool } from './worker-pool.ts'
-
-/** The version that is printed; the package's own. */
-export const gatewayVersion = '0.1.0'
 
 /** A running gateway. */
 export interface ControlPlane {
@@ -74,6 +75,12 @@ async function start(
   await parts.shipper.open()
   parts.shipper.start()
   undo.defer(async () => await parts.shipper.stop())
+  // Behind all that acts and before what ships it: the end of the ledger is in the store with the rest.
+  undo.defer(async () => {
+    await parts.agents.stop()
+    await parts.ledger.write({ what: 'gateway.stopped', actor: gatewayBy(), subject: hostname() })
+    await parts.ledger.close('stopped')
+  })
   const pool = await startWorkers(parts, undo)
   step('workers', `${pool.states().length} on port ${pool.port}`)
   const publish = async (): Promise<void> => await pool.publish(await parts.snapshots.build())
@@ -104,7 +111,8 @@ async function serveApi(
   publish: () => Promise<void>,
   undo: AsyncDisposableStack,
 ): Promise<{ ports: Status['ports']; status: () => Promise<Status> }> {
-  const { options, agents, connections, keys, owner } = parts
+  const { options, agents, connections, keys, owner, ledger } = parts
+  const ownerBy: FactBy = { by: 'owner', name: owner }
   const listening: { api?: ApiListener } = {}
   const metrics = await serveMetrics(parts, pool, gatewayVersion, undo)
   const ports = (): Status['ports'] => ({
@@ -113,8 +121,14 @@ async function serveApi(
     ...(metrics === undefined ? {} : { metrics }),
   })
   const gatewayUrl = (): string => options.publicUrl ?? `http://${options.host}:${ports().api}`
+  const callers = {
+    owner: () => void ledger.write({ what: 'owner.seen', actor: ownerBy, subject: 'api' }),
+    refused: (why: string) =>
+      void ledger.write({ what: 'caller.refused', actor: nobody, subject: 'api', detail: { why } }),
+  }
+  const onLimit = (why: string, agent?: string): void => void ledger.write(limited(why, agent))
   const doors = {
-    sources: new SourceRates(),
+    sources: new SourceRates(Date.now, SOURCE_LIMITS, onLimit),
     proofs: new DpopProofs(new StoredProofUses(parts.store)),
     ownUrls: () => ownUrls(gatewayUrl(), options.host, ports().api),
   }
@@ -124,7 +138,11 @@ async function serveApi(
     agents,
     births,
     gatewayUrl,
-    onEvent: (event) => options.onEvent({ kind: 'signal', event }),
+    onEvent: (event) => {
+      const fact = signalFact(event)
+      if (fact !== undefined) void ledger.write(fact)
+      options.onEvent({ kind: 'signal', event })
+    },
     onFault: parts.fault,
   })
   undo.defer(() => signals.close())
@@ -144,13 +162,14 @@ async function serveApi(
       lineageKey: keys.lineage,
       gatewayUrl,
       ...doors,
-      rates: new CallerRates(),
+      callers,
+      rates: new CallerRates(Date.now, CALLER_LIMITS, onLimit),
     }),
     births.routes,
     signals.routes,
   ]
   const operations = operationsOf(parts, pool, changed, status)
-  const routes = apiRoutes(operations, keys.ownerToken, mounted)
+  const routes = apiRoutes(operations, keys.ownerToken, callers, mounted)
   const api = await listenApi(routes, options.host, options.ports.api, options.publicUrl)
   listening.api = api
   undo.defer(async () => await api.close())
@@ -159,7 +178,7 @@ async function serveApi(
 }
 
 async function openLogins(
-  { options, agents, connections, store, keys, fault }: Parts,
+  { options, agents, connections, store, keys, ledger, fault }: Parts,
   gatewayUrl: () => string,
   doors: Pick<BirthsOptions, 'sources' | 'proofs' | 'ownUrls'>,
   undo: AsyncDisposableStack,
@@ -182,8 +201,16 @@ async function openLogins(
     logins: new StoredLogins(store, keys.kek, fault),
     gate,
     ...doors,
-    onEvent: (event) => options.onEvent({ kind: 'birth', event }),
-    onConfig: (problems) => options.onEvent({ kind: 'identity.read', problems }),
+    onEvent: (event) => {
+      void ledger.write(birthFact(event))
+      options.onEvent({ kind: 'birth', event })
+    },
+    onConfig: (problems) => {
+      const detail = problems === '' ? {} : { problem: problems }
+      const actor = gatewayBy('identity')
+      void ledger.write({ what: 'identity.read', actor, subject: 'identity', detail })
+      options.onEvent({ kind: 'identity.read', problems })
+    },
     onFault: fault,
   })
   opened.births = births

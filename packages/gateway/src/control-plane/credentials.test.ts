@@ -7,6 +7,8 @@ import { after, before, suite, test } from 'node:test'
 import { SallyportError, Secret } from '@sallyport/core'
 import fc from 'fast-check'
 import { openPgliteStore } from './adapters/pglite-store.ts'
+import { gatewayBy } from './ledger/ledger.ts'
+import { MemoryLedger } from './ledger/memory-ledger.fixture.ts'
 import { AgentService } from './agents/agent-service.ts'
 import { Connections, type NewConnection } from './connections.ts'
 import { credentialIdOf, makeCredentialText } from './credential-text.ts'
@@ -74,10 +76,15 @@ suite('connections and credentials', () => {
   let nowMs = Date.now()
   before(async () => {
     store = await openPgliteStore(dir)
-    connections = new Connections(store, kek)
-    agents = await AgentService.open(store, { onFault: assert.ifError, now: () => nowMs })
+    const ledger = new MemoryLedger()
+    connections = new Connections(store, kek, ledger)
+    agents = await AgentService.open(store, {
+      ledger,
+      onFault: assert.ifError,
+      now: () => nowMs,
+    })
     credentials = new Credentials(store, agents, 'dana')
-    await connections.put(connection('shop-db'))
+    await connections.put(connection('shop-db'), gatewayBy())
   })
   after(async () => {
     await store.close()
@@ -149,9 +156,9 @@ suite('connections and credentials', () => {
   })
 
   test('removing a connection ends its credentials and forgets its password', async () => {
-    await connections.put(connection('old'))
+    await connections.put(connection('old'), gatewayBy())
     const { id } = await credentials.issue({ connection: 'old' })
-    await connections.remove('old')
+    await connections.remove('old', gatewayBy())
     agents.connectionRemoved('old')
     assert.equal(
       agents.changesSince(0).credentials.some((each) => each.id === id),
@@ -162,7 +169,7 @@ suite('connections and credentials', () => {
       sealed.map((row) => row.name),
       ['connection/shop-db'],
     )
-    await assert.rejects(connections.remove('old'), hasCode('SP_NOT_FOUND'))
+    await assert.rejects(connections.remove('old', gatewayBy()), hasCode('SP_NOT_FOUND'))
   })
 })
 

@@ -1,4 +1,6 @@
 import { type AgentId, type CredentialId, SallyportError } from '@sallyport/core'
+import { ownerActor } from './agents/agent-events.ts'
+import type { RootRequest } from './agents/agent-requests.ts'
 import type { AgentService } from './agents/agent-service.ts'
 import { parseAllows } from './agents/grant-asks.ts'
 import { rootName } from './agents/spawn-rules.ts'
@@ -43,7 +45,7 @@ export class Credentials {
     const permits = parseAllows(request.allow ?? [`${connection}:*`])
     const ttlMs = checkedTtl(request.ttlMs ?? ttlMsDefault)
     await this.#checkConnection(connection)
-    const { agent } = await this.#agents.createRoot({
+    const root: RootRequest = {
       principal: { id: `user:${this.#owner}`, kind: 'human', name: this.#owner, groups: [] },
       name: rootName(this.#owner),
       born: 'login',
@@ -53,7 +55,8 @@ export class Credentials {
       delegate: {},
       ttlMs,
       handle: false,
-    })
+    }
+    const { agent } = await this.#agents.createRoot(root, ownerActor(this.#owner))
     const minted = await this.#agents.issueOwnerCredential(agent.id, connection)
     return { ...minted, connection, agent: agent.id }
   }

@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import { SallyportError } from '@sallyport/core'
-import type { ConnectionView, Connections } from './connections.ts'
+import type { ConnectionView, Connections, NewConnection } from './connections.ts'
 import type { DemoDatabase } from './control-plane-options.ts'
+import { gatewayBy } from './ledger/ledger.ts'
 import type { Parts } from './parts.ts'
 import type { Store } from './ports/store.ts'
 import { readSetting, writeSetting } from './settings.ts'
@@ -28,7 +29,7 @@ export class DemoConnection {
       throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
     }
     await writeSetting(this.#store, demoSetting, addressOf(demo))
-    await this.#connections.put({
+    const connection: NewConnection = {
       name: demoConnection,
       labels: { env: 'demo' },
       host: demo.host,
@@ -38,14 +39,15 @@ export class DemoConnection {
       database: demo.database,
       // The demo database is a thread of this process and listens on the loopback address alone.
       tls: { mode: 'off' },
-    })
+    }
+    await this.#connections.put(connection, gatewayBy('demo'))
   }
 
   /** Removes what a start with the demo left: nothing answers there any more. */
   async removeLast(): Promise<void> {
     const there = await this.#there()
     if (there !== undefined && (await this.#isOfDemo(there))) {
-      await this.#connections.remove(demoConnection)
+      await this.#connections.remove(demoConnection, gatewayBy('demo'))
     }
   }
 

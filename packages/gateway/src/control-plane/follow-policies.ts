@@ -1,5 +1,6 @@
 import { SallyportError } from '@sallyport/core'
 import { seedPolicies } from './default-policies.ts'
+import { gatewayBy } from './ledger/ledger.ts'
 import type { Parts } from './parts.ts'
 import { printProblems } from './policies/config-problem.ts'
 import { loadPolicyFolder, type LoadedPolicies } from './policies/load-policy-folder.ts'
@@ -16,11 +17,18 @@ export interface PolicyFollower {
 
 /** Reads the policies for the first time; a gateway does not start on broken ones. */
 export async function loadPolicies(
-  { options, snapshots, fault }: Parts,
+  { options, snapshots, ledger, fault }: Parts,
   undo: AsyncDisposableStack,
 ): Promise<PolicyFollower> {
   const dir = await seedPolicies(options.dataDir)
   await snapshots.usePolicies(accepted(await loadPolicyFolder(dir)))
+  const actor = gatewayBy('policies')
+  const tellLoaded = async (): Promise<void> => {
+    const { policyVersion: version, ruleCount: rules, policyDigest: sha256 } = snapshots
+    const detail = { version, rules, sha256 }
+    await ledger.write({ what: 'policies.loaded', actor, subject: dir, detail })
+  }
+  await tellLoaded()
   let problems = ''
   return {
     dir,
@@ -31,9 +39,12 @@ export async function loadPolicies(
       const use = async (loaded: LoadedPolicies): Promise<void> => {
         problems = loaded.kind === 'ok' ? '' : printProblems(loaded.problems)
         if (loaded.kind === 'refused') {
+          const detail = { problem: problems }
+          await ledger.write({ what: 'policies.refused', actor, subject: dir, detail })
           return options.onEvent({ kind: 'policies.refused', text: problems })
         }
         await snapshots.usePolicies(loaded.policies)
+        await tellLoaded()
         await publish()
         const { policyVersion: version, ruleCount: rules } = snapshots
         options.onEvent({ kind: 'policies.loaded', version, rules })

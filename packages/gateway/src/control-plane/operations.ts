@@ -1,4 +1,5 @@
 import type { Operations } from './api.ts'
+import type { FactBy } from './ledger/ledger.ts'
 import { Guards } from './guard/guards.ts'
 import type { Parts } from './parts.ts'
 import { recordedSession } from './recorded-session.ts'
@@ -18,33 +19,40 @@ export function operationsOf(
     snapshots,
     store,
     index,
+    ledger,
+    owner,
   }: Parts,
   pool: WorkerPool,
   publish: () => Promise<void>,
   status: () => Promise<unknown>,
 ): Operations {
+  const actor: FactBy = { by: 'owner', name: owner }
   const guards = new Guards(connections, snapshots, publish)
   return {
     status,
     listConnections: async () => await connections.list(),
     getConnection: async (name) => await connections.get(name),
     async putConnection(connection) {
-      const view = await connections.put(connection)
+      const view = await connections.put(connection, actor)
       await publish()
       return view
     },
     async setConnection(name, change) {
-      const view = await connections.set(name, change)
+      const view = await connections.set(name, change, actor)
       await publish()
       return view
     },
     async removeConnection(name) {
-      await connections.remove(name)
+      await connections.remove(name, actor)
       agents.connectionRemoved(name)
       await publish()
     },
     testConnection: async (name) => await pool.probe(await connections.config(name)),
-    guardConnection: (name, request) => guards.run(name, request),
+    async guardConnection(name, request) {
+      const detail = { action: request.action }
+      await ledger.write({ what: 'guard.run', actor, subject: name, detail })
+      return guards.run(name, request)
+    },
     issueCredential: async (request) => await credentials.issue(request),
     async listSessions() {
       await sessions.settled()
@@ -52,14 +60,25 @@ export function operationsOf(
     },
     searchSessions: async (request) => await searchSessions(store.db, request, Date.now()),
     refused: counts.apiRefused,
-    reindex: async () => await index.rebuild(),
+    async reindex() {
+      await ledger.write({ what: 'index.rebuilt', actor, subject: 'index' })
+      await index.rebuild()
+    },
     async readSession(prefix, form) {
       const id = await sessions.whole(prefix)
-      return await recordedSession(recorded, id, form)
+      const pieces = await recordedSession(recorded, id, form)
+      const detail = { form: form.kind }
+      await ledger.write({ what: 'session.viewed', actor, subject: id, detail })
+      return pieces
     },
     async exportSessions(prefixes) {
       const ids = await Promise.all(prefixes.map(async (prefix) => await sessions.whole(prefix)))
-      return await exporter.sessions([...new Set(ids)])
+      const sessionIds = [...new Set(ids)]
+      const archive = await exporter.sessions(sessionIds)
+      await Promise.all(
+        sessionIds.map((subject) => ledger.write({ what: 'session.exported', actor, subject })),
+      )
+      return archive
     },
   }
 }

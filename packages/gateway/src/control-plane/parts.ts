@@ -12,6 +12,8 @@ import { Credentials } from './credentials.ts'
 import { GatewayCounts } from './metrics/gateway-counts.ts'
 import { type DataKeys, loadDataKeys } from './keys/data-keys.ts'
 import { loadSigningKey } from './keys/signing-key.ts'
+import type { JournalLedger } from './ledger/journal-ledger.ts'
+import { openLedger } from './ledger/open-ledger.ts'
 import type { Store } from './ports/store.ts'
 import { Exporter } from './recordings/export/exporter.ts'
 import { SearchIndex } from './recordings/index/search-index.ts'
@@ -33,6 +35,7 @@ export interface Parts {
   readonly keys: DataKeys
   readonly connections: Connections
   readonly agents: AgentService
+  readonly ledger: JournalLedger
   readonly credentials: Credentials
   readonly sessions: SessionIndex
   readonly snapshots: Snapshots
@@ -63,10 +66,18 @@ export async function openParts(
   const journalDir = join(options.dataDir, 'journal')
   await mkdir(journalDir, { recursive: true, mode: 0o700 })
   const owner = userInfo().username
-  const connections = new Connections(store, keys.kek)
+  const ledger = await openLedger(options, {
+    keys,
+    journalDir,
+    owner,
+    storage: store.version,
+    onFault: fault,
+  })
+  undo.defer(() => ledger.close('aborted'))
+  const connections = new Connections(store, keys.kek, ledger)
   const counts = new GatewayCounts()
   const onClosure = counts.closure
-  const agents = await AgentService.open(store, { onFault: fault, owner, onClosure })
+  const agents = await AgentService.open(store, { onFault: fault, owner, ledger, onClosure })
   agents.start()
   undo.defer(() => agents.stop())
   const recordings = new DirectoryRecordingStore(join(options.dataDir, 'recordings'))
@@ -103,6 +114,7 @@ export async function openParts(
     keys,
     connections,
     agents,
+    ledger,
     credentials: new Credentials(store, agents, owner),
     sessions,
     snapshots: new Snapshots(store, connections, keys.mask),

@@ -15,6 +15,7 @@ export class Snapshots {
   #version = 0
   #policies: readonly Policy[] = []
   #policyVersion = 0
+  #policyDigest = ''
 
   constructor(store: Store, connections: Connections, maskKey: Secret<Buffer>) {
     this.#store = store
@@ -24,6 +25,11 @@ export class Snapshots {
 
   get policyVersion(): number {
     return this.#policyVersion
+  }
+
+  /** SHA-256 of the policies as they were understood, hexadecimal. */
+  get policyDigest(): string {
+    return this.#policyDigest
   }
 
   get policies(): readonly Policy[] {
@@ -43,6 +49,7 @@ export class Snapshots {
       await writeSetting(this.#store, policyVersionSetting, { version, digest })
     this.#policies = policies
     this.#policyVersion = version
+    this.#policyDigest = digest
   }
 
   async build(): Promise<Snapshot> {

@@ -23,8 +23,15 @@ export class SourceRates {
   readonly #logins: Rates
   readonly #births: Rates
   readonly #now: () => number
+  readonly #onLimit: (what: string) => void
 
-  constructor(now: () => number = Date.now, limits: SourceLimits = SOURCE_LIMITS) {
+  /** `onLimit` hears of each refusal. */
+  constructor(
+    now: () => number = Date.now,
+    limits: SourceLimits = SOURCE_LIMITS,
+    onLimit: (what: string) => void = () => undefined,
+  ) {
+    this.#onLimit = onLimit
     this.#logins = new Rates(limits.logins)
     this.#births = new Rates(limits.births)
     this.#now = now
@@ -42,6 +49,8 @@ export class SourceRates {
 
   #take(rates: Rates, context: Context, what: string): void {
     const waitMs = rates.wait(networkOf(sourceOf(context)), this.#now())
-    if (waitMs > 0) throw new RateError('SP_RATE_LIMIT', what, waitMs)
+    if (waitMs <= 0) return
+    this.#onLimit(what)
+    throw new RateError('SP_RATE_LIMIT', what, waitMs)
   }
 }

@@ -2,6 +2,7 @@ import { availableParallelism, hostname } from 'node:os'
 import type { WorkerConfig } from '../boundary/messages.ts'
 import type { Parts } from './parts.ts'
 import { lostForMs } from './agents/admissions.ts'
+import { gatewayBy } from './ledger/ledger.ts'
 import { TargetCancels } from './target-cancels.ts'
 import { WorkerPool } from './worker-pool.ts'
 
@@ -14,7 +15,7 @@ export const journalLimits = { minFreeBytes: 256 * mebibyte, maxBytes: 8192 * me
 
 /** Starts the data plane: its workers hear of agents from here on, and tell of their sessions. */
 export async function startWorkers(parts: Parts, undo: AsyncDisposableStack): Promise<WorkerPool> {
-  const { options, agents, sessions, snapshots, counts, fault } = parts
+  const { options, agents, ledger, sessions, snapshots, counts, fault } = parts
   const count = options.workers ?? Math.min(availableParallelism(), workersMax)
   const targets = new TargetCancels(lostForMs)
   const pool = new WorkerPool({
@@ -39,6 +40,9 @@ export async function startWorkers(parts: Parts, undo: AsyncDisposableStack): Pr
     onLost: (worker, why) => {
       counts.workers.lost(worker)
       targets.workerLost(worker)
+      const actor = gatewayBy('workers')
+      const detail = { why }
+      void ledger.write({ what: 'worker.lost', actor, subject: `worker ${worker}`, detail })
       options.onEvent({ kind: 'worker.lost', worker, why })
       void sessions.closeLost('the worker ended', worker).catch(fault)
     },

@@ -9,6 +9,7 @@ import { skipReason, startPostgres } from '@sallyport/testkit'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import pg from 'pg'
+import { MemoryLedger } from '../ledger/memory-ledger.fixture.ts'
 import { AgentService } from '../agents/agent-service.ts'
 import type { Store } from '../ports/store.ts'
 import { migrations } from './migrations.ts'
@@ -44,7 +45,10 @@ async function writeFirstVersion(pool: pg.Pool): Promise<void> {
 }
 
 async function checkTakenOver(store: Store): Promise<void> {
-  const service = await AgentService.open(store, { onFault: assert.ifError })
+  const service = await AgentService.open(store, {
+    ledger: new MemoryLedger(),
+    onFault: assert.ifError,
+  })
   assert.equal(service.get('a_live')?.state, 'active')
   assert.deepEqual(service.get('a_live')?.grant, ['orders:read'])
   assert.deepEqual(service.get('a_live')?.chain, ['Dana'])

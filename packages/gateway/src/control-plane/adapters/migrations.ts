@@ -4,6 +4,7 @@ import type { Tables } from '../ports/store.ts'
 import { agentTables } from './agent-tables.ts'
 import { birthTables } from './birth-tables.ts'
 import { handleTables } from './handle-tables.ts'
+import { ledgerTables } from './ledger-tables.ts'
 import { recordingTables } from './recording-tables.ts'
 import { guardColumns } from './guard-columns.ts'
 import { searchTables } from './search-tables.ts'
@@ -89,6 +90,7 @@ export const migrations = {
   '0007_guard': guardColumns,
   '0008_handles': handleTables,
   '0009_search': searchTables,
+  '0010_ledger': ledgerTables,
 }
 
 /** Brings the tables to the newest version; a failed step leaves the version before it. */

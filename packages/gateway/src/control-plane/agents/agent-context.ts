@@ -1,4 +1,5 @@
 import type { CredentialId, SessionId } from '@sallyport/core'
+import type { Ledger } from '../ledger/ledger.ts'
 import type { RevocationTable, Store } from '../ports/store.ts'
 import type { ClosureReport } from './agent-requests.ts'
 import { AgentEvents } from './agent-events.ts'
@@ -35,6 +36,7 @@ export interface AgentContext {
   lost: LostSession[]
   readonly log: ChangeLog
   readonly events: AgentEvents
+  readonly ledger: Ledger
   /** Changes of agents run one after the other: what one has checked still holds when it commits. */
   readonly serial: Serial
   readonly now: () => number
@@ -48,6 +50,7 @@ export interface AgentContext {
 export type OnClosure = (mode: RevocationTable['mode'], report: ClosureReport) => void
 
 export interface ContextOptions {
+  readonly ledger: Ledger
   /** Told of what fails where nobody waits for it. */
   readonly onFault: (error: unknown) => void
   readonly now?: () => number
@@ -71,7 +74,8 @@ export function newContext(store: Store, options: ContextOptions): AgentContext 
       () => tree.all(),
       () => credentials.values(),
     ),
-    events: new AgentEvents(),
+    events: new AgentEvents(options.ledger),
+    ledger: options.ledger,
     serial: new Serial(),
     now: options.now ?? Date.now,
     owner: options.owner ?? '',

@@ -11,6 +11,7 @@ import type { ScramVerifier } from '../../boundary/snapshot.ts'
 import { credentialDigest, makeCredentialText } from '../credential-text.ts'
 import type { Tables } from '../ports/store.ts'
 import type { AgentContext } from './agent-context.ts'
+import { type Actor, actorOf, factBy } from './agent-events.ts'
 import type { AgentNode, CredentialNode } from './agent-node.ts'
 import type { MintedCredential, MintRequest } from './agent-requests.ts'
 import { authorize } from './authorize-agent.ts'
@@ -29,7 +30,11 @@ export class AgentCredentials {
     this.#context = context
   }
 
-  async mint(agent: AgentNode, request: MintRequest): Promise<MintedCredential> {
+  async mint(
+    agent: AgentNode,
+    request: MintRequest,
+    by: Actor = actorOf(agent),
+  ): Promise<MintedCredential> {
     const { maxUses = 1, ttlMs = TTL.credentialMaxMs } = request
     if (!Number.isInteger(maxUses) || maxUses < 1 || maxUses > CREDENTIAL_USES_MAX)
       throw invalid(`maxUses must be a whole number from 1 to ${CREDENTIAL_USES_MAX}`)
@@ -41,15 +46,16 @@ export class AgentCredentials {
     const chain = grantChain(authorize(agent, this.#context.now()), level)
     // A connection that does not exist reads the same as one that is not granted.
     if (!opensConnection(chain, request.connection)) throw notGranted(agent, request.connection)
-    return this.insert(agent, { connection: request.connection, level, maxUses, ttlMs })
+    return this.insert(agent, { connection: request.connection, level, maxUses, ttlMs }, by)
   }
 
   /** Without the bounds of `mint`: for the local owner. */
   async insert(
     agent: AgentNode,
     ask: { connection: string; level: number; maxUses: number | undefined; ttlMs: number },
+    by: Actor,
   ): Promise<MintedCredential> {
-    const { store, credentials, log, now } = this.#context
+    const { store, credentials, log, ledger, now } = this.#context
     const { id, text } = makeCredentialText()
     const scram = await scramVerifier(text, randomBytes(SCRAM_SALT_BYTES), SCRAM_ITERATIONS)
     const nowMs = now()
@@ -66,8 +72,20 @@ export class AgentCredentials {
       created_at: new Date(nowMs),
       expires_at: new Date(expiresAtMs),
     }
-    const known = await store.durable((tx) => insertCredential(tx, ask.connection, row, scram))
-    if (!known) throw notGranted(agent, ask.connection)
+    const detail = {
+      credential: id,
+      connection: ask.connection,
+      level: ask.level,
+      uses: ask.maxUses ?? 'any',
+      expiresAt: new Date(expiresAtMs).toISOString(),
+    }
+    const recorded = await store.durable(async (tx) => {
+      const isKnown = await insertCredential(tx, ask.connection, row, scram)
+      const fact = { what: 'credential.issued', subject: agent.id, detail } as const
+      return isKnown ? [ledger.write({ ...fact, actor: factBy(by) })] : undefined
+    })
+    if (recorded === undefined) throw notGranted(agent, ask.connection)
+    await Promise.all(recorded)
     const node: CredentialNode = {
       id,
       connection: ask.connection,

@@ -13,7 +13,7 @@ import { SourceRates } from '../source-rates.ts'
 import { CallerRates } from './caller-rates.ts'
 import { agentRoutes } from './agent-routes.ts'
 import { StoredProofUses } from './proof-uses.ts'
-import { type Bench, onBothStores } from './agents.fixture.ts'
+import { type Bench, onBothStores, unseen } from './agents.fixture.ts'
 
 interface Answer {
   readonly status: number
@@ -48,9 +48,10 @@ onBothStores('routes of agents', (bench: Bench) => {
       ownUrls: () => ['https://gw.example.com', 'http://127.0.0.1:8700'],
       gatewayUrl: () => 'https://gw.example.com',
       sources: new SourceRates(),
+      callers: unseen,
       rates: new CallerRates(),
     })
-    const response = await apiRoutes({} as never, ownerToken, [agents]).request(path, {
+    const response = await apiRoutes({} as never, ownerToken, unseen, [agents]).request(path, {
       method,
       headers: {
         authorization: `Bearer ${token}`,
@@ -392,6 +393,7 @@ onBothStores('routes of agents', (bench: Bench) => {
       ownUrls: () => ['https://gw.example.com', 'http://127.0.0.1:8700'],
       gatewayUrl: () => 'https://gw.example.com',
       sources: new SourceRates(),
+      callers: unseen,
       rates: new CallerRates(),
     })
     const response = await agents.request('/v1/events', {

@@ -1,7 +1,7 @@
 import { SallyportError } from '@sallyport/core'
 import { type Context, Hono } from 'hono'
 import type { Actor } from './agent-events.ts'
-import type { EndWait, Spawned } from './agent-requests.ts'
+import type { EndWait, RootRequest, Spawned } from './agent-requests.ts'
 import type { AgentView } from './agent-views.ts'
 import type { LineageKey } from '../keys/lineage-key.ts'
 import type { SourceRates } from '../source-rates.ts'
@@ -118,10 +118,10 @@ function addBirths(
   })
   app.post('/v1/agents/:id/credentials', async (context) => {
     const who = await caller(context)
-    const { id } = acting(context, who)
+    const { id, by } = acting(context, who)
     options.rates.mint(who)
     const request = parseMint(await bodyOf(context))
-    const minted = await agents.mintCredential(id, request)
+    const minted = await agents.mintCredential(id, request, by)
     const found = (await options.connections()).find(({ name }) => name === request.connection)
     const url = urlOf(options.address(), minted, found?.database ?? '')
     const expiresAt = new Date(minted.expiresAtMs).toISOString()
@@ -181,7 +181,7 @@ async function createRoot(
   const { name, layers, budget, delegate, ttlMs } = parseRoot(await bodyOf(context))
   const key = keyOf(context)
   const bound = await keyOfNewHandle(context, options, who)
-  const spawned = await agents.createRoot({
+  const root: RootRequest = {
     principal: { id: `user:${owner}`, kind: 'human', name: owner, groups: [] },
     name: name ?? rootName(owner),
     born: 'login',
@@ -194,8 +194,8 @@ async function createRoot(
     handle: true,
     ...bound,
     ...(key === undefined ? {} : { key: `owner:${key}` }),
-  })
-  return created(context, spawned, bound)
+  }
+  return created(context, await agents.createRoot(root, who.actor), bound)
 }
 
 /** A request that comes with a proof makes a handle that is bound to the key of the proof. */

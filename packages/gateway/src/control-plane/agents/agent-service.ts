@@ -17,7 +17,14 @@ import type { Store } from '../ports/store.ts'
 import { Admissions } from './admissions.ts'
 import { type AgentContext, type ContextOptions, newContext } from './agent-context.ts'
 import { AgentCredentials } from './agent-credentials.ts'
-import { type Actor, actorOf, type AgentEvent, gatewayActor } from './agent-events.ts'
+import {
+  type Actor,
+  actorOf,
+  type AgentEvent,
+  gatewayActor,
+  ownerActor,
+  principalActor,
+} from './agent-events.ts'
 import { type AgentNode, isLive } from './agent-node.ts'
 import type {
   Canceller,
@@ -130,7 +137,7 @@ export class AgentService {
 
   createRoot(
     request: RootRequest,
-    by: Actor = gatewayActor(request.principal.name),
+    by: Actor = principalActor(request.principal.name),
   ): Promise<Spawned> {
     return this.#births.createRoot(request, by)
   }
@@ -170,8 +177,8 @@ export class AgentService {
     return this.#tickets.redeem(text, redemption)
   }
 
-  async mintCredential(agent: string, request: MintRequest): Promise<MintedCredential> {
-    return this.#known(await this.#credentials.mint(this.#node(agent), request))
+  async mintCredential(agent: string, request: MintRequest, by?: Actor): Promise<MintedCredential> {
+    return this.#known(await this.#credentials.mint(this.#node(agent), request, by))
   }
 
   /** A credential of the local owner: any number of sessions, for as long as its agent lives. */
@@ -179,7 +186,11 @@ export class AgentService {
     const node = this.#node(agent)
     const ttlMs = node.expiresAtMs - node.createdAtMs
     return this.#known(
-      await this.#credentials.insert(node, { connection, level: 0, maxUses: undefined, ttlMs }),
+      await this.#credentials.insert(
+        node,
+        { connection, level: 0, maxUses: undefined, ttlMs },
+        ownerActor(this.#context.owner),
+      ),
     )
   }
 

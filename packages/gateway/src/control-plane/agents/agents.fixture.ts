@@ -17,6 +17,8 @@ import { openPostgresStore } from '../adapters/postgres-store.ts'
 import { Connections } from '../connections.ts'
 import type { Store } from '../ports/store.ts'
 import type { MintedCredential, RootRequest, Spawned, SpawnRequest } from './agent-requests.ts'
+import { gatewayBy } from '../ledger/ledger.ts'
+import { MemoryLedger } from '../ledger/memory-ledger.fixture.ts'
 import { AgentService } from './agent-service.ts'
 
 /** A service on a store of its own, with a clock that tests move. */
@@ -24,6 +26,7 @@ export class Bench {
   nowMs = Date.now()
   spawnsPerSecond = 1_000_000
   readonly faults: unknown[] = []
+  readonly ledger = new MemoryLedger()
   store!: Store
   service!: AgentService
   readonly #open: () => Promise<Store>
@@ -39,6 +42,7 @@ export class Bench {
 
   async restartService(): Promise<void> {
     this.service = await AgentService.open(this.store, {
+      ledger: this.ledger,
       onFault: (error) => this.faults.push(error),
       now: () => this.nowMs,
       spawnsPerSecond: this.spawnsPerSecond,
@@ -136,16 +140,19 @@ export function onBothStores(name: string, tests: (bench: Bench) => void): void 
 
 async function prepare(bench: Bench): Promise<void> {
   await bench.start()
-  await new Connections(bench.store, new Secret(Buffer.alloc(32, 7))).put({
-    name: 'orders',
-    labels: {},
-    host: 'db',
-    port: 5432,
-    user: 'app',
-    password: 'sesame',
-    database: 'orders',
-    tls: { mode: 'off' },
-  })
+  await new Connections(bench.store, new Secret(Buffer.alloc(32, 7)), bench.ledger).put(
+    {
+      name: 'orders',
+      labels: {},
+      host: 'db',
+      port: 5432,
+      user: 'app',
+      password: 'sesame',
+      database: 'orders',
+      tls: { mode: 'off' },
+    },
+    gatewayBy('test'),
+  )
 }
 
 export function layer(...allow: string[]): GrantLayer {
@@ -168,3 +175,6 @@ export function hasCode(code: string, text?: RegExp): (error: unknown) => boolea
     return true
   }
 }
+
+/** Where it does not matter who comes. */
+export const unseen = { owner: () => undefined, refused: () => undefined }

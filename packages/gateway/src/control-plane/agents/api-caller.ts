@@ -3,7 +3,7 @@ import { type AgentId, SallyportError, type Secret } from '@sallyport/core'
 import type { Context } from 'hono'
 import type { CheckedProof, DpopProofs } from '../dpop.ts'
 import { sourceOf } from '../source-of.ts'
-import type { Actor } from './agent-events.ts'
+import { type Actor, ownerActor } from './agent-events.ts'
 import type { AgentService } from './agent-service.ts'
 import type { AgentView } from './agent-views.ts'
 
@@ -35,6 +35,7 @@ export interface CallerOptions {
   readonly agents: AgentService
   readonly ownerToken: Secret<string>
   readonly owner: string
+  readonly callers: { owner(): void }
   readonly proofs: DpopProofs
   /** By which URLs requests may name this gateway. */
   readonly ownUrls: () => readonly string[]
@@ -49,7 +50,10 @@ export async function callerOf(context: Context, options: CallerOptions): Promis
   const [scheme = '', token = ''] = (context.req.header('authorization') ?? '').split(' ')
   const source = sourceOf(context)
   if (scheme.toLowerCase() === 'bearer') {
-    if (sameText(token, ownerToken.expose())) return ownerCaller(agents, owner)
+    if (sameText(token, ownerToken.expose())) {
+      options.callers.owner()
+      return ownerCaller(agents, owner)
+    }
     const self = agents.agentOfHandle(token, { source })
     if (self !== undefined) return agentCaller(agents, self, token, {})
   }
@@ -87,7 +91,7 @@ export async function checkProof(
 
 function ownerCaller(agents: AgentService, owner: string): ApiCaller {
   return {
-    actor: { name: owner, chain: [] },
+    actor: ownerActor(owner),
     visible: () => agents.list(),
     reach: (id) => agents.get(id) ?? missing(id),
     reaches: () => true,
@@ -113,7 +117,7 @@ function agentCaller(
   agents.touched(self.id)
   const reaches = (path: readonly string[]): boolean => path.includes(self.id)
   return {
-    actor: { name: self.name, chain: self.chain },
+    actor: { by: 'agent', name: self.name, chain: self.chain, path: self.path },
     agent: self.id,
     ...shown,
     tree: self.path[0] ?? self.id,

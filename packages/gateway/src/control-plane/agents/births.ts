@@ -17,6 +17,7 @@ import { viewOf } from './agent-views.ts'
 import { authorize } from './authorize-agent.ts'
 import { handleNode, insertBirth, insertHandle, newHandle, upsertPrincipal } from './birth-rows.ts'
 import type { HandleNode } from './handles.ts'
+import { limited } from '../ledger/told-facts.ts'
 import { amountOf, isCapped, remember, takeBudget } from './budgets.ts'
 import { fitLayers } from './grant-asks.ts'
 import { LAYERS_MAX, PURPOSE_CHARACTERS_MAX, TTL } from './limits.ts'
@@ -44,7 +45,9 @@ export class Births {
 
   constructor(context: AgentContext) {
     this.#context = context
-    this.#rates = new SpawnRates(context.spawnsPerSecond)
+    this.#rates = new SpawnRates(context.spawnsPerSecond, (why, subject) => {
+      void context.ledger.write(limited(why, subject))
+    })
   }
 
   createRoot(request: RootRequest, by: Actor): Promise<Spawned> {
@@ -173,20 +176,26 @@ export class Births {
       atMs: node.createdAtMs,
       detail: { born: node.born, chain: chainOf(node), cut },
     }
-    const { value: reserved, onDisk } = await store.commit(async (tx) => {
+    const {
+      value: { taken, recorded },
+      onDisk,
+    } = await store.commit(async (tx) => {
       await before?.(tx, node)
-      const taken = await reserveAbove(tx, node)
+      const reserved = await reserveAbove(tx, node)
       await insertBirth(tx, node, handle, event)
       await also?.(tx, node)
-      return taken
+      // Not awaited here: births that follow each other share what waits for the disk.
+      return { taken: reserved, recorded: [events.record(event)] }
     })
-    if (node.parent !== undefined) remember(node.parent, reserved)
+    if (node.parent !== undefined) remember(node.parent, taken)
     tree.add(node)
     if (handle !== undefined) handles.set(handle.id, handleNode(handle, node))
     log.commit({ agents: [node] })
     events.tell([event])
     const shown = handle === undefined ? {} : { handle: handle.text }
-    return { value: { agent: viewOf(node), ...shown, cut }, onDisk }
+    const both = Promise.all([onDisk, ...recorded]).then(() => undefined)
+    both.catch(() => undefined)
+    return { value: { agent: viewOf(node), ...shown, cut }, onDisk: both }
   }
 
   /** The answer of the first birth may have been lost, so its handle is replaced and not kept beside the new one. */

@@ -11,7 +11,7 @@ import { DpopProofs } from '../dpop.ts'
 import { LineageKey } from '../keys/lineage-key.ts'
 import { SourceRates } from '../source-rates.ts'
 import { agentRoutes } from './agent-routes.ts'
-import { type Bench, hasCode, onBothStores } from './agents.fixture.ts'
+import { type Bench, hasCode, onBothStores, unseen } from './agents.fixture.ts'
 import { CallerRates } from './caller-rates.ts'
 import { roamingNetworkOf } from './handles.ts'
 import { StoredProofUses } from './proof-uses.ts'
@@ -63,9 +63,10 @@ onBothStores('handles that are bound to a key', (bench: Bench) => {
       proofs: new DpopProofs(new StoredProofUses(bench.store)),
       ownUrls: () => [url],
       sources: new SourceRates(),
+      callers: unseen,
       rates: new CallerRates(),
     })
-    const response = await apiRoutes({} as never, ownerToken, [agents]).request(path, {
+    const response = await apiRoutes({} as never, ownerToken, unseen, [agents]).request(path, {
       method,
       headers: { 'content-type': 'application/json', ...headers },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),

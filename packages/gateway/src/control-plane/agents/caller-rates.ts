@@ -32,13 +32,20 @@ const streamRetryMs = 5_000
 export class CallerRates {
   readonly #limits: CallerLimits
   readonly #now: () => number
+  readonly #onLimit: (what: string, agent: string) => void
   readonly #mints: Rates
   readonly #treeMints: Rates
   readonly #freezes: Rates
   readonly #streams: Rates
   readonly #open = new Map<string, number>()
 
-  constructor(now: () => number = Date.now, limits: CallerLimits = CALLER_LIMITS) {
+  /** `onLimit` hears of each refusal. */
+  constructor(
+    now: () => number = Date.now,
+    limits: CallerLimits = CALLER_LIMITS,
+    onLimit: (what: string, agent: string) => void = () => undefined,
+  ) {
+    this.#onLimit = onLimit
     this.#limits = limits
     this.#now = now
     this.#mints = new Rates(limits.mints)
@@ -64,7 +71,7 @@ export class CallerRates {
     const keys = [`agent ${agent}`, `tree ${tree}`] as const
     const most = [this.#limits.streamsOfAgent, this.#limits.streamsOfTree]
     if (keys.some((key, at) => this.#count(key) >= (most[at] ?? 0)))
-      throw new RateError('SP_RATE_LIMIT', 'too many streams of events are open', streamRetryMs)
+      throw this.#limited('too many streams of events are open', agent, streamRetryMs)
     for (const key of keys) this.#open.set(key, this.#count(key) + 1)
     return () => {
       for (const key of keys) {
@@ -82,6 +89,11 @@ export class CallerRates {
   #take(rates: Rates, key: string | undefined, what: string): void {
     if (key === undefined) return
     const waitMs = rates.wait(key, this.#now())
-    if (waitMs > 0) throw new RateError('SP_RATE_LIMIT', what, waitMs)
+    if (waitMs > 0) throw this.#limited(what, key, waitMs)
+  }
+
+  #limited(what: string, key: string, waitMs: number): RateError {
+    this.#onLimit(what, key)
+    return new RateError('SP_RATE_LIMIT', what, waitMs)
   }
 }

@@ -372,7 +372,7 @@ onBothStores('ends', (bench: Bench) => {
   test('the ledger holds every change with the chain of who asked', async () => {
     const root = await bench.root()
     const { agent } = await bench.child(root.agent.id, 'x')
-    await bench.service.freeze(agent.id, { name: 'dana', chain: ['dana'] }, 'why')
+    await bench.service.freeze(agent.id, { by: 'owner', name: 'dana', chain: ['dana'] }, 'why')
     await bench.service.unfreeze(agent.id, 'dana', 'fine')
     await bench.service.end(agent.id, 'x')
     const rows = await bench.store.db

@@ -1,3 +1,5 @@
+import { withSource } from '../ledger/request-source.ts'
+
 type Job = () => Promise<void>
 
 /** Runs changes one after the other, in the order in which they were asked for; urgent ones before all others that wait. */
@@ -17,9 +19,11 @@ export class Serial {
 
   #add<T>(queue: Job[], change: () => Promise<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>()
+    // Whoever asked is named in what is recorded, though another's request may run it.
+    const own = withSource(change)
     queue.push(async () => {
       try {
-        resolve(await change())
+        resolve(await own())
       } catch (error) {
         reject(error as Error)
       }

@@ -183,14 +183,18 @@ export function exceeds(name: string, what: string): SallyportError {
 /** How fast each tree may spawn. */
 export class SpawnRates {
   readonly #rates: Rates
+  readonly #onLimit: (what: string, root: string) => void
 
-  constructor(perSecond: number) {
+  constructor(perSecond: number, onLimit: (what: string, root: string) => void) {
+    this.#onLimit = onLimit
     this.#rates = new Rates({ perSecond, burst: perSecond })
   }
 
   take(parent: AgentNode, name: string, nowMs: number): void {
-    const waitMs = this.#rates.wait((parent.path[0] ?? parent).id, nowMs)
+    const { id: root } = parent.path[0] ?? parent
+    const waitMs = this.#rates.wait(root, nowMs)
     if (waitMs === 0) return
+    this.#onLimit('this tree spawns too fast', root)
     throw new RateError(
       'SP_SPAWN_LIMIT',
       `cannot spawn "${name}": this tree spawns too fast`,

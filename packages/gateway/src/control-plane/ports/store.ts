@@ -1,4 +1,4 @@
-import type { AgentState, BudgetKind, GrantLayer } from '@sallyport/core'
+import type { AgentState, BudgetKind, FactActor, GrantLayer } from '@sallyport/core'
 import type { ColumnType, Generated, Kysely, Transaction } from 'kysely'
 import type { GuardState } from '../guard/guard-state.ts'
 
@@ -28,6 +28,7 @@ export interface Tables {
   credential: CredentialTable
   credential_verifier: { credential_id: string; kind: 'scram256'; data: Json<Verifier> }
   dpop_proof: { id: string; forget_at: Timestamp }
+  fact: FactTable
   indexed_part: IndexedPartTable
   recording_part: RecordingPartTable
   revocation: RevocationTable
@@ -43,6 +44,22 @@ export interface Tables {
   scim_user: ScimUserTable
   scim_group: ScimGroupTable
   scim_member: { issuer: string; group_id: string; user_id: string }
+}
+
+/** What ledgers hold, to be searched. It is made from them, and they are the truth. */
+export interface FactTable {
+  session_id: string
+  part: string
+  position: number
+  at: Timestamp
+  what: string
+  by_kind: FactActor
+  actor: string
+  chain: string[]
+  path: string[]
+  subject: string
+  source: string
+  detail: Json<unknown>
 }
 
 export interface ConnectionTable {

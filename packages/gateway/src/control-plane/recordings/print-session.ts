@@ -1,5 +1,12 @@
 import { Buffer } from 'node:buffer'
-import { visibleJson, visibleText, type CommandEntry, type Entry } from '@sallyport/core'
+import {
+  isLedgerId,
+  visibleJson,
+  visibleText,
+  type CommandEntry,
+  type Entry,
+  type FactEntry,
+} from '@sallyport/core'
 import type { RecordedEntry, RecordingProblem } from './journal-reader.ts'
 import { ResponseGrid } from './response-grid.ts'
 
@@ -39,6 +46,8 @@ export class SessionPrinter {
   #entry(entry: Entry, time: string): string[] {
     switch (entry.kind) {
       case 'session.opened': {
+        if (isLedgerId(entry.session))
+          return [`${time}  ${entry.session}  ledger of ${entry.application} on ${entry.source}`]
         const chain = entry.chain.map((agent) => agent.name).join(' › ')
         return [`${time}  ${entry.session}  ${chain}  ${entry.connection}/${entry.database}`]
       }
@@ -61,6 +70,8 @@ export class SessionPrinter {
         return [`${time}  #${entry.seq} cancelled`]
       case 'notice':
         return [`${time}  ${entry.text}`]
+      case 'fact':
+        return [printFact(entry, time)]
       case 'session.closed':
         return [
           `${time}  closed: ${entry.reason}; ${entry.commands} commands, ${entry.blocked} blocked, ${entry.maskedValues} values masked`,
@@ -108,6 +119,15 @@ function printBytes(bytes: Uint8Array): { text: string } | { base64: string } {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   const text = buffer.toString('utf8')
   return Buffer.from(text).equals(buffer) ? { text } : { base64: buffer.toString('base64') }
+}
+
+function printFact(
+  { what, by, actor, chain, subject, source, detail }: FactEntry,
+  time: string,
+): string {
+  const who = chain.length > 0 ? chain.map(({ name }) => name).join(' › ') : actor
+  const from = source === '' ? '' : ` from ${source}`
+  return `${time}  ${what}  ${subject}  by ${by}${who === '' ? '' : ` ${who}`}${from}  ${detail}`
 }
 
 function printCommand(entry: CommandEntry, time: string): string[] {

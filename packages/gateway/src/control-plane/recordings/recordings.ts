@@ -1,4 +1,5 @@
 import {
+  isLedgerId,
   PartReader,
   storedThings,
   storeKeys,
@@ -40,7 +41,7 @@ export interface SessionSummary {
   readonly verified: boolean
 }
 
-/** All recorded sessions, oldest first, with what could not be read. */
+/** All recorded sessions, oldest first, with what could not be read. Ledgers are none. */
 export async function listSessions(sources: RecordingSources): Promise<{
   readonly sessions: readonly SessionSummary[]
   readonly problems: readonly RecordingProblem[]
@@ -52,6 +53,7 @@ export async function listSessions(sources: RecordingSources): Promise<{
       problems.push(item)
       continue
     }
+    if (isLedgerId(item.session)) continue
     const summary = summarise(sessions.get(item.session), item)
     if (summary !== undefined) sessions.set(item.session, summary)
   }

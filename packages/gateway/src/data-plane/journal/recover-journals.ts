@@ -7,6 +7,7 @@ import {
   encodeEntry,
   EntryChain,
   JournalScanner,
+  LEDGER_WORKER,
   parseJournalFileName,
   unwrapSessionKey,
   type DecodedRecord,
@@ -292,7 +293,9 @@ async function journalNames(
   const isOurs = (name: string): boolean => {
     const parsed = parseJournalFileName(name)
     if (parsed === undefined || parsed.damaged) return false
-    return worker === undefined || parsed.worker === worker || parsed.worker >= andFrom
+    if (worker === undefined || parsed.worker === worker) return true
+    // The ledger is written by the control plane, which sees to it itself.
+    return parsed.worker >= andFrom && parsed.worker !== LEDGER_WORKER
   }
   return names.filter(isOurs).toSorted()
 }

@@ -1,3 +1,4 @@
+import { isLedgerId } from '@sallyport/core'
 import { sql, type Transaction } from 'kysely'
 import type { Store, Tables } from '../../ports/store.ts'
 import type { Chunk, IndexedPartId, Outcome } from './indexed-part.ts'
@@ -33,6 +34,7 @@ export class IndexRows {
       await writeSessions(tx, parts)
       await writeCommands(tx, parts)
       await writeChanges(tx, parts)
+      await writeFacts(tx, parts)
       for (const { chunk } of parts) {
         for (const { terms: words } of outcomes(chunk)) {
           for (const word of words) if (!this.#knownTerms.has(word)) terms.add(word)
@@ -76,7 +78,7 @@ export class IndexRows {
     await this.#store.durable(async (tx) => {
       for (const { day } of await days(tx))
         await sql`drop table ${sql.table(dayTable(day))}`.execute(tx)
-      await sql`truncate command_day, search_term, indexed_part`.execute(tx)
+      await sql`truncate command_day, search_term, indexed_part, fact`.execute(tx)
     })
     this.#knownTerms = new Set()
   }
@@ -190,6 +192,27 @@ async function writeChanges(tx: Tx, parts: readonly PartChunk[]): Promise<void> 
   }
 }
 
+async function writeFacts(tx: Tx, parts: readonly PartChunk[]): Promise<void> {
+  const rows = parts.flatMap(({ id, chunk }) =>
+    chunk.facts.map(({ at, ...fact }) => ({
+      ...fact,
+      at: new Date(at).toISOString(),
+      session_id: id.session,
+      part: id.part,
+    })),
+  )
+  for (const some of slices(rows)) {
+    await sql`
+      insert into fact (session_id, part, position, at, what, by_kind, actor, chain, path, subject,
+        source, detail)
+      select session_id, part, position, at, what, by, actor, chain, path, subject, source, detail
+      from jsonb_to_recordset(${JSON.stringify(some)}::jsonb) as e (session_id text, part text,
+        position integer, at timestamptz, what text, by text, actor text, chain text[], path text[],
+        subject text, source text, detail jsonb)
+      on conflict do nothing`.execute(tx)
+  }
+}
+
 async function writeTerms(tx: Tx, terms: ReadonlySet<string>): Promise<void> {
   const rows = [...terms].map((word) => ({
     term: word,
@@ -222,7 +245,8 @@ async function writePositions(
 /** Rows that a worker's report makes too; they are here where the database was lost. */
 async function writeSessions(tx: Tx, parts: readonly PartChunk[]): Promise<void> {
   const opened = parts.flatMap(({ id, chunk: { opened: each } }) => {
-    if (each === undefined) return []
+    // A ledger is recorded as a session is, and is none.
+    if (each === undefined || isLedgerId(id.session)) return []
     const { entry, timeMs } = each
     return [
       {

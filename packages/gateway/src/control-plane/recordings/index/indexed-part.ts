@@ -1,5 +1,11 @@
 import { Buffer } from 'node:buffer'
-import type { CommandEntry, Entry, ObjectName, SessionOpenedEntry } from '@sallyport/core'
+import type {
+  CommandEntry,
+  Entry,
+  FactEntry,
+  ObjectName,
+  SessionOpenedEntry,
+} from '@sallyport/core'
 import { ColumnScanner } from './column-scanner.ts'
 import {
   commandTerms,
@@ -58,12 +64,27 @@ export interface CommandChange extends Outcome {
   readonly at: number | undefined
 }
 
+/** A fact of a ledger as a row. */
+export interface NewFact {
+  readonly at: number
+  readonly position: number
+  readonly what: string
+  readonly by: string
+  readonly actor: string
+  readonly chain: readonly string[]
+  readonly path: readonly string[]
+  readonly subject: string
+  readonly source: string
+  readonly detail: unknown
+}
+
 /** What a part adds to the index, all or nothing. */
 export interface Chunk {
   readonly opened?: { readonly entry: SessionOpenedEntry; readonly timeMs: number }
   readonly closed?: { readonly entry: Extract<Entry, { kind: 'session.closed' }>; timeMs: number }
   readonly commands: Map<number, NewCommand>
   readonly changes: Map<number, CommandChange>
+  readonly facts: NewFact[]
   /** Position behind the last entry of it. */
   to: number
   bytes: number
@@ -147,6 +168,8 @@ export class IndexedPart {
         this.isClosed = true
         if (chunk !== undefined) Object.assign(chunk, { closed: { entry, timeMs } })
         return
+      case 'fact':
+        return chunk === undefined ? undefined : addFact(chunk, entry, position, timeMs)
       case 'copy.data':
       case 'cancelled':
       case 'lineage':
@@ -155,7 +178,7 @@ export class IndexedPart {
   }
 
   #grown(position: number): Chunk {
-    this.#chunk ??= { commands: new Map(), changes: new Map(), to: 0, bytes: 0 }
+    this.#chunk ??= { commands: new Map(), changes: new Map(), facts: [], to: 0, bytes: 0 }
     this.#next = position + 1
     this.#chunk.to = this.#next
     this.#chunk.bytes += rowBytes
@@ -240,6 +263,34 @@ function nothingYet(): Outcome {
 function addNew(list: string[], words: readonly string[]): void {
   const known = new Set(list)
   list.push(...words.filter((word) => !known.has(word)))
+}
+
+function addFact(chunk: Chunk, entry: FactEntry, position: number, timeMs: number): void {
+  chunk.bytes += entry.detail.length
+  chunk.facts.push({
+    at: timeMs,
+    position,
+    what: plain(entry.what),
+    by: entry.by,
+    actor: plain(entry.actor),
+    chain: entry.chain.map(({ name }) => plain(name)),
+    path: entry.chain.map(({ id }) => plain(id)),
+    subject: plain(entry.subject),
+    source: plain(entry.source),
+    detail: detailOf(plain(entry.detail)),
+  })
+}
+
+/** As it was written; a text where it is no JSON, which nobody writes. */
+function detailOf(json: string): unknown {
+  try {
+    // An escape may stand for what the database takes in no text.
+    return JSON.parse(json, (_, value: unknown) =>
+      typeof value === 'string' ? plain(value.toWellFormed()) : value,
+    )
+  } catch {
+    return json
+  }
 }
 
 /** The beginning of a text, cut between characters. */

@@ -1,0 +1,113 @@
+/**
+ * What happens to a fact that can't be written.
+ *
+ * - `refuse`: the act that it tells of does not come about (SP_RECORD_UNAVAILABLE). The fact is written before the act is
+ *   committed or begun, so there is no act without its fact; where the commit itself fails afterwards, the ledger names an
+ *   act that the caller was told has failed.
+ * - `anyway`: the act takes something away, or has happened already, and must not depend on a disk. The fact waits in
+ *   memory, is told as a fault, and is written when the ledger can be written again. What waits is lost with the process.
+ * - `counted`: anybody may cause it, as often as they like. As `anyway`; the first of a source is written at once, and what
+ *   comes within a minute of it is one more fact with a count.
+ */
+export type FactRule = 'refuse' | 'anyway' | 'counted'
+
+export interface FactKind {
+  readonly rule: FactRule
+  /** Of a fact that is counted, how long one stands for all; 1 where absent. */
+  readonly minutes?: number
+  /** What it says, for people: the table of docs/recording.md, which a test compares. */
+  readonly says: string
+}
+
+/** All that a ledger may tell of. */
+export const FACTS = {
+  'gateway.started': { rule: 'refuse', says: 'the gateway began: version, storage, durability' },
+  'gateway.stopped': { rule: 'anyway', says: 'it ended in order' },
+  'worker.lost': { rule: 'anyway', says: 'a data-plane worker ended unasked' },
+  'owner.seen': {
+    rule: 'counted',
+    minutes: 60,
+    says: "a source uses the owner's token: at most one an hour",
+  },
+  'caller.refused': {
+    rule: 'counted',
+    says: "a token was shown to the API that is neither the owner's nor a handle",
+  },
+  login: { rule: 'anyway', says: 'a person logged in: provider, agent' },
+  'login.refused': {
+    rule: 'counted',
+    says: 'a login that a provider or the gateway refused, and why',
+  },
+  'token.accepted': {
+    rule: 'anyway',
+    says: 'a token of a workload or a service made an agent: rule',
+  },
+  'token.refused': { rule: 'counted', says: 'a token that made none, and why' },
+  'token.replayed': { rule: 'counted', says: 'a token that was shown a second time' },
+  exchange: { rule: 'anyway', says: 'an agent got a child for a token (RFC 8693)' },
+  'agent.born': {
+    rule: 'refuse',
+    says: 'an agent was made: how, chain, what was cut from its grant',
+  },
+  'agent.narrowed': { rule: 'anyway', says: 'an agent may do less from here on' },
+  'agent.renewed': { rule: 'refuse', says: "an agent's end was moved" },
+  'agent.ticket': { rule: 'refuse', says: 'a ticket for a child elsewhere' },
+  'agent.frozen': { rule: 'anyway', says: 'reason, number of agents in the subtree' },
+  'agent.unfrozen': { rule: 'refuse', says: 'reason, number of agents' },
+  'agent.ended': { rule: 'anyway', says: 'an agent said that it is done, or its parent did' },
+  'agent.expired': { rule: 'anyway', says: 'its time was over, or nobody heard of it' },
+  'agent.revoked': { rule: 'anyway', says: 'reason, number of agents in the subtree' },
+  'agent.finding': {
+    rule: 'anyway',
+    says: 'a sign that a credential or a handle is shared: rule, action',
+  },
+  'credential.issued': {
+    rule: 'refuse',
+    says: 'a credential for a connection: id, level, uses, end',
+  },
+  'connection.added': {
+    rule: 'refuse',
+    says: 'target, login user, TLS, settings; never the password',
+  },
+  'connection.changed': {
+    rule: 'refuse',
+    says: 'as added, where there was one of that name; or the settings that changed',
+  },
+  'connection.removed': { rule: 'refuse', says: 'with how many credentials' },
+  'guard.run': {
+    rule: 'refuse',
+    says: 'what was asked of the guard at a target: plan, apply, drop',
+  },
+  'policies.loaded': { rule: 'anyway', says: 'number, rules, SHA-256 of the files' },
+  'policies.refused': {
+    rule: 'anyway',
+    says: 'files that are not in force, and the first problem',
+  },
+  'identity.read': {
+    rule: 'anyway',
+    says: 'the identity files were read; the first problem, where there is one',
+  },
+  'signal.applied': {
+    rule: 'anyway',
+    says: 'what a provider reported (SCIM, SSF, logout), and how many roots it reached',
+  },
+  'signal.refused': { rule: 'counted', says: 'a report that was not taken, and why' },
+  'signal.by-name': { rule: 'anyway', says: 'a person was found by a name alone' },
+  'session.viewed': { rule: 'refuse', says: 'a recording was read: form' },
+  'session.exported': { rule: 'refuse', says: 'recordings left the gateway as an archive' },
+  'ledger.read': { rule: 'refuse', says: 'the ledger was searched: query' },
+  'index.rebuilt': { rule: 'refuse', says: 'the index of searches is made anew' },
+  'rate.limited': { rule: 'counted', says: 'a source or an agent asked too often' },
+  'ledger.lost': {
+    rule: 'anyway',
+    says: 'facts that could not be written and had no room to wait: how many',
+  },
+} as const satisfies Record<string, FactKind>
+
+/** The name of a fact. */
+export type FactName = keyof typeof FACTS
+
+/** What a fact may say beside who, what and to whom. Never a secret, and small. */
+export type FactDetail = Readonly<
+  Record<string, string | number | boolean | null | undefined | readonly string[]>
+>

@@ -12,6 +12,8 @@ export interface Sample {
   readonly perSecond: number
   /** Microseconds of the proxy's CPU for one operation; undefined where there is no proxy or the system doesn't tell. */
   readonly cpuMicros: number | undefined
+  /** The same of the processes behind it, while it lasted: what is not shipped or indexed then is not in it. */
+  readonly behindMicros: number | undefined
   /** Microseconds that half of the transactions took at most; told where one client asks. */
   readonly p50Micros?: number
 }
@@ -88,7 +90,7 @@ function churn(clients: number): Load {
 }
 
 async function pgbench(side: Side, args: readonly string[], seconds: number): Promise<Sample> {
-  const before = cpuSecondsOf(side.pids)
+  const cpu = cpuOf(side)
   const out = await runProgram(tool('pgbench'), [
     '-S',
     '-n',
@@ -97,13 +99,13 @@ async function pgbench(side: Side, args: readonly string[], seconds: number): Pr
     ...args,
     side.url,
   ])
-  const after = cpuSecondsOf(side.pids)
+  const spent = cpu()
   const done = numberIn(out, /actually processed: (\d+)/)
   const failed = numberIn(out, /number of failed transactions: (\d+)/)
   if (failed > 0) throw new Error(`${side.name}: ${failed} transactions failed`)
   return {
     perSecond: numberIn(out, /tps = ([\d.]+)/),
-    cpuMicros: perOperation(before, after, done),
+    ...spent(done),
   }
 }
 
@@ -132,13 +134,24 @@ function bulk(name: string, sql: string): Load {
     unit: 'rows',
     isWide: true,
     run: async (side) => {
-      const before = cpuSecondsOf(side.pids)
+      const cpu = cpuOf(side)
       const start = performance.now()
       await runProgram('psql', [side.url, '-XqAt', '-o', '/dev/null', '-c', sql])
       const seconds = (performance.now() - start) / 1000
-      const after = cpuSecondsOf(side.pids)
-      return { perSecond: bulkRows / seconds, cpuMicros: perOperation(before, after, bulkRows) }
+      return { perSecond: bulkRows / seconds, ...cpu()(bulkRows) }
     },
+  }
+}
+
+/** Begins to count; the first call ends that, and the second shares it out. */
+function cpuOf(side: Side): () => (done: number) => Pick<Sample, 'cpuMicros' | 'behindMicros'> {
+  const before = [cpuSecondsOf(side.pids), cpuSecondsOf(side.behindPids)] as const
+  return () => {
+    const after = [cpuSecondsOf(side.pids), cpuSecondsOf(side.behindPids)] as const
+    return (done) => ({
+      cpuMicros: perOperation(before[0], after[0], done),
+      behindMicros: perOperation(before[1], after[1], done),
+    })
   }
 }
 

@@ -12,6 +12,8 @@ export interface Row {
   readonly toPgbouncer: number
   /** Median; null where there is no proxy or the system doesn't tell. */
   readonly cpuMicros: number | null
+  /** Median of what the control plane took meanwhile, to ship and to index; null where there is none. */
+  readonly behindMicros: number | null
   /** Median over the rounds of the p50 of a transaction's time; null where more than one client asks. */
   readonly p50Micros: number | null
 }
@@ -50,6 +52,7 @@ export function rowsOf(samples: Samples): readonly Row[] {
         toDirect: rounded(middle / medianAt('direct')),
         toPgbouncer: rounded(middle / medianAt('pgbouncer')),
         cpuMicros: orNull(all.flatMap((sample) => sample.cpuMicros ?? [])),
+        behindMicros: orNull(all.flatMap((sample) => sample.behindMicros ?? [])),
         p50Micros: orNull(all.flatMap((sample) => sample.p50Micros ?? [])),
       }
     })
@@ -66,10 +69,11 @@ export function table(rows: readonly Row[]): string {
     row.toDirect.toFixed(2),
     row.toPgbouncer.toFixed(2),
     row.cpuMicros === null ? '–' : row.cpuMicros.toFixed(1),
+    row.behindMicros === null ? '–' : row.behindMicros.toFixed(1),
     row.p50Micros === null ? '–' : `${row.p50Micros}${added(rows, row)}`,
   ])
   const heads = ['load', 'side', 'per second', 'spread', '÷ direct', '÷ pgbouncer', 'CPU µs each']
-  heads.push('p50 µs (added)')
+  heads.push('behind it', 'p50 µs (added)')
   const widths = heads.map((head, at) =>
     Math.max(head.length, ...cells.map((row) => row[at]?.length ?? 0)),
   )

@@ -12,6 +12,8 @@ import {
   appUser,
   directSide,
   startCopyRelay,
+  goOn,
+  standStill,
   startGatewaySides,
   startPgbouncer,
   type Side,
@@ -36,6 +38,7 @@ if (missing !== false) {
   process.stderr.write(`bench: ${missing}\n`)
   process.exit(1)
 }
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 await main(flags.quick ? { rounds: 3, seconds: 1 } : { rounds: 5, seconds: 2 })
 
 async function main(size: { rounds: number; seconds: number }): Promise<void> {
@@ -103,11 +106,17 @@ async function measure(
   const all = loads(flags.quick)
   // A compiler that still warms up would be measured instead of the gateway.
   const warming = all.findLast((load) => load.isWide && load.unit === 'transactions')
-  for (const side of wide) await warming?.run(side, warmingSeconds)
+  for (const side of wide) {
+    await goOn(side)
+    await warming?.run(side, warmingSeconds)
+    standStill(side)
+  }
   for (let round = 1; round <= size.rounds; round += 1) {
     for (const load of all) {
       for (const side of load.isWide ? wide : narrow) {
+        await goOn(side)
         const sample = await load.run(side, size.seconds)
+        standStill(side)
         const ofLoad = entry(samples, load)
         ofLoad.set(side.name, [...(ofLoad.get(side.name) ?? []), sample])
       }

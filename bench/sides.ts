@@ -1,11 +1,12 @@
+import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chown, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { startGateway } from '@sallyport/gateway'
 import { serverAccount, type TestPostgres } from '@sallyport/testkit'
+import type { GatewayProcessOptions, GatewayProcessReady } from './gateway-process.ts'
 import { freePort, runProgram, startProgram } from './processes.ts'
 
 /** One way from the load to PostgreSQL. */
@@ -14,12 +15,19 @@ export interface Side {
   readonly url: string
   /** Processes whose CPU is the price of this way; none for the direct one. */
   readonly pids: readonly number[]
+  /** Processes that work behind it: they ship and index what was recorded. */
+  readonly behindPids: readonly number[]
 }
 
 export const appUser = { name: 'app', auth: 'scram-sha-256', password: 'app-password' } as const
 
 export function directSide(postgres: TestPostgres): Side {
-  return { name: 'direct', url: urlOf(postgres.port, appUser.name, appUser.password), pids: [] }
+  return {
+    name: 'direct',
+    url: urlOf(postgres.port, appUser.name, appUser.password),
+    pids: [],
+    behindPids: [],
+  }
 }
 
 /** Starts pgbouncer with session pooling, the mode that keeps a session's state as Sallyport does. */
@@ -69,6 +77,7 @@ export async function startPgbouncer(
     name: 'pgbouncer',
     url: urlOf(port, appUser.name, appUser.password),
     pids: [child.pid ?? 0],
+    behindPids: [],
   }
   await answers(side)
   return side
@@ -84,7 +93,7 @@ export async function startCopyRelay(
   const child = startProgram(process.execPath, [program, String(port), String(postgres.port)])
   stack.defer(() => void child.kill('SIGKILL'))
   const url = urlOf(port, appUser.name, appUser.password)
-  const side = { name: 'bytes copied in Node', url, pids: [child.pid ?? 0] }
+  const side = { name: 'bytes copied in Node', url, pids: [child.pid ?? 0], behindPids: [] }
   await answers(side)
   return side
 }
@@ -97,7 +106,7 @@ export interface GatewaySideOptions {
   readonly tlsName?: string
 }
 
-/** Starts a gateway with one worker, since pgbouncer has one thread. */
+/** Starts a gateway in a process of its own. */
 export async function startGatewaySides(
   postgres: TestPostgres,
   options: GatewaySideOptions,
@@ -105,56 +114,72 @@ export async function startGatewaySides(
 ): Promise<readonly Side[]> {
   const dataDir = await mkdtemp(join(tmpdir(), 'sallyport-bench-'))
   stack.defer(async () => await rm(dataDir, { recursive: true, force: true }))
-  await mkdir(join(dataDir, 'policies'))
-  await writeFile(join(dataDir, 'policies', 'bench.yaml'), policy(options.masks))
-  const gateway = await startGateway({
-    dataDir,
-    ports: { api: 0, postgres: 0 },
-    host: '127.0.0.1',
-    workers: 1,
-    durability: options.durability,
-    demo: false,
-    plainText: true,
-    onEvent: (event) => {
-      if (event.kind === 'fault' || event.kind === 'policies.refused')
-        process.stderr.write(`${JSON.stringify(event)}\n`)
-    },
-  })
-  stack.defer(async () => await gateway.stop(0))
-  const token = (await readFile(join(dataDir, 'owner.token'), 'utf8')).trim()
-  const ask = async (method: string, path: string, body?: unknown): Promise<Response> => {
-    const response = await fetch(`http://127.0.0.1:${gateway.ports.api}${path}`, {
-      method,
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    })
-    if (!response.ok) throw new Error(`${method} ${path}: ${await response.text()}`)
-    return response
-  }
-  await ask('POST', '/v1/connections', {
-    name: 'bench',
-    host: '127.0.0.1',
+  const { name, tlsName, durability, masks } = options
+  const target = {
     port: postgres.port,
     user: appUser.name,
     password: appUser.password,
     database: postgres.database,
-    tls: 'off',
-  })
-  const status: unknown = await (await ask('GET', '/v1/status')).json()
-  const pids = workerPids(status)
-  const { user, secret } = await gateway.issueCredential({ connection: 'bench' })
-  const { name, tlsName } = options
-  const side = { name, url: urlOf(gateway.ports.postgres, user, secret), pids }
+  }
+  const asked: GatewayProcessOptions = { dataDir, durability, masks, target }
+  const program = fileURLToPath(new URL('./gateway-process.ts', import.meta.url))
+  const child = fork(program, [JSON.stringify(asked)])
+  stack.defer(async () => await ended(child))
+  const ready = await firstMessage(child)
+  const side = {
+    name,
+    url: urlOf(ready.port, ready.user, ready.secret),
+    pids: ready.workerPids,
+    behindPids: child.pid === undefined ? [] : [child.pid],
+  }
+  stack.defer(() => signal(side, 'SIGCONT'))
+  // What stands still would never learn that this process has ended.
+  process.once('exit', () => signal(side, 'SIGCONT'))
   await answers(side)
   if (tlsName === undefined) return [side]
   return [side, { ...side, name: tlsName, url: side.url.replace('disable', 'require') }]
 }
 
-function workerPids(status: unknown): readonly number[] {
-  const { workers } = status as { workers: readonly { pid?: number }[] }
-  const pids = workers.flatMap((worker) => worker.pid ?? [])
-  if (pids.length === 0) throw new Error('the gateway does not name its workers')
-  return pids
+async function firstMessage(child: ChildProcess): Promise<GatewayProcessReady> {
+  const exited = once(child, 'exit').then(([code]: unknown[]): never => {
+    throw new Error(`the gateway ended with ${String(code)}`)
+  })
+  const [message] = (await Promise.race([once(child, 'message'), exited])) as unknown[]
+  return message as GatewayProcessReady
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null) return
+  const exited = once(child, 'exit')
+  if (child.connected) child.disconnect()
+  await exited
+}
+
+/** Stops a gateway in its tracks, so that what it has yet to ship and index takes nothing from the side that is measured. */
+export function standStill(side: Side): void {
+  signal(side, 'SIGSTOP')
+}
+
+/** Beyond a heartbeat, so that the worker has heard of the control plane again. */
+const wakingMs = 1500
+
+export async function goOn(side: Side): Promise<void> {
+  if (side.behindPids.length === 0) return
+  signal(side, 'SIGCONT')
+  await sleep(wakingMs)
+  await answers(side)
+}
+
+/** A side with nothing behind it does nothing while it is not asked. */
+function signal({ pids, behindPids }: Side, name: 'SIGSTOP' | 'SIGCONT'): void {
+  if (behindPids.length === 0) return
+  for (const pid of [...behindPids, ...pids]) {
+    try {
+      process.kill(pid, name)
+    } catch {
+      // It has ended.
+    }
+  }
 }
 
 function urlOf(port: number, user: string, password: string): string {
@@ -172,25 +197,4 @@ async function answers(side: Side): Promise<void> {
       await sleep(100)
     }
   }
-}
-
-/** A rule that never blocks is evaluated too, since policies without any would be free. */
-function policy(masks: boolean): string {
-  const mask = `
-    - name: mask-email
-      on: sql
-      when: "true"
-      effect: mask
-      mask: [{columns: ["bulk.email"], with: partial}]`
-  return `apiVersion: sallyport.dev/v1
-kind: Policy
-metadata: {name: bench}
-spec:
-  rules:
-    - name: no-drop
-      on: sql
-      when: op.verb == "drop"
-      effect: block
-      message: "Nothing is dropped here."${masks ? mask : ''}
-`
 }

@@ -1,7 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { PGlite } from '@electric-sql/pglite'
-import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm'
+import type { PGlite } from '@electric-sql/pglite'
 import { createPgConfig } from '@electric-sql/pglite/node-postgres'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
@@ -9,6 +8,7 @@ import type { Store, Tables } from '../ports/store.ts'
 import { takeDataLock } from './data-lock.ts'
 import { migrate } from './migrations.ts'
 import { poolState } from './pool-state.ts'
+import { PgliteThread } from './pglite-thread.ts'
 import { SharedSync } from './shared-sync.ts'
 import { FolderSync } from './sync-folder.ts'
 
@@ -25,7 +25,7 @@ export async function openPgliteStore(dataDir: string): Promise<Store> {
 }
 
 async function openLocked(dir: string, release: () => void): Promise<Store> {
-  const lite = await PGlite.create(dir, { extensions: { pg_trgm } })
+  const lite = await PgliteThread.open(dir)
   // One connection: the database is one backend, and a second one would wait for it forever inside a transaction.
   const pool = new pg.Pool({ ...poolConfig(lite), max: 1, idleTimeoutMillis: 0 })
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
@@ -64,6 +64,6 @@ async function openLocked(dir: string, release: () => void): Promise<Store> {
 }
 
 /** The bridge stands in for the driver's connection. Its own type names only the fields that it replaces. */
-function poolConfig(lite: PGlite): pg.PoolConfig {
-  return createPgConfig(lite) as unknown as pg.PoolConfig
+function poolConfig(lite: PgliteThread): pg.PoolConfig {
+  return createPgConfig(lite as unknown as PGlite) as unknown as pg.PoolConfig
 }

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync, chmodSync, readFileSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
+import { sql } from 'kysely'
 import { SallyportError } from '@sallyport/core'
 import type { Store } from '../ports/store.ts'
 import { openPgliteStore } from './pglite-store.ts'
@@ -39,6 +40,30 @@ suite('the embedded store', () => {
     })
     await store.close()
     assert.equal(existsSync(join(dir, 'lock')), false)
+  })
+
+  test('a statement that computes for long holds up nothing else of this process', async () => {
+    const store = await openPgliteStore(dir)
+    let isAnswered = false
+    const answer = sql`select count(*) from generate_series(1, 2000000)`.execute(store.db)
+    const answered = answer.finally(() => (isAnswered = true))
+    let turns = 0
+    while (!isAnswered) {
+      turns += 1
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
+    await answered
+    assert.ok(turns > 20, String(turns))
+    await store.close()
+    await assert.rejects(sql`select 1`.execute(store.db))
+  })
+
+  test('says why a folder cannot be opened, and frees it', async () => {
+    const other = mkdtempSync(join(tmpdir(), 'sallyport-store-'))
+    writeFileSync(join(other, 'store'), 'no folder')
+    await assert.rejects(openPgliteStore(other), /store/)
+    assert.equal(existsSync(join(other, 'lock')), false)
+    rmSync(other, { recursive: true })
   })
 
   test('takes over the lock of a process that is gone', async () => {

@@ -27,6 +27,7 @@ import { Decider } from '../packages/gateway/src/data-plane/pipeline/decide.ts'
 import { Catalog } from '../packages/gateway/src/data-plane/protocols/postgres/catalog.ts'
 import { HeldCatalog } from '../packages/gateway/src/data-plane/protocols/postgres/catalogs.ts'
 import { SqlClassifier } from '../packages/gateway/src/data-plane/protocols/postgres/classify/classify-sql.ts'
+import { FormerNames } from '../packages/gateway/src/data-plane/protocols/postgres/former-names.ts'
 import { noLineageRows } from '../packages/gateway/src/data-plane/protocols/postgres/lineage/lineage-rows.ts'
 import { LookupMeter } from '../packages/gateway/src/data-plane/protocols/postgres/lineage/lookup-meter.ts'
 import { MaskedDatabases } from '../packages/gateway/src/data-plane/protocols/postgres/lineage/masked-database.ts'
@@ -126,6 +127,7 @@ function catalog(): Catalog {
   return new Catalog(1, {
     fingerprint: '',
     relations: new Map([[16_400, relation]]),
+    former: FormerNames.none,
     below: new Map(),
     functions: new Map(),
     code: {

@@ -2,10 +2,6 @@
 const rows: Readonly<Record<string, readonly string[]>> = {
   destructive: ['delete is not null', 'drop constraint'],
   expression: ['XML', 'XML forest'],
-  indirection: [
-    'a cast made by somebody else that needs no words',
-    'a column renamed by somebody else',
-  ],
   session: ['a search path that is rolled back'],
   'whole-row': ['a row as XML', 'a row from a join'],
   sessions: ['prepared and explained'],

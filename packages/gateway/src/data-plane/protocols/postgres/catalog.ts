@@ -3,6 +3,7 @@ import type { ConnectionConfig } from '../../../boundary/snapshot.ts'
 import { withTarget } from './ask-target.ts'
 import { readStoredCode } from './catalog-code.ts'
 import { readFingerprint } from './catalog-fingerprint.ts'
+import { FormerNames } from './former-names.ts'
 import { readFunctions } from './catalog-functions.ts'
 import { push } from './catalog-rows.ts'
 import { readTypes, type CatalogTypes } from './catalog-types.ts'
@@ -46,7 +47,9 @@ export class Catalog {
   readonly fingerprint: string
   /** What lineage asks of it. */
   readonly lineage: LineageDatabase
-  readonly #relations: ReadonlyMap<number, Relation>
+  readonly relations: ReadonlyMap<number, Relation>
+  /** Names of before, where the catalog had been read then. */
+  readonly former: FormerNames
   readonly #below: ReadonlyMap<number, readonly number[]>
   readonly #byName = new Map<string, Relation[]>()
   readonly #functions = new Map<string, CatalogFunction[]>()
@@ -58,7 +61,8 @@ export class Catalog {
   constructor(generation: number, rows: CatalogRows) {
     this.generation = generation
     this.fingerprint = rows.fingerprint
-    this.#relations = rows.relations
+    this.relations = rows.relations
+    this.former = rows.former
     this.#below = rows.below
     this.#functionNames = rows.functions
     this.#code = rows.code
@@ -104,7 +108,7 @@ export class Catalog {
           .flatMap((relation) =>
             [...this.#allBelow(relation.oid)].filter((oid) => oid !== relation.oid),
           )
-          .flatMap((oid) => nameOf(this.#relations.get(oid))),
+          .flatMap((oid) => nameOf(this.relations.get(oid))),
       functionsNamed: (name) => this.#functions.get(name) ?? [],
     }
   }
@@ -127,6 +131,7 @@ export class Catalog {
 interface CatalogRows {
   readonly fingerprint: string
   readonly relations: ReadonlyMap<number, Relation>
+  readonly former: FormerNames
   /** A view's relations, and a table's children. */
   readonly below: ReadonlyMap<number, readonly number[]>
   readonly functions: ReadonlyMap<number, CatalogFunction>
@@ -141,6 +146,7 @@ export async function readCatalog(
   config: ConnectionConfig,
   database: string,
   generation: number,
+  before?: Catalog,
 ): Promise<Catalog> {
   const parameters = { database, application_name: 'sallyport catalog' }
   return await withTarget(config, parameters, async (ask) => {
@@ -167,6 +173,7 @@ export async function readCatalog(
     return new Catalog(generation, {
       fingerprint,
       relations,
+      former: before === undefined ? FormerNames.none : FormerNames.since(before, relations),
       below,
       functions,
       code,

@@ -21,9 +21,9 @@ export class Catalogs {
     let held = this.#held.get(key)
     if (held === undefined) {
       const line = new TargetLine(config, { database, application_name: 'sallyport catalog' })
-      const read = async (): Promise<Catalog> => {
+      const read = async (before: Catalog | undefined): Promise<Catalog> => {
         this.#generation += 1
-        return await readCatalog(config, database, this.#generation)
+        return await readCatalog(config, database, this.#generation, before)
       }
       held = new HeldCatalog(this.#now, read, async () => await readFingerprint(line.ask))
       this.#held.set(key, held)
@@ -35,7 +35,7 @@ export class Catalogs {
 /** One catalog: read when first asked for, and again when it is stale. */
 export class HeldCatalog {
   readonly #now: () => number
-  readonly #read: () => Promise<Catalog>
+  readonly #read: (before: Catalog | undefined) => Promise<Catalog>
   readonly #fingerprint: () => Promise<string>
   #current: Catalog | undefined
   #readAtMs = 0
@@ -50,7 +50,11 @@ export class HeldCatalog {
   /** A look has shown that somebody changed objects, and the catalog at hand does not show how. */
   isOutdated = false
 
-  constructor(now: () => number, read: () => Promise<Catalog>, fingerprint: () => Promise<string>) {
+  constructor(
+    now: () => number,
+    read: (before: Catalog | undefined) => Promise<Catalog>,
+    fingerprint: () => Promise<string>,
+  ) {
     this.#now = now
     this.#read = read
     this.#fingerprint = fingerprint
@@ -110,7 +114,7 @@ export class HeldCatalog {
     this.#isStale = false
     const changes = this.#changes
     try {
-      const catalog = await this.#read()
+      const catalog = await this.#read(this.#current)
       this.#current = catalog
       this.#readAtMs = this.#now()
       this.#shown = changes

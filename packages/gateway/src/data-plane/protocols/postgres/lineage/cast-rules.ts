@@ -1,6 +1,7 @@
 import { at, list, text, words, type Tree } from '../classify/tree.ts'
 import type { Context, Place } from './context.ts'
 import type { LineageFunction } from './lineage-catalog.ts'
+import { flowsOf } from './outputs.ts'
 import { reference } from './reference-rules.ts'
 import { derived, failing, isTainted, type Flow } from './flow.ts'
 
@@ -64,6 +65,13 @@ function castsOf(
   const known = context.catalog.castsTo(type)
   if (known.length === 0 || names.length === 0) return known
   return context.catalog.castsTo(type, reference(names, place, context).column?.typeOid)
+}
+
+/** A value where it is stored or returned: a cast on assignment may run, and which one depends on types that are not known here. */
+export function assignedFlow(flow: Flow, value: Tree | undefined, context: Context): Flow {
+  if (value !== undefined && ('A_Const' in value || 'ParamRef' in value)) return flow
+  const behind = flowsOf(context.calledByName(context.catalog.castsTo('='), flow))
+  return behind.some(isTainted) ? derived([flow, ...behind]) : flow
 }
 
 function isText(value: Flow): boolean {

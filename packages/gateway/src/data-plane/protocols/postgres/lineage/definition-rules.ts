@@ -1,4 +1,5 @@
 import { at, list, rangeVarName, tagged, text, unwrap, words, type Tree } from '../classify/tree.ts'
+import { assignedFlow } from './cast-rules.ts'
 import { nowhere, type Context, type Output } from './context.ts'
 import { columnFlow, derived, isTainted, type Flow } from './flow.ts'
 import { relationItem } from './from-rules.ts'
@@ -176,7 +177,8 @@ function alterTable(body: Tree, context: Context): Output {
         at(tagged(definition, 'ColumnDef') ?? {}, 'raw_default'),
         context,
       )
-      if (context.isOn('write')) context.facts.launder(using, 'what a column is filled with')
+      const filled = assignedFlow(using, undefined, context)
+      if (context.isOn('write')) context.facts.launder(filled, 'what a column is filled with')
       const row = rowOf(relation, context)
       if (isTainted(row) && context.isOn('write'))
         context.facts.launder(row, `${kind} of ${rangeVarName(relation).join('.')}`)

@@ -88,7 +88,7 @@ export interface LineageCatalog {
   readonly casts: readonly LineageFunction[]
   /** Functions behind operators of this name outside `pg_catalog`. */
   operatorsNamed(name: string): readonly LineageFunction[]
-  /** Functions behind casts to types of this name, from this type where it is known; those of implicit casts stand under ``. */
+  /** Functions behind casts to types of this name, from this type where it is known; those of implicit casts stand under ``, of casts on assignment under `=`. */
   castsTo(type: string, from?: number): readonly LineageFunction[]
   /** Operators and casts run code that can't be told from their names: some of it may read anything. */
   readonly hasHiddenCode: boolean

@@ -19,7 +19,7 @@ export interface LineageRows {
   >
   /** Functions behind operators that are not the server's own, by the operator's name. */
   readonly operators: ReadonlyMap<string, readonly number[]>
-  /** Functions behind casts, by the name of the type; those that need not be written stand under ``. */
+  /** Functions behind casts, by the name of the type; those that need not be written stand under ``, and of these those that run where a value is assigned alone under `=`. */
   readonly casts: ReadonlyMap<string, readonly LineageCast[]>
   /** Functions behind aggregates that are not the server's own. */
   readonly aggregates: ReadonlyMap<number, readonly number[]>
@@ -105,6 +105,7 @@ export async function readLineageRows(
     const cast = { source: Number(source), function: Number(code) }
     push(casts, type ?? '', cast)
     if (kind === 'i') push(casts, '', cast)
+    if (kind === 'a') push(casts, '=', cast)
   }
   return {
     definitions: new Map(definitions.map(([oid, text]) => [Number(oid), text ?? ''])),

@@ -1,6 +1,7 @@
 import type { MaskRule } from '@sallyport/core'
 import { readingBuiltins } from '../classify/builtin-functions.ts'
 import { SqlParser } from '../classify/sql-parser.ts'
+import { FormerNames } from '../former-names.ts'
 import { noLineageRows, type LineageRows, type OwnFunction } from './lineage-rows.ts'
 import { MaskedDatabases, type MaskedDatabase } from './masked-database.ts'
 import { LineageDatabase } from './session-catalog.ts'
@@ -116,6 +117,7 @@ export function fixtureDatabase(disabledRules?: ReadonlySet<string>): MaskedData
   }
   const database = new LineageDatabase({
     relations,
+    former: FormerNames.none,
     searchPath: ['pg_catalog', 'public'],
     lineage: rows,
   })

@@ -1,5 +1,6 @@
 import type { MaskRule } from '@sallyport/core'
 import { matchesColumn } from '../../../masking/column-pattern.ts'
+import type { FormerNames } from '../former-names.ts'
 import { columnFlow, type Flow, type MaskedColumn } from './flow.ts'
 import { sensitiveColumns } from './sensitive-columns.ts'
 import type { LineageCatalog, LineageRelation } from './lineage-catalog.ts'
@@ -9,6 +10,7 @@ export interface MaskSource extends Pick<LineageCatalog, 'relation' | 'descendan
   relations(): Iterable<LineageRelation>
   /** The relation and all that it inherits from or is a partition of. */
   withAncestors(oid: number): Iterable<number>
+  readonly former: FormerNames
 }
 
 /** The masked columns of one database under one list of masks. Immutable. */
@@ -58,9 +60,11 @@ export class MaskSet {
     if (sensitive === undefined && isSystemSchema(schema)) return
     const names = [...source.withAncestors(oid)].flatMap((ancestor) => {
       const found = source.relation(ancestor)
-      return found === undefined ? [] : [[found.schema, found.name] as const]
+      if (found === undefined) return []
+      return [[found.schema, found.name] as const, ...source.former.ofRelation(ancestor)]
     })
     for (const column of columns) {
+      const bearing = [column.name, ...source.former.ofColumn(oid, column.attribute)]
       const matching =
         sensitive !== undefined
           ? sensitive(column.name)
@@ -68,7 +72,9 @@ export class MaskSet {
             : []
           : rules.filter((rule) =>
               rule.columns.some((pattern) =>
-                names.some(([in_, of]) => matchesColumn(pattern, [in_, of, column.name])),
+                names.some(([in_, of]) =>
+                  bearing.some((each) => matchesColumn(pattern, [in_, of, each])),
+                ),
               ),
             )
       if (matching.length === 0) continue

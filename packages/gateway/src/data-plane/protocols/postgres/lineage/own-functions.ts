@@ -1,4 +1,5 @@
 import { at, list, tagged, text, unwrap, words, type Tree } from '../classify/tree.ts'
+import { assignedFlow } from './cast-rules.ts'
 import { nowhere, type Context, type Output, type Place } from './context.ts'
 import { clean, derived, either, failing, isTainted, type Flow } from './flow.ts'
 import { readsAnything } from './builtin-totals.ts'
@@ -193,7 +194,16 @@ function follow(
     if (!queries.has(tag)) return undefined
     last = context.query(node, place)
   }
-  return named(last, create, parameters, context)
+  return named(returned(last, context), create, parameters, context)
+}
+
+/** What a body ends with becomes what the function returns, by a cast on assignment where it has to. */
+function returned({ columns, open }: Output, context: Context): Output {
+  const flow = (of: Flow): Flow => assignedFlow(of, undefined, context)
+  return {
+    columns: columns.map((column) => ({ ...column, flow: flow(column.flow) })),
+    open: open === undefined ? undefined : flow(open),
+  }
 }
 
 /** The columns under the names that the function gives them. */

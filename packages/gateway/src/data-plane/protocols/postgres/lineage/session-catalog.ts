@@ -7,12 +7,14 @@ import type {
   LineageRelation,
 } from './lineage-catalog.ts'
 import type { LineageRows } from './lineage-rows.ts'
+import type { FormerNames } from '../former-names.ts'
 import type { MaskSource } from './mask-set.ts'
 import type { Unsettled } from './unsettled-names.ts'
 
 /** What was read of one database. Immutable. */
 export interface DatabaseRows {
   readonly relations: ReadonlyMap<number, Relation>
+  readonly former: FormerNames
   readonly searchPath: readonly string[]
   readonly lineage: LineageRows
 }
@@ -21,13 +23,15 @@ export interface DatabaseRows {
 export class LineageDatabase implements MaskSource {
   readonly searchPath: readonly string[]
   readonly rows: LineageRows
+  readonly former: FormerNames
   readonly #relations = new Map<number, LineageRelation>()
   readonly #byName = new Map<string, LineageRelation[]>()
   readonly #functions = new Map<string, LineageRows['functions'][number][]>()
   readonly #functionsByOid = new Map<number, LineageRows['functions'][number]>()
 
-  constructor({ relations, searchPath, lineage }: DatabaseRows) {
+  constructor({ relations, former, searchPath, lineage }: DatabaseRows) {
     this.searchPath = searchPath
+    this.former = former
     this.rows = lineage
     for (const relation of relations.values()) this.#add(relation, lineage)
     for (const fn of lineage.functions) {

@@ -1,5 +1,6 @@
 import { strongest } from '@sallyport/core'
 import { constantText, tagged, type Tree } from '../classify/tree.ts'
+import { assignedFlow } from './cast-rules.ts'
 import type { Context } from './context.ts'
 import { columnFlow, derived, isTainted, type Flow, type MaskedColumn } from './flow.ts'
 import type { LineageRelation } from './lineage-catalog.ts'
@@ -17,7 +18,9 @@ export interface Assignment {
 const opaqueFunctions = new Set(['block', 'null', 'redact'])
 
 /** A masked value may only go where the same mask awaits it. */
-export function assign({ column, flow, value }: Assignment, where: string, context: Context): void {
+export function assign(assignment: Assignment, where: string, context: Context): void {
+  const { column, value } = assignment
+  const flow = assignedFlow(assignment.flow, value, context)
   for (const masked of column.flow.sources.keys()) {
     const parameter = tagged(value, 'ParamRef')?.['number']
     context.facts.maskedWrite(

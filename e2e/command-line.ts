@@ -4,6 +4,8 @@ import { until } from '@sallyport/testkit'
 import type { TestGateway } from './test-gateway.ts'
 
 const bin = fileURLToPath(new URL('../packages/cli/bin/sallyport.mjs', import.meta.url))
+/** Without it, the command would start itself again, and a signal to it would not reach what runs. */
+const source = '--conditions=@sallyport/source'
 const endsWithinMs = 60_000
 
 /** A program that runs, and what it has printed so far. */
@@ -19,12 +21,12 @@ export interface Running extends Disposable {
 
 /** `sallyport`, as the owner of the gateway calls it. */
 export function sallyport(gateway: TestGateway, words: readonly string[]): Running {
-  return run(process.execPath, [bin, ...words, '--data', gateway.dataDir], gateway)
+  return run(process.execPath, [source, bin, ...words, '--data', gateway.dataDir], gateway)
 }
 
 /** The same on a terminal of its own. */
 export function sallyportOnTerminal(gateway: TestGateway, words: readonly string[]): Running {
-  const line = [process.execPath, bin, ...words, '--data', gateway.dataDir]
+  const line = [process.execPath, source, bin, ...words, '--data', gateway.dataDir]
   const quoted = line.map((word) => `'${word.replaceAll("'", String.raw`'\''`)}'`).join(' ')
   return run(
     'script',

@@ -55,19 +55,33 @@ export class GatewayApi {
     yield decoder.decode()
   }
 
+  /** An answer without an end, piece by piece; the signal ends it. */
+  async *live(path: string, signal: AbortSignal): AsyncGenerator<string> {
+    const response = await this.#fetch('GET', path, undefined, undefined, signal)
+    const decoder = new TextDecoder()
+    for await (const piece of response.body ?? []) yield decoder.decode(piece, { stream: true })
+  }
+
   /** A long answer, as it comes. */
   async *bytes(path: string): AsyncGenerator<Uint8Array> {
     const response = await this.#fetch('GET', path)
     yield* response.body ?? []
   }
 
-  async #fetch(method: string, path: string, body?: unknown, newKey?: ProofKey): Promise<Response> {
+  async #fetch(
+    method: string,
+    path: string,
+    body?: unknown,
+    newKey?: ProofKey,
+    signal?: AbortSignal,
+  ): Promise<Response> {
     const url = this.#url + path
     const send = async (): Promise<Response> =>
       await fetch(url, {
         method,
         headers: { ...this.#headers(method, url, newKey), 'content-type': 'application/json' },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...(signal === undefined ? {} : { signal }),
       })
     const response = await patientFetch(send, this.#key ?? newKey).catch((cause: unknown) => {
       throw unreachable(`nothing answers at ${this.#url}`, cause)

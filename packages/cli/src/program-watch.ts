@@ -24,4 +24,15 @@ export function addWatchVerbs(
       const { replay } = await import('./verbs/replay.ts')
       finish(await replay(contextOf(command), session, flags))
     })
+  verb(
+    program,
+    'watch [what]',
+    'Show sessions while they go on: one session, an agent with all below it, or what a search names; all without a name. On a terminal k kills and f freezes the agent.',
+    "sallyport watch 'tree:a_77k connection:orders-db'",
+  )
+    .option('--only <what>', 'decisions: what was blocked, held, refused or masked')
+    .action(async (what: string | undefined, flags: { only?: string }, command: Command) => {
+      const { watch } = await import('./verbs/watch.ts')
+      finish(await watch(contextOf(command), what ?? '', flags.only))
+    })
 }

@@ -11,6 +11,7 @@ export type {
   FoundSession,
   SearchPage,
 } from './control-plane/recordings/index/query/search-sessions.ts'
+export type { LiveLine } from './control-plane/recordings/live/live-view.ts'
 export type { Step } from './control-plane/recordings/steps.ts'
 export type { SessionView } from './control-plane/session-index.ts'
 export type { ProbeResult } from './boundary/messages.ts'

@@ -4,6 +4,7 @@ import type { VerbContext } from '../context.ts'
 import { parseDuration } from '../durations.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { GatewayApi } from '../gateway-api.ts'
+import { drained } from '../replay/drained.ts'
 import { keysHelp, Player } from '../replay/player.ts'
 import { stepLines, wantsColours } from '../replay/show-step.ts'
 import { StepFeed } from '../replay/step-feed.ts'
@@ -97,12 +98,6 @@ const sleepMsMax = 2 ** 31 - 1
 
 async function sleepAtMost(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(Math.min(ms, sleepMsMax), undefined, { signal }).catch(() => undefined)
-}
-
-/** Who reads slower than the gateway sends must not make this process hold the recording. */
-async function drained(): Promise<void> {
-  if (process.stdout.writableNeedDrain)
-    await new Promise<void>((resolve) => void process.stdout.once('drain', resolve))
 }
 
 function pathOf(session: string, asked: Readonly<Record<string, string | undefined>>): string {

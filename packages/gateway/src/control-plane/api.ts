@@ -22,6 +22,7 @@ import { type RecordingForm, recordingForms } from './recorded-session.ts'
 import { sourceOf } from './source-of.ts'
 import { parseStartAt } from './start-at.ts'
 import type { SearchPage, SearchRequest } from './recordings/index/query/search-sessions.ts'
+import type { ViewForm } from './recordings/live/live-view.ts'
 import type { SessionView } from './session-index.ts'
 
 /** What the API can do; the control plane provides it. */
@@ -43,6 +44,8 @@ export interface Operations {
   readSession(idPrefix: string, form: RecordingForm): Promise<AsyncIterable<string>>
   /** A caller reads that it was refused. */
   refused(code: ErrorCode): void
+  /** What is recorded from now on, of one session, of a tree, or of all that a search names; see `LiveView`. */
+  watch(of: string, form: ViewForm): Promise<AsyncIterable<string>>
   /** A ZIP archive, piece by piece. */
   exportSessions(idPrefixes: readonly string[]): Promise<AsyncIterable<Uint8Array>>
 }
@@ -155,6 +158,20 @@ function addSessionRoutes(app: Hono, operations: Operations): void {
     const form = recordingForm(context)
     const pieces = await operations.readSession(context.req.param('prefix').toLowerCase(), form)
     return context.body(bytesOf(pieces), 200, { 'content-type': recordingForms[form.kind] })
+  })
+  app.get('/v1/watch', async (context) => {
+    const form = recordingForm(context)
+    if (form.kind !== 'steps' && form.kind !== 'ndjson') {
+      const detail = 'a live view has the forms as=steps and as=ndjson'
+      throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
+    }
+    const { kind, width, onlyDecisions = false } = form
+    const lines = await operations.watch(context.req.query('of') ?? '', {
+      kind,
+      width,
+      onlyDecisions,
+    })
+    return context.body(bytesOf(lines), 200, { 'content-type': 'application/x-ndjson' })
   })
   app.get('/v1/exports', async (context) => {
     const sessions = context.req.queries('session') ?? []

@@ -173,6 +173,7 @@ async function serveApi(
   const api = await listenApi(routes, options.host, options.ports.api, options.publicUrl)
   listening.api = api
   undo.defer(async () => await api.close())
+  undo.defer(async () => await parts.live.stop())
   await announce(options.dataDir, await status(), keys.tls.cert, undo)
   return { ports: ports(), status }
 }

@@ -4,6 +4,7 @@ import { Guards } from './guard/guards.ts'
 import type { Parts } from './parts.ts'
 import { recordedSession } from './recorded-session.ts'
 import { searchSessions } from './recordings/index/query/search-sessions.ts'
+import { watchSessions } from './recordings/live/watch-sessions.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
 /** What the API can do. `publish` gives workers what changed before the answer goes out. */
@@ -16,6 +17,7 @@ export function operationsOf(
     recorded,
     exporter,
     counts,
+    live,
     snapshots,
     store,
     index,
@@ -70,6 +72,10 @@ export function operationsOf(
       const detail = { form: form.kind }
       await ledger.write({ what: 'session.viewed', actor, subject: id, detail })
       return pieces
+    },
+    async watch(of, form) {
+      await ledger.write({ what: 'session.watched', actor, subject: of === '' ? 'all' : of })
+      return await watchSessions(live, sessions, of, form)
     },
     async exportSessions(prefixes) {
       const ids = await Promise.all(prefixes.map(async (prefix) => await sessions.whole(prefix)))

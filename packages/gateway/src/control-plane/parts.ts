@@ -17,6 +17,7 @@ import { openLedger } from './ledger/open-ledger.ts'
 import type { Store } from './ports/store.ts'
 import { Exporter } from './recordings/export/exporter.ts'
 import { SearchIndex } from './recordings/index/search-index.ts'
+import { LiveSessions } from './recordings/live/live-sessions.ts'
 import type { RecordingSources } from './recordings/recordings.ts'
 import type { LastAnchor } from './recordings/shipping/anchors.ts'
 import { ShippedParts } from './recordings/shipping/shipped-parts.ts'
@@ -41,6 +42,7 @@ export interface Parts {
   readonly snapshots: Snapshots
   readonly shipper: Shipper
   readonly exporter: Exporter
+  readonly live: LiveSessions
   readonly index: SearchIndex
   readonly counts: GatewayCounts
   /** All that is recorded, shipped or not. */
@@ -122,6 +124,12 @@ export async function openParts(
     recorded,
     index,
     counts,
+    live: new LiveSessions({
+      journalDir,
+      standing: () => shipper.standing(),
+      sessions: async (ids) => await sessions.live(ids),
+      onFault: fault,
+    }),
     exporter: new Exporter(recorded, shippedParts, shipper),
     fault,
   }

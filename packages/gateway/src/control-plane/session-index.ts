@@ -2,6 +2,7 @@ import { SallyportError } from '@sallyport/core'
 import { sql, type Insertable, type Selectable } from 'kysely'
 import type { SessionClosed, SessionOpened } from '../boundary/messages.ts'
 import type { SessionTable, Store } from './ports/store.ts'
+import type { LiveSession } from './recordings/live/live-query.ts'
 
 /** One row of `sallyport sessions`. */
 export interface SessionView {
@@ -65,6 +66,26 @@ export class SessionIndex {
       .limit(listMax)
       .execute()
     return rows.map(view)
+  }
+
+  /** What is known of these sessions, for those who watch them. */
+  async live(ids: readonly string[]): Promise<LiveSession[]> {
+    await this.settled()
+    const rows: LiveSession[] = []
+    for (let at = 0; at < ids.length; at += rowsPerInsert) {
+      const some = await this.#store.db
+        .selectFrom('session')
+        .select(['id', 'chain', 'path', 'connection', 'database', 'level'])
+        .where('id', 'in', ids.slice(at, at + rowsPerInsert))
+        .execute()
+      for (const { chain, path, level, ...row } of some)
+        rows.push({
+          ...row,
+          level: level ?? 0,
+          chain: chain.map((name, depth) => ({ id: path?.[depth] ?? '', name })),
+        })
+    }
+    return rows
   }
 
   /** The one id that starts with `prefix`; the prefix itself where the index has none, since the journal may know more. */

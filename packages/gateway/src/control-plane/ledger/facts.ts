@@ -94,6 +94,7 @@ export const FACTS = {
   'signal.refused': { rule: 'counted', says: 'a report that was not taken, and why' },
   'signal.by-name': { rule: 'anyway', says: 'a person was found by a name alone' },
   'session.viewed': { rule: 'refuse', says: 'a recording was read: form' },
+  'session.watched': { rule: 'refuse', says: 'somebody watches: a session, an agent, a search' },
   'session.exported': { rule: 'refuse', says: 'recordings left the gateway as an archive' },
   'ledger.read': { rule: 'refuse', says: 'the ledger was searched: query' },
   'index.rebuilt': { rule: 'refuse', says: 'the index of searches is made anew' },

@@ -45,8 +45,10 @@ export class JournalFollower {
   readonly #dir: string
   #files = new Map<string, FollowedFile>()
 
-  constructor(dir: string) {
+  /** `from`: where another follower is; this one goes on from there. */
+  constructor(dir: string, from: readonly FollowedFile[] = []) {
     this.#dir = dir
+    for (const file of from) this.#files.set(file.name, { ...file })
   }
 
   /** Files that are there, by worker and age. */

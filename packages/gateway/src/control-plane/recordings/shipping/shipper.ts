@@ -138,6 +138,16 @@ export class Shipper {
     }
   }
 
+  /** How far journals were read, and the parts that were open there with their sessions: from here another may read on. */
+  standing(): {
+    readonly files: readonly FollowedFile[]
+    readonly open: ReadonlyMap<string, string>
+  } {
+    const open = [...this.#parts].filter(([, part]) => !part.isClosed)
+    const sessions = open.map(([name, part]) => [name, part.id.session] as const)
+    return { files: this.#follower.files.map((file) => ({ ...file })), open: new Map(sessions) }
+  }
+
   /** No journal file is removed before this is disposed of. */
   readonly hold = (): Disposable => {
     this.#readers += 1

@@ -20,12 +20,18 @@ export interface Relation {
   readonly kind: string
   readonly columns: Map<
     number,
-    { readonly name: string; readonly typeOid: number; readonly typmod: number }
+    {
+      readonly name: string
+      readonly typeOid: number
+      readonly typmod: number
+      /** True where no NULL can stand in it. */
+      readonly isNotNull?: boolean
+    }
   >
 }
 
 /** The masked relations of a guard are left out: callers use the names of those that they stand for. */
-const relationsSql = `select c.oid, n.nspname, c.relname, c.relkind, a.attnum, a.attname, a.atttypid, a.atttypmod
+const relationsSql = `select c.oid, n.nspname, c.relname, c.relkind, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull
   from pg_catalog.pg_class c
   join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace
   left join pg_catalog.pg_attribute a on a.attrelid operator(pg_catalog.=) c.oid
@@ -109,6 +115,12 @@ export class Catalog {
             [...this.#allBelow(relation.oid)].filter((oid) => oid !== relation.oid),
           )
           .flatMap((oid) => nameOf(this.relations.get(oid))),
+      isNotNull: (name, column) =>
+        this.named(name).some((relation) =>
+          [...relation.columns.values()].some(
+            (one) => one.name === column && one.isNotNull === true,
+          ),
+        ),
       functionsNamed: (name) => this.#functions.get(name) ?? [],
     }
   }
@@ -186,7 +198,7 @@ export async function readCatalog(
 
 function relationsOf(rows: readonly string[][]): Map<number, Relation> {
   const relations = new Map<number, Relation>()
-  for (const [oidText, schema, name, kind, attribute, column, typeOid, typmod] of rows) {
+  for (const [oidText, schema, name, kind, attribute, column, typeOid, typmod, notNull] of rows) {
     const oid = Number(oidText)
     let relation = relations.get(oid)
     if (relation === undefined) {
@@ -204,6 +216,7 @@ function relationsOf(rows: readonly string[][]): Map<number, Relation> {
       name: column ?? '',
       typeOid: Number(typeOid),
       typmod: Number(typmod),
+      isNotNull: notNull === 't',
     })
   }
   return relations

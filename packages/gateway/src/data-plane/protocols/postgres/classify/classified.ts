@@ -81,6 +81,8 @@ export interface CatalogView {
   resolve(name: ObjectName, path?: readonly string[] | 'any'): readonly ObjectName[]
   /** Relations whose rows stand behind a qualified one: a view's tables, a table's partitions. Without the relation itself. */
   baseRelations(qualified: ObjectName): readonly ObjectName[]
+  /** Whether a column of a qualified relation can't be NULL; false where that isn't known. */
+  isNotNull(qualified: ObjectName, column: string): boolean
   /** Functions of that name that are not the server's own, in any schema; undefined when the catalog is not loaded. */
   functionsNamed(name: string): readonly CatalogFunction[] | undefined
   /** `schema.name` of the functions that the operator vouches for. */
@@ -132,6 +134,7 @@ export const emptyCatalog: CatalogView = Object.freeze({
   generation: 0,
   resolve: () => [],
   baseRelations: () => [],
+  isNotNull: () => false,
   functionsNamed: () => undefined,
   trustedFunctions: new Set<string>(),
 })

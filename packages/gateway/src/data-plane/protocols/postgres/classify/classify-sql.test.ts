@@ -96,6 +96,40 @@ const app: CatalogView = {
       : [],
 }
 
+test('a condition on NULL alone bounds nothing where the catalog says that there is none', () => {
+  const catalog: CatalogView = {
+    ...app,
+    generation: 77,
+    isNotNull: (name, column) => name.join('.') === 'public.t' && ['id', 'at'].includes(column),
+  }
+  for (const [text, unbounded] of [
+    ['delete from t where id is not null', true],
+    ['delete from t where not (id is null)', true],
+    ['delete from t as x where x.id is not null and x.at is not null', true],
+    ['update t set a = 1 where id is not null or a = 2', true],
+    ['with d as (delete from t where t.id is not null returning 1) select 1', true],
+    ['explain analyze delete from t where id is not null', true],
+    ['explain delete from t where id is not null', false],
+    ['delete from t where a is not null', false],
+    ['delete from t where id is not null and a is not null', false],
+    ['delete from t where id is not null and a = 1', false],
+    ['delete from t where id is null', false],
+    ['delete from t using u where u.id is not null and t.a = u.a', false],
+    ['delete from u where id is not null', false],
+  ] as const)
+    assert.equal(classify(text, catalog).effects.unbounded, unbounded, text)
+  assert.equal(classify('delete from t where id is not null', app).effects.unbounded, false)
+})
+
+test('what an ALTER TABLE drops is an action of its own', () => {
+  const actions = (text: string) => classify(text, app).effects.sql?.actions
+  assert.deepEqual(actions('alter table t drop constraint c'), ['alter table', 'drop constraint'])
+  assert.deepEqual(actions('alter table t add d int, drop if exists a cascade'), [
+    'alter table',
+    'drop column',
+  ])
+})
+
 test('names are qualified, views show their tables, and columns know where they belong', () => {
   const { effects } = classify('select v.a, b from v join t on t.id = v.id where c = 1', app)
   assert.deepEqual(effects.sql?.reads, [

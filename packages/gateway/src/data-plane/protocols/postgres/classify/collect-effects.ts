@@ -293,7 +293,7 @@ function effectsOf(
     verb: draft.verb,
     objects: objectsOf(...EFFECT_CLASSES),
     accesses: found,
-    unbounded: draft.unbounded,
+    unbounded: draft.unbounded || draft.boundedByNulls.some((one) => names.isBare(one)),
     opaque: classes.includes('unknown') ? [...opaque] : [],
     persists: classes.includes('persist'),
     sql: {
@@ -322,9 +322,9 @@ function effectsOf(
 }
 
 /** `drop schema`, `alter table`, `select`; nothing for the expressions of a body. */
-function actionsOf({ verb, objectKind }: DraftStatement): readonly string[] {
-  if (verb === '') return []
-  return [objectKind === '' ? verb : `${verb} ${objectKind}`]
+function actionsOf({ verb, objectKind, parts }: DraftStatement): readonly string[] {
+  if (verb === '') return parts
+  return [objectKind === '' ? verb : `${verb} ${objectKind}`, ...parts]
 }
 
 const unknownOperator: FunctionEffect = { classes: ['unknown'], opaque: 'unknown-operator' }

@@ -46,7 +46,11 @@ export interface DraftStatement {
   setting?: { readonly name: string; readonly value: string }
   inner?: DraftStatement
   objectKind: string
+  /** What it does beside its verb: `drop column`, `drop constraint`. */
+  readonly parts: string[]
   unbounded: boolean
+  /** Writes that change every row where none of these columns can be NULL. */
+  readonly boundedByNulls: { readonly relation: ObjectName; readonly columns: readonly string[] }[]
   limit: number
   hasWhere: boolean
   fileAccess: boolean
@@ -83,7 +87,9 @@ export function makeDraftStatement(nodeTag: string): DraftStatement {
     changesSearchPath: false,
     shadowsNames: false,
     objectKind: '',
+    parts: [],
     unbounded: false,
+    boundedByNulls: [],
     limit: 0,
     hasWhere: false,
     fileAccess: false,

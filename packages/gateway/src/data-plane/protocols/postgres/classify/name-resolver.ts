@@ -28,6 +28,13 @@ export class NameResolver {
     return known
   }
 
+  /** True where, by the catalog, a relation that is meant has no NULL in these columns. */
+  isBare({ relation, columns }: { relation: ObjectName; columns: readonly string[] }): boolean {
+    return this.#catalog
+      .resolve(relation, this.#path)
+      .some((one) => columns.every((column) => this.#catalog.isNotNull(one, column)))
+  }
+
   created(name: ObjectName): Resolved {
     const schema = this.#catalog.creationSchema
     if (name.length > 1) return { names: [name], certain: true }

@@ -1,6 +1,6 @@
 import type { EffectClass, ObjectName } from '@sallyport/core'
 import type { ColumnUse, DraftStatement } from './draft.ts'
-import { asksNothingOf, keepsEveryRow } from './row-condition.ts'
+import { asksNothingOf, keepsEveryRow, keepsEveryRowWithout } from './row-condition.ts'
 import { settingEffect } from './settings.ts'
 import type { RowEvent } from './stored-code.ts'
 import {
@@ -193,7 +193,19 @@ export class QueryWalker {
     if (where !== undefined) this.draft.hasWhere = true
     if (keepsEveryRow(where) || asksNothingOf(at(body, 'relation'), where))
       this.draft.unbounded = true
+    else this.#boundedByNulls(at(body, 'relation') ?? {}, where)
     this.#returning(body, scope)
+  }
+
+  #boundedByNulls(target: Tree, where: Tree | undefined): void {
+    const relation = rangeVarName(target)
+    const alias = text(at(target, 'alias') ?? {}, 'aliasname') || (relation.at(-1) ?? '')
+    const asked = keepsEveryRowWithout(where)
+    // A column of another relation says nothing of the rows that change.
+    const isOwn = asked?.every((name) => name.length === 1 || name.at(-2) === alias)
+    if (asked === undefined || isOwn !== true) return
+    const columns = asked.map((name) => name.at(-1) ?? '')
+    this.draft.boundedByNulls.push({ relation, columns })
   }
 
   #merge(body: Tree, outer: Scope | undefined): void {

@@ -1,3 +1,4 @@
+import type { ObjectName } from '@sallyport/core'
 import {
   areSame,
   at,
@@ -19,7 +20,15 @@ const maxDepth = 500
 
 /** True when the condition can hold back no row: absent, constant, or a tautology such as `id = id` or `x or true`. */
 export function keepsEveryRow(where: Tree | undefined): boolean {
-  return where === undefined || outcome(where, 0) === 'true'
+  return where === undefined || new Judgement(false).outcome(where, 0) === 'true'
+}
+
+/** Columns, as written, of which none can be NULL where the condition holds back no row; undefined where it can all the same. */
+export function keepsEveryRowWithout(where: Tree | undefined): readonly ObjectName[] | undefined {
+  if (where === undefined) return undefined
+  const judgement = new Judgement(true)
+  const keeps = judgement.outcome(where, 0) === 'true'
+  return keeps && judgement.presumed.length > 0 ? judgement.presumed : undefined
 }
 
 /** True when a condition names columns, and each is of another relation than the one that changes: all of its rows go together. */
@@ -50,34 +59,51 @@ function collectOwners(value: unknown, owners: Set<string>, depth: number): void
   }
 }
 
-function outcome(node: Tree, depth: number): Outcome {
-  if (depth > maxDepth) return 'varies'
-  const bool = tagged(node, 'BoolExpr')
-  if (bool !== undefined) return boolOutcome(bool, depth)
-  const cast = tagged(node, 'TypeCast')
-  const argument = at(cast ?? at(node, 'BooleanTest') ?? {}, 'arg')
-  const comparison = tagged(node, 'A_Expr')
-  if (!dependsOnRow(node)) return foldsToFalse(node, depth) ? 'false' : 'true'
-  if (comparison !== undefined) return comparisonOutcome(comparison)
-  if (argument !== undefined) return outcome(argument, depth + 1) === 'true' ? 'true' : 'varies'
-  return 'varies'
-}
+/** Judges one condition, where it may under the presumption that columns which are asked for NULL have none. */
+class Judgement {
+  readonly presumed: ObjectName[] = []
+  readonly #presumes: boolean
 
-function boolOutcome(bool: Tree, depth: number): Outcome {
-  const parts = list(bool, 'args')
-  const outcomes = parts.map((part) => outcome(part, depth + 1))
-  const operator = text(bool, 'boolop')
-  if (operator === 'NOT_EXPR') {
-    const inner = outcomes[0]
-    if (inner === 'true') return 'false'
-    return inner === 'false' ? 'true' : 'varies'
+  constructor(presumes: boolean) {
+    this.#presumes = presumes
   }
-  if (operator === 'AND_EXPR') {
-    if (outcomes.includes('false')) return 'false'
-    return outcomes.every((one) => one === 'true') ? 'true' : 'varies'
+
+  outcome(node: Tree, depth: number): Outcome {
+    if (depth > maxDepth) return 'varies'
+    const nullTest = this.#presumes ? tagged(node, 'NullTest') : undefined
+    const asked = tagged(at(nullTest ?? {}, 'arg'), 'ColumnRef')
+    if (nullTest !== undefined && asked !== undefined) {
+      this.presumed.push(words(list(asked, 'fields')))
+      return text(nullTest, 'nulltesttype') === 'IS_NOT_NULL' ? 'true' : 'false'
+    }
+    const bool = tagged(node, 'BoolExpr')
+    if (bool !== undefined) return this.#bool(bool, depth)
+    const cast = tagged(node, 'TypeCast')
+    const argument = at(cast ?? at(node, 'BooleanTest') ?? {}, 'arg')
+    const comparison = tagged(node, 'A_Expr')
+    if (!dependsOnRow(node)) return foldsToFalse(node, depth) ? 'false' : 'true'
+    if (comparison !== undefined) return comparisonOutcome(comparison)
+    if (argument !== undefined)
+      return this.outcome(argument, depth + 1) === 'true' ? 'true' : 'varies'
+    return 'varies'
   }
-  if (outcomes.includes('true') || hasComplement(parts)) return 'true'
-  return outcomes.every((one) => one === 'false') ? 'false' : 'varies'
+
+  #bool(bool: Tree, depth: number): Outcome {
+    const parts = list(bool, 'args')
+    const outcomes = parts.map((part) => this.outcome(part, depth + 1))
+    const operator = text(bool, 'boolop')
+    if (operator === 'NOT_EXPR') {
+      const inner = outcomes[0]
+      if (inner === 'true') return 'false'
+      return inner === 'false' ? 'true' : 'varies'
+    }
+    if (operator === 'AND_EXPR') {
+      if (outcomes.includes('false')) return 'false'
+      return outcomes.every((one) => one === 'true') ? 'true' : 'varies'
+    }
+    if (outcomes.includes('true') || hasComplement(parts)) return 'true'
+    return outcomes.every((one) => one === 'false') ? 'false' : 'varies'
+  }
 }
 
 /** `x or not x`, `x is null or x is not null`, `x = 1 or x <> 1`. */

@@ -108,6 +108,8 @@ function absorb(draft: DraftStatement, inner: DraftStatement, executes: boolean)
   takeReads(draft, inner)
   if (!executes) return
   draft.unbounded = inner.unbounded
+  draft.boundedByNulls.push(...inner.boundedByNulls)
+  draft.parts.push(...inner.parts)
   draft.fileAccess = inner.fileAccess
   draft.objectKind = inner.objectKind
   draft.ddl = inner.ddl

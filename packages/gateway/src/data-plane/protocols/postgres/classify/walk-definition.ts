@@ -192,6 +192,8 @@ function absorbElement(walker: QueryWalker, element: DraftStatement): void {
   draft.columns.push(...element.columns)
   draft.predicateColumns.push(...element.predicateColumns)
   draft.unbounded ||= element.unbounded
+  draft.boundedByNulls.push(...element.boundedByNulls)
+  draft.parts.push(...element.parts)
   draft.fileAccess ||= element.fileAccess
   for (const reason of element.opaque) draft.opaque.add(reason)
 }
@@ -281,11 +283,18 @@ const guarding = new Set([
   'AT_NoForceRowSecurity',
 ])
 
+const droppedParts: ReadonlyMap<string, string> = new Map([
+  ['AT_DropColumn', 'drop column'],
+  ['AT_DropConstraint', 'drop constraint'],
+])
+
 function walkAlterCommand(walker: QueryWalker, table: ObjectName, command: Tree): void {
   const subtype = text(command, 'subtype')
   if (guarding.has(subtype)) walker.touch('grant', table)
   if (/Trig|Rule/.test(subtype)) walker.touch('persist', table)
   if (subtype === 'AT_DropColumn') walker.touch('delete', table)
+  const part = droppedParts.get(subtype)
+  if (part !== undefined) walker.draft.parts.push(part)
   const definition = at(command, 'def')
   if (definition === undefined) return
   const partition = tagged(definition, 'PartitionCmd')

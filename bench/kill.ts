@@ -1,3 +1,4 @@
+import { ChildProcess } from 'node:child_process'
 import { parseArgs } from 'node:util'
 import { Client } from 'pg'
 import { AgentFamily, type TestAgent } from '../e2e/agent-family.ts'
@@ -12,6 +13,8 @@ const { values: options } = parseArgs({
     agents: { type: 'string', default: '500' },
     rounds: { type: 'string', default: '5' },
     workers: { type: 'string', default: '1,2' },
+    /** Loses what tells the workers of each revocation. */
+    lose: { type: 'boolean', default: false },
   },
 })
 const size = Number(options.agents)
@@ -31,7 +34,9 @@ for (const workers of options.workers.split(',').map(Number)) {
       await new Promise<void>((resolve) => client.once('end', () => resolve()))
       all.push(performance.now() - start)
     })
+    const losing = options.lose ? loseChanges() : undefined
     const report = await family.revoke(top)
+    losing?.[Symbol.dispose]()
     await Promise.all(closed)
     lasts.push(performance.now() - start)
     process.stdout.write(
@@ -41,6 +46,20 @@ for (const workers of options.workers.split(',').map(Number)) {
   process.stdout.write(
     `${workers} workers: sockets p50 ${quantile(all, 0.5)} ms, p99 ${quantile(all, 0.99)} ms, last of a round at most ${quantile(lasts, 1)} ms\n`,
   )
+}
+
+/** Until it is disposed of, the first message about agents to each worker is lost. */
+function loseChanges(): Disposable {
+  // oxlint-disable-next-line typescript/unbound-method -- called with its receiver below
+  const send = ChildProcess.prototype.send
+  const lost = new Set<ChildProcess>()
+  ChildProcess.prototype.send = function (this: ChildProcess, message: unknown, ...rest: []) {
+    const isChange = (message as { kind?: string }).kind === 'agents'
+    if (!isChange || lost.has(this)) return send.call(this, message as string, ...rest)
+    lost.add(this)
+    return true
+  } as typeof send
+  return { [Symbol.dispose]: () => void (ChildProcess.prototype.send = send) }
 }
 
 /** A tree of 500: ten children, each with children of their own, and one session each. */

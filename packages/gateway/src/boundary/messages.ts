@@ -26,6 +26,8 @@ export type ToWorker =
       readonly agentsVersion: number
     }
   | { readonly kind: 'agents'; readonly changes: AgentChanges }
+  /** Sent to a worker that is slow to confirm a change: where that was lost, it asks for it. */
+  | { readonly kind: 'agents.version'; readonly version: number }
   | { readonly kind: 'admission'; readonly id: number; readonly admission: Admission }
   | ({ readonly kind: 'leased'; readonly id: number } & Lease)
   /** A cancel request that arrived at another worker. */

@@ -30,6 +30,8 @@ export interface Closing {
   later(ms: number): Promise<Closing>
 }
 
+/** Workers that have not answered by then are asked whether the change has reached them. */
+const askedAfterMs = 200
 /** Workers that have not closed their sessions by then are named in the report, and are fenced by their own staleness. */
 const acknowledgedMsMax = 1_000
 /** Nobody waits longer. */
@@ -94,10 +96,15 @@ export class AgentRelay {
     const waiter: Waiter = { version, left, closed: [], done: resolve }
     this.#waiters.add(waiter)
     if (left.size === 0) resolve()
+    const ask = setTimeout(() => {
+      for (const worker of left) this.#send(worker, { kind: 'agents.version', version })
+    }, askedAfterMs)
+    ask.unref()
     const forget = setTimeout(() => this.#waiters.delete(waiter), waitedMsMax)
     forget.unref()
     void promise.then(() => {
       clearTimeout(forget)
+      clearTimeout(ask)
       this.#waiters.delete(waiter)
     })
     const later = async (ms: number): Promise<Closing> => {

@@ -115,6 +115,9 @@ class Worker {
         snapshots.beat(message.snapshotVersion)
         if (message.agentsVersion > agents.version) tell({ kind: 'agents.missed', worker })
         return
+      case 'agents.version':
+        if (message.version > agents.version) tell({ kind: 'agents.missed', worker })
+        return
       case 'agents': {
         const applied = agents.apply(message.changes)
         if (applied === 'gap') return tell({ kind: 'agents.missed', worker })

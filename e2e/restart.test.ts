@@ -13,7 +13,7 @@ suite('a gateway that is started again', { skip: skipReason() }, () => {
     await using gateway = await startTestGateway({ workers: 2 })
     const journal = join(gateway.dataDir, 'journal')
     const sizes = async (): Promise<number[]> => {
-      const names = (await readdir(journal)).filter((name) => name.endsWith('.journal'))
+      const names = (await readdir(journal)).filter((name) => /^0.*\.journal$/u.test(name))
       return Promise.all(names.map(async (name) => (await stat(join(journal, name))).size))
     }
     const empty = await sizes()

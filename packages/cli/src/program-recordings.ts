@@ -58,6 +58,18 @@ function addSearchVerbs(program: Command, verb: MakeVerb, finish: (code: number)
   addWatchVerbs(program, verb, finish)
   verb(
     program,
+    'ledger [query...]',
+    'List what the control plane did, newest first: who, what, to what and from where.',
+    `sallyport ledger 'what:agent.* actor:dana since:7d'`,
+  )
+    .option('--limit <n>', 'facts to show', '50')
+    .option('--after <place>', 'go on where a list said that there is more')
+    .action(async (query: string[], flags: SearchFlags, command: Command) => {
+      const { ledger } = await import('./verbs/ledger.ts')
+      finish(await ledger(contextOf(command), query.join(' '), flags))
+    })
+  verb(
+    program,
     'reindex',
     'Make the index of searches again from the recordings; nothing else waits for it.',
     'sallyport reindex',

@@ -33,11 +33,14 @@ const core_src_recording_tell_verification_ts = (() => {
   }
 
   function tell(result) {
-    const { sessions, entries, segments, unopened, anchors, findings, notes, signedBy } = result
+    const { sessions, ledgers, entries, segments, unopened, anchors, findings, notes, signedBy } =
+      result
     const lines = []
-    if (sessions === 0 && anchors.count === 0 && findings.length === 0)
+    const recorded = sessions + ledgers
+    if (recorded === 0 && anchors.count === 0 && findings.length === 0)
       return ['  Nothing is recorded here.']
-    const count = `${sessions} ${sessions === 1 ? 'recording' : 'recordings'}, ${entries} entries in ${segments} ${segments === 1 ? 'segment' : 'segments'}`
+    const beside = ledgers === 0 ? '' : ` and ${ledgers} ${ledgers === 1 ? 'ledger' : 'ledgers'}`
+    const count = `${sessions} ${sessions === 1 ? 'recording' : 'recordings'}${beside}, ${entries} entries in ${segments} ${segments === 1 ? 'segment' : 'segments'}`
     const keys = signedBy.length === 0 ? 'nothing is signed' : `signed by ${signedBy.join(' and ')}`
     if (findings.length === 0) lines.push(`✓ ${count}, ${keys}`)
     else {
@@ -55,7 +58,7 @@ const core_src_recording_tell_verification_ts = (() => {
         `  ${unopened} were not opened, since their keys are not here: only places, lengths and signatures were checked.`,
       )
     for (const note of notes) lines.push(`  ${note}`)
-    if (findings.length > 0 || sessions === 0) return lines
+    if (findings.length > 0 || recorded === 0) return lines
     const which = unopened > 0 ? ', of the recordings that were opened' : ''
     lines.push(
       `  Proves${which}: nothing was changed since it was signed, and nothing is missing in between.`,
@@ -65,6 +68,27 @@ const core_src_recording_tell_verification_ts = (() => {
   }
 
   return { tellVerification }
+})()
+
+// packages/core/src/ids.ts
+const core_src_ids_ts = (() => {
+  /** Lower-case Crockford base32: no i, l, o, u. */
+  const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
+  const idCharacters = 13
+
+  /** Makes `<prefix>_` plus 13 characters (65 random bits) from `random`, which must return that many bytes. */
+  function makeId(prefix, random) {
+    let id = `${prefix}_`
+    for (const byte of random(idCharacters)) id += alphabet.charAt(byte & 31)
+    return id
+  }
+
+  /** True of the id of a ledger, which is recorded as sessions are. */
+  function isLedgerId(session) {
+    return session.startsWith('l_')
+  }
+
+  return { makeId, isLedgerId }
 })()
 
 // packages/core/src/recording/signed.ts
@@ -964,27 +988,6 @@ const core_src_recording_segment_ts = (() => {
   return { SEGMENT_VERSION, SEGMENT_BYTES_MAX, sealSegment, parseSegment, openSegment, segmentHash }
 })()
 
-// packages/core/src/ids.ts
-const core_src_ids_ts = (() => {
-  /** Lower-case Crockford base32: no i, l, o, u. */
-  const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
-  const idCharacters = 13
-
-  /** Makes `<prefix>_` plus 13 characters (65 random bits) from `random`, which must return that many bytes. */
-  function makeId(prefix, random) {
-    let id = `${prefix}_`
-    for (const byte of random(idCharacters)) id += alphabet.charAt(byte & 31)
-    return id
-  }
-
-  /** True of the id of a ledger, which is recorded as sessions are. */
-  function isLedgerId(session) {
-    return session.startsWith('l_')
-  }
-
-  return { makeId, isLedgerId }
-})()
-
 // packages/core/src/recording/session-rules.ts
 const core_src_recording_session_rules_ts = (() => {
   const { isLedgerId } = core_src_ids_ts
@@ -1240,6 +1243,7 @@ const core_src_recording_stored_parts_ts = (() => {
 
 // packages/core/src/recording/verify-recordings.ts
 const core_src_recording_verify_recordings_ts = (() => {
+  const { isLedgerId } = core_src_ids_ts
   const { AnchorReader } = core_src_recording_anchor_reader_ts
   const { PartReader } = core_src_recording_part_reader_ts
   const { membersOf } = core_src_recording_signed_ts
@@ -1285,8 +1289,10 @@ const core_src_recording_verify_recordings_ts = (() => {
       this.#findMissing()
       const { range, at, findings, notes } = this.#anchors
       const signedBy = new Set([...this.#anchors.signedBy, ...this.#sealers.keys()])
+      const ledgers = [...this.#sessions].filter(isLedgerId).length
       return {
-        sessions: this.#sessions.size,
+        sessions: this.#sessions.size - ledgers,
+        ledgers,
         entries: this.#entries,
         segments: this.#segments,
         unopened: this.#unopened.size,

@@ -14,7 +14,7 @@ export async function verify(
   flags: { key?: string },
 ): Promise<number> {
   const isPath = place !== undefined && (await stat(place).catch(() => undefined)) !== undefined
-  const isSession = place !== undefined && !isPath && /^s_[0-9a-z]*$/iu.test(place)
+  const isSession = place !== undefined && !isPath && /^[sl]_[0-9a-z]*$/iu.test(place)
   let parts = 0
   const result = await verifyPlace({
     path: place === undefined || isSession ? dataDir : place,
@@ -26,8 +26,9 @@ export async function verify(
     },
   })
   const text = tellVerification(result).map((line) => `${printable(line)}\n`)
-  if (isSession && result.sessions === 0) text.push(`  No recording begins with ${place}.\n`)
+  if (isSession && result.sessions + result.ledgers === 0)
+    text.push(`  No recording begins with ${place}.\n`)
   await printOne(output, result, text.join(''), result.findings.length === 0 ? 'whole' : 'changed')
   if (result.findings.length > 0) return EXIT.integrity
-  return isSession && result.sessions === 0 ? EXIT.usage : EXIT.done
+  return isSession && result.sessions + result.ledgers === 0 ? EXIT.usage : EXIT.done
 }

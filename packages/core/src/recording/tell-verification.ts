@@ -12,11 +12,14 @@ export function tellVerification(result: Verification): string[] {
 }
 
 function tell(result: Verification): string[] {
-  const { sessions, entries, segments, unopened, anchors, findings, notes, signedBy } = result
+  const { sessions, ledgers, entries, segments, unopened, anchors, findings, notes, signedBy } =
+    result
   const lines: string[] = []
-  if (sessions === 0 && anchors.count === 0 && findings.length === 0)
+  const recorded = sessions + ledgers
+  if (recorded === 0 && anchors.count === 0 && findings.length === 0)
     return ['  Nothing is recorded here.']
-  const count = `${sessions} ${sessions === 1 ? 'recording' : 'recordings'}, ${entries} entries in ${segments} ${segments === 1 ? 'segment' : 'segments'}`
+  const beside = ledgers === 0 ? '' : ` and ${ledgers} ${ledgers === 1 ? 'ledger' : 'ledgers'}`
+  const count = `${sessions} ${sessions === 1 ? 'recording' : 'recordings'}${beside}, ${entries} entries in ${segments} ${segments === 1 ? 'segment' : 'segments'}`
   const keys = signedBy.length === 0 ? 'nothing is signed' : `signed by ${signedBy.join(' and ')}`
   if (findings.length === 0) lines.push(`✓ ${count}, ${keys}`)
   else {
@@ -34,7 +37,7 @@ function tell(result: Verification): string[] {
       `  ${unopened} were not opened, since their keys are not here: only places, lengths and signatures were checked.`,
     )
   for (const note of notes) lines.push(`  ${note}`)
-  if (findings.length > 0 || sessions === 0) return lines
+  if (findings.length > 0 || recorded === 0) return lines
   const which = unopened > 0 ? ', of the recordings that were opened' : ''
   lines.push(
     `  Proves${which}: nothing was changed since it was signed, and nothing is missing in between.`,

@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer'
+import { isLedgerId } from '../ids.ts'
 import { AnchorReader, type AnchoredPart } from './anchor-reader.ts'
 import { PartReader, type Finding, type ObjectSource, type PartSummary } from './part-reader.ts'
 import { membersOf, SigningKeys } from './signed.ts'
@@ -21,6 +22,8 @@ export interface VerifyRequest {
 /** What was found out. Without findings the recordings are as the node signed them. */
 export interface Verification {
   readonly sessions: number
+  /** What the control plane recorded of itself, counted beside the sessions. */
+  readonly ledgers: number
   readonly entries: number
   readonly segments: number
   /** Sessions of which only what stands in clear could be checked. */
@@ -69,8 +72,10 @@ class Verifier {
     this.#findMissing()
     const { range, at, findings, notes } = this.#anchors
     const signedBy = new Set([...this.#anchors.signedBy, ...this.#sealers.keys()])
+    const ledgers = [...this.#sessions].filter(isLedgerId).length
     return {
-      sessions: this.#sessions.size,
+      sessions: this.#sessions.size - ledgers,
+      ledgers,
       entries: this.#entries,
       segments: this.#segments,
       unopened: this.#unopened.size,

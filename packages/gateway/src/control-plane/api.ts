@@ -12,6 +12,7 @@ import { type ConnectionSettings, parseSettingsChange } from './connection-setti
 import type { ConnectionView, NewConnection } from './connections.ts'
 import type { CredentialRequest, IssuedCredential } from './credentials.ts'
 import { type GuardRequest, parseGuardRequest } from './guard/parse-guard-request.ts'
+import type { LedgerPage } from './ledger/read-ledger.ts'
 import { servedFrom } from './ledger/request-source.ts'
 import { parseCredentialRequest } from './parse-credential-request.ts'
 import { parseNewConnection } from './parse-new-connection.ts'
@@ -39,6 +40,8 @@ export interface Operations {
   issueCredential(request: CredentialRequest): Promise<IssuedCredential>
   listSessions(): Promise<readonly SessionView[]>
   searchSessions(request: SearchRequest): Promise<SearchPage>
+  /** Facts of the ledger, newest first. */
+  readLedger(request: SearchRequest): Promise<LedgerPage>
   /** Makes the index of searches anew; `status` tells when it is done. */
   reindex(): Promise<void>
   readSession(idPrefix: string, form: RecordingForm): Promise<AsyncIterable<string>>
@@ -56,6 +59,7 @@ const exportSessionsMax = 1000
 const widthDefault = 100
 const pageLimitDefault = 20
 const pageLimitMax = 100
+const factLimitMax = 1000
 const widthMax = 1000
 
 /** Hears of who comes. */
@@ -150,6 +154,12 @@ function addSessionRoutes(app: Hono, operations: Operations): void {
     const request = { query, limit, ...(after === undefined ? {} : { after }) }
     return context.json(await operations.searchSessions(request))
   })
+  app.get('/v1/ledger', async (context) => {
+    const { q: query = '', after } = context.req.query()
+    const limit = pageLimit(context.req.query('limit'), factLimitMax)
+    const request = { query, limit, ...(after === undefined ? {} : { after }) }
+    return context.json(await operations.readLedger(request))
+  })
   app.post('/v1/reindex', async (context) => {
     await operations.reindex()
     return context.json({ ok: true }, 202)
@@ -187,11 +197,11 @@ function addSessionRoutes(app: Hono, operations: Operations): void {
   })
 }
 
-function pageLimit(text: string | undefined): number {
+function pageLimit(text: string | undefined, most = pageLimitMax): number {
   if (text === undefined) return pageLimitDefault
   const limit = Number(text)
-  if (/^\d{1,4}$/u.test(text) && limit >= 1 && limit <= pageLimitMax) return limit
-  const detail = `limit is a number from 1 to ${pageLimitMax}`
+  if (/^\d{1,4}$/u.test(text) && limit >= 1 && limit <= most) return limit
+  const detail = `limit is a number from 1 to ${most}`
   throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
 }
 

@@ -1,4 +1,5 @@
 import type { Operations } from './api.ts'
+import { readLedger } from './ledger/read-ledger.ts'
 import type { FactBy } from './ledger/ledger.ts'
 import { Guards } from './guard/guards.ts'
 import type { Parts } from './parts.ts'
@@ -23,6 +24,7 @@ export function operationsOf(
     index,
     ledger,
     owner,
+    shipper,
   }: Parts,
   pool: WorkerPool,
   publish: () => Promise<void>,
@@ -62,6 +64,14 @@ export function operationsOf(
     },
     searchSessions: async (request) => await searchSessions(store.db, request, Date.now()),
     refused: counts.apiRefused,
+    async readLedger(request) {
+      // What is written a moment ago is to be found; where shipping is stuck, `status` says so.
+      await shipper.round()
+      const page = await readLedger(store.db, request, Date.now())
+      const detail = { query: request.query }
+      await ledger.write({ what: 'ledger.read', actor, subject: 'ledger', detail })
+      return page
+    },
     async reindex() {
       await ledger.write({ what: 'index.rebuilt', actor, subject: 'index' })
       await index.rebuild()

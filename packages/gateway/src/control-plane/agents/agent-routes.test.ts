@@ -51,7 +51,9 @@ onBothStores('routes of agents', (bench: Bench) => {
       callers: unseen,
       rates: new CallerRates(),
     })
-    const response = await apiRoutes({} as never, ownerToken, unseen, [agents]).request(path, {
+    const response = await apiRoutes({ refused: () => undefined } as never, ownerToken, unseen, [
+      agents,
+    ]).request(path, {
       method,
       headers: {
         authorization: `Bearer ${token}`,

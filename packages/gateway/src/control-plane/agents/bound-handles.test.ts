@@ -66,7 +66,9 @@ onBothStores('handles that are bound to a key', (bench: Bench) => {
       callers: unseen,
       rates: new CallerRates(),
     })
-    const response = await apiRoutes({} as never, ownerToken, unseen, [agents]).request(path, {
+    const response = await apiRoutes({ refused: () => undefined } as never, ownerToken, unseen, [
+      agents,
+    ]).request(path, {
       method,
       headers: { 'content-type': 'application/json', ...headers },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),

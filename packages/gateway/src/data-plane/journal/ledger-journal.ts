@@ -19,8 +19,6 @@ import { SpaceGuard } from './space-guard.ts'
 
 /** As for the journals of workers. */
 const ROTATE_BYTES = 64 * 1024 * 1024
-/** The one session of a run. */
-const REFERENCE = 1
 
 /** What the ledger's journal needs from outside. The optional parts are for tests. */
 export interface LedgerJournalDeps {
@@ -56,6 +54,8 @@ interface Chain {
  */
 class FactJournal implements LedgerJournal {
   readonly id = makeId<SessionId>('l', randomBytes)
+  /** The one session of a run. Where somebody removed the journals, runs are counted anew, and parts must not be taken for one. */
+  readonly #reference = randomBytes(4).readUInt32LE()
   readonly #config: JournalConfig
   readonly #files: JournalFiles
   readonly #space: SpaceGuard
@@ -130,7 +130,7 @@ class FactJournal implements LedgerJournal {
     const { key, head, length } = this.#chain
     const chain = new EntryChain(key, head, length)
     try {
-      encodeEntry(this.#out, entry, { session: REFERENCE, timeMs }, chain)
+      encodeEntry(this.#out, entry, { session: this.#reference, timeMs }, chain)
       this.#space.wrote(this.#files.append(this.#out.view()))
     } catch (cause) {
       const said = 'the ledger could not be written'

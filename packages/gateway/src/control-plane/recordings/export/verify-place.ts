@@ -46,7 +46,8 @@ export async function verifyPlace(place: VerifyPlace): Promise<Verification> {
     return await verifyExport(source, path, options)
   const recordingKey = await recordingKeyOf(place.keyFile ?? (isDataFolder ? dataKey : undefined))
   const result = await verifyStore(source, recordingKey, options)
-  const isEmpty = result.sessions + result.anchors.count + result.findings.length === 0
+  const isEmpty =
+    result.sessions + result.ledgers + result.anchors.count + result.findings.length === 0
   if (isEmpty && !isDataFolder) {
     const detail = `${path} holds no recordings`
     throw new SallyportError('SP_NOT_FOUND', detail, { detail })

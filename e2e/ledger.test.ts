@@ -36,7 +36,12 @@ suite('the ledger', { skip: skipReason() }, () => {
     given((await readFile(join(gateway.dataDir, 'owner.token'), 'utf8')).trim())
     await json(
       gateway.api('POST', '/v1/connections', {
-        ...{ name: 'other', host: 'db', port: 5432, user: 'app', database: 'd', tls: 'off' },
+        name: 'other',
+        host: 'db',
+        port: 5432,
+        user: 'app',
+        database: 'd',
+        tls: 'off',
         password: 'sesame-4711',
         labels: {},
       }),

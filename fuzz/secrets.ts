@@ -37,6 +37,7 @@ const { leaks, tally, telling, seconds } = await fuzzSecrets(shop, {
 })
 for (const { program, leak } of leaks) {
   process.stdout.write(`\nLEAK (${program.kind}): ${leak.origin}, ${leak.form}: ${leak.text}\n`)
+  process.stdout.write(`  in: ${JSON.stringify(leak.context)}\n`)
   for (const { sql, delivery } of program.steps) process.stdout.write(`  ${delivery}: ${sql}\n`)
 }
 process.stdout.write(

@@ -32,6 +32,11 @@ export interface TestGatewayOptions {
   readonly targetTls?: boolean
   /** Serves callers without TLS too. */
   readonly plainText?: boolean
+  /** Where recordings are kept, if not in the data folder. */
+  readonly recordings?: string
+  readonly journal?: { readonly maxBytes: number; readonly minFreeBytes: number }
+  /** Called with the data folder before the gateway starts. */
+  readonly prepare?: (dataDir: string) => Promise<void>
   /** The target's major version; see `postgresBinaries`. */
   readonly server?: string
   /** Serves metrics on a port of their own. */
@@ -56,6 +61,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     await writeFile(join(policies, 'test.yaml'), text)
   }
   await writePolicy(options.policy ?? openPolicy)
+  await options.prepare?.(dataDir)
   const events: ControlPlaneEvent[] = []
   const gateway = await startGateway({
     dataDir,
@@ -65,6 +71,8 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     durability: options.durability ?? 'process',
     demo: false,
     plainText: options.plainText ?? false,
+    ...(options.recordings === undefined ? {} : { recordings: options.recordings }),
+    ...(options.journal === undefined ? {} : { journal: options.journal }),
     onEvent: (event) => events.push(event),
   })
   undo.defer(async () => await gateway.stop(0))

@@ -53,6 +53,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
     ],
     libraries: [
       'node:',
+      '@aws-sdk/client-s3',
       '@electric-sql/pglite',
       '@hono/node-server',
       '@node-saml/node-saml',

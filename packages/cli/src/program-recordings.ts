@@ -31,7 +31,7 @@ export function addRecordingVerbs(
   verb(
     program,
     'verify [place]',
-    'Check recordings against their chains, seals and anchors: those of the data folder, of one session, or of an export. No gateway needs to run.',
+    'Check recordings against their chains, seals and anchors: those of the data folder, of a bucket, of one session, or of an export. No gateway needs to run.',
     'sallyport verify evidence.zip',
   )
     .option('--key <file>', 'the recording key, where the place is a store without a data folder')

@@ -42,6 +42,12 @@ export function buildProgram(finish: (code: number) => void): Command {
       'what a recorded command must survive: auto, disk, process',
       'auto',
     )
+    .option(
+      '--recordings <place>',
+      'where recordings are kept: a folder, or s3://bucket/prefix?endpoint=…&region=… (default: in the data folder)',
+    )
+    .option('--journal-max <size>', 'how large all journals may become', '8GiB')
+    .option('--journal-min-free <size>', 'disk space that journals leave free', '500MiB')
     .option('--no-demo', 'leave out the demo database')
     .option(
       '--public-url <url>',

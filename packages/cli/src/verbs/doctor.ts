@@ -93,6 +93,7 @@ function runningFindings(status: Status): Finding[] {
     status.shipping.problem === undefined
       ? { check: 'recordings', state: 'ok', text: `shipped to ${status.shipping.where}` }
       : { check: 'recordings', state: 'failed', text: `not shipped: ${status.shipping.problem}` },
+    journalFinding(status.journal),
     searchFinding(status.search),
     status.policies.problems === ''
       ? {
@@ -106,6 +107,19 @@ function runningFindings(status: Status): Finding[] {
           text: `the folder has errors, version ${status.policies.version} stays in force`,
         },
   ]
+}
+
+/** Told before commands are refused. */
+const journalWarnShare = 0.8
+
+function journalFinding({ bytes, maxBytes, freeBytes, minFreeBytes }: Status['journal']): Finding {
+  const size = (count: number): string => `${Math.round(count / 1024 / 1024)} MiB`
+  const free = freeBytes === undefined ? '' : `, ${size(freeBytes)} of its disk free`
+  const text = `${size(bytes)} of ${size(maxBytes)}${free}`
+  if (bytes >= maxBytes || (freeBytes ?? Infinity) < minFreeBytes)
+    return { check: 'journal', state: 'failed', text: `${text}: commands are refused` }
+  const isNear = bytes > maxBytes * journalWarnShare || (freeBytes ?? Infinity) < minFreeBytes * 2
+  return { check: 'journal', state: isNear ? 'warning' : 'ok', text }
 }
 
 function searchFinding({ problem, rebuilding }: Status['search']): Finding {

@@ -1,5 +1,6 @@
+import { resolve } from 'node:path'
 import type { ControlPlane, ControlPlaneEvent, GatewayOptions, Status } from '@sallyport/gateway'
-import { SallyportError } from '@sallyport/core'
+import { parseBytes, SallyportError } from '@sallyport/core'
 import type { VerbContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { isForPrograms, type Output } from '../output.ts'
@@ -11,6 +12,9 @@ export interface UpFlags {
   readonly hostMetrics?: string
   readonly workers?: string
   readonly durability: string
+  readonly recordings?: string
+  readonly journalMax: string
+  readonly journalMinFree: string
   readonly demo: boolean
   readonly story: boolean
   readonly databaseUrl?: string
@@ -18,6 +22,8 @@ export interface UpFlags {
 }
 
 const workersMax = 64
+/** A journal that holds less than a large command can't take it. */
+const journalMaxLeast = 64 * 1024 * 1024
 
 /** Starts the gateway and serves until a signal ends it. */
 export async function up(context: VerbContext, flags: UpFlags): Promise<number> {
@@ -62,6 +68,11 @@ function gatewayOptions(
       ? {}
       : { workers: number(flags.workers, '--workers', 1, workersMax) }),
     durability: durability(flags.durability),
+    ...(flags.recordings === undefined ? {} : { recordings: recordingsPlace(flags.recordings) }),
+    journal: {
+      maxBytes: size(flags.journalMax, '--journal-max', journalMaxLeast),
+      minFreeBytes: size(flags.journalMinFree, '--journal-min-free', 0),
+    },
     ...(databaseUrl === undefined ? {} : { databaseUrl }),
     ...(flags.publicUrl === undefined ? {} : { publicUrl: publicUrl(flags.publicUrl) }),
     demo: flags.demo,
@@ -73,6 +84,18 @@ function number(text: string, flag: string, least: number, most: number): number
   const value = Number(text)
   if (/^\d+$/.test(text) && value >= least && value <= most) return value
   throw new SallyportError('SP_CONFIG_INVALID', `${flag} takes a number from ${least} to ${most}`)
+}
+
+/** A folder is meant from where the command was given. */
+function recordingsPlace(text: string): string {
+  return text.includes('://') ? text : resolve(text)
+}
+
+function size(text: string, flag: string, least: number): number {
+  const bytes = parseBytes(text)
+  if (typeof bytes === 'number' && bytes >= least) return bytes
+  const detail = `${flag} takes a size such as 500MiB or 8GiB${least > 0 ? `, at least ${least / 1024 / 1024}MiB` : ''}`
+  throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
 }
 
 /** Browsers and CI jobs come here, and tokens are made out to it, so it must be exact. */

@@ -13,11 +13,14 @@ export async function verify(
   place: string | undefined,
   flags: { key?: string },
 ): Promise<number> {
-  const isPath = place !== undefined && (await stat(place).catch(() => undefined)) !== undefined
-  const isSession = place !== undefined && !isPath && /^[sl]_[0-9a-z]*$/iu.test(place)
+  const isBucket = place?.startsWith('s3://') === true
+  const isPath =
+    place !== undefined && !isBucket && (await stat(place).catch(() => undefined)) !== undefined
+  const isSession = place !== undefined && !isPath && !isBucket && /^[sl]_[0-9a-z]*$/iu.test(place)
   let parts = 0
   const result = await verifyPlace({
     path: place === undefined || isSession ? dataDir : place,
+    dataDir,
     ...(isSession ? { idPrefix: place.toLowerCase() } : {}),
     ...(flags.key === undefined ? {} : { keyFile: flags.key }),
     onPart: () => {

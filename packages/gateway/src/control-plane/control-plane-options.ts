@@ -4,6 +4,7 @@ import type { SearchStatus } from './recordings/index/search-index.ts'
 import type { ShippingStatus } from './recordings/shipping/shipper.ts'
 import type { OpenLedgerJournal } from '../boundary/ledger-journal.ts'
 import type { JournalConfig } from '../boundary/messages.ts'
+import type { JournalBounds, JournalUse } from './recordings/journal-space.ts'
 
 /** A running demo database. */
 export interface DemoDatabase {
@@ -36,6 +37,10 @@ export interface ControlPlaneOptions {
   /** A PostgreSQL database for the control plane; an embedded one where absent. */
   readonly databaseUrl?: string
   readonly demo: boolean
+  /** Where recordings are kept: a folder, or `s3://bucket/prefix?…`. A folder in the data folder where absent. */
+  readonly recordings?: string
+  /** How large all journals may become, and how much of their disk stays free. */
+  readonly journal?: JournalBounds
   /** Where browsers and workloads reach the API, without a slash at the end; `http://host:port` where absent. */
   readonly publicUrl?: string
   /** Accepts callers without TLS too: for measurements, and for callers on the same machine. */
@@ -79,6 +84,7 @@ export interface Status {
   readonly ports: GatewayPorts
   readonly demo: boolean
   readonly shipping: ShippingStatus
+  readonly journal: JournalUse
   readonly search: SearchStatus
   readonly policies: { readonly version: number; readonly rules: number; readonly problems: string }
   readonly workers: readonly {

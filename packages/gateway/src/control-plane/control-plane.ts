@@ -25,6 +25,7 @@ import { refuseTakenPort } from './port-check.ts'
 import { openSignals } from './signals/signals.ts'
 import { StoredLoginGate } from './signals/stored-login-gate.ts'
 import { SOURCE_LIMITS, SourceRates } from './source-rates.ts'
+import { journalUse } from './recordings/journal-space.ts'
 import type { RecordingSources } from './recordings/recordings.ts'
 import { StoredLogins } from './stored-logins.ts'
 import { startWorkers } from './start-workers.ts'
@@ -220,7 +221,7 @@ async function openLogins(
 }
 
 function statusOf(
-  { options, store, snapshots, shipper, index }: Parts,
+  { options, store, snapshots, shipper, index, journalDir }: Parts,
   pool: WorkerPool,
   policies: PolicyFollower,
   ports: Status['ports'],
@@ -234,6 +235,7 @@ function statusOf(
     ports,
     demo: options.demo,
     shipping: shipper.status(),
+    journal: journalUse(journalDir, options.journal),
     search: index.status(),
     policies: {
       version: snapshots.policyVersion,

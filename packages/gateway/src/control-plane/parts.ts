@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { takeDataLock } from './adapters/data-lock.ts'
-import { DirectoryRecordingStore } from './adapters/directory-recording-store.ts'
+import { anchorSetting, openRecordings } from './recordings/open-recordings.ts'
 import { openPgliteStore } from './adapters/pglite-store.ts'
 import { openPostgresStore } from './adapters/postgres-store.ts'
 import { AgentService } from './agents/agent-service.ts'
@@ -51,8 +51,6 @@ export interface Parts {
   readonly fault: (error: unknown) => void
 }
 
-const anchorSetting = 'recording.anchor'
-
 /** Opens the store, which may take seconds, and all that stands on it. */
 export async function openParts(
   options: ControlPlaneOptions,
@@ -82,7 +80,8 @@ export async function openParts(
   const agents = await AgentService.open(store, { onFault: fault, owner, ledger, onClosure })
   agents.start()
   undo.defer(() => agents.stop())
-  const recordings = new DirectoryRecordingStore(join(options.dataDir, 'recordings'))
+  const recordings = await openRecordings(options, store)
+  undo.defer(() => recordings.close())
   const recordingKey = keys.recording.expose()
   const shippedParts = new ShippedParts(store)
   const recorded: RecordingSources = {

@@ -4,14 +4,13 @@ import type { Parts } from './parts.ts'
 import { lostForMs } from './agents/admissions.ts'
 import { gatewayBy } from './ledger/ledger.ts'
 import { TargetCancels } from './target-cancels.ts'
+import { workerSpace } from './recordings/journal-space.ts'
 import { WorkerPool } from './worker-pool.ts'
 
 const workersMax = 8
 /** A worker that heard nothing for five heartbeats no longer knows what was revoked. */
 const staleAfterMs = 5000
 const mebibyte = 1024 * 1024
-/** Of each worker; see `JournalConfig`. */
-export const journalLimits = { minFreeBytes: 256 * mebibyte, maxBytes: 8192 * mebibyte }
 
 /** Starts the data plane: its workers hear of agents from here on, and tell of their sessions. */
 export async function startWorkers(parts: Parts, undo: AsyncDisposableStack): Promise<WorkerPool> {
@@ -25,7 +24,7 @@ export async function startWorkers(parts: Parts, undo: AsyncDisposableStack): Pr
     agents,
     onFault: fault,
     config: (worker, port) => ({
-      ...workerConfig(parts, worker, port),
+      ...workerConfig(parts, count, worker, port),
       // An earlier start may have had more workers; one of this start recovers what those left.
       ...(worker === 0 ? { recoversFrom: count } : {}),
     }),
@@ -57,6 +56,7 @@ export async function startWorkers(parts: Parts, undo: AsyncDisposableStack): Pr
 
 function workerConfig(
   { options, keys, journalDir }: Parts,
+  count: number,
   worker: number,
   port: number | undefined,
 ): WorkerConfig {
@@ -69,7 +69,7 @@ function workerConfig(
     journal: {
       dir: journalDir,
       durability: options.durability,
-      ...journalLimits,
+      ...workerSpace(options.journal, count),
       recordingKey: keys.recording.expose().toString('base64'),
     },
     limits: {

@@ -1,16 +1,12 @@
 import type { Buffer } from 'node:buffer'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { SallyportError } from '@sallyport/core'
-import type { RecordingStore } from '../ports/recording-store.ts'
+import { assertStoreKey, type RecordingStore } from '../ports/recording-store.ts'
 import { draftEnd, FolderSource } from '../recordings/folder-source.ts'
 
 /** Recordings hold what callers read and wrote: nobody but the gateway's user opens them. */
 const folderMode = 0o700
 const fileMode = 0o600
-
-/** A key is a path inside the folder, and can't lead out of it. */
-const keyPattern = /^(?:(?!\.{1,2}\/)[\w.-]+\/)*(?!\.{1,2}$)[\w.-]+$/
 
 /** Keeps recordings in a folder. An object is written beside its place, synced, and moved there. */
 export class DirectoryRecordingStore implements RecordingStore {
@@ -62,9 +58,12 @@ export class DirectoryRecordingStore implements RecordingStore {
     })
   }
 
+  close(): void {
+    // Files need no end.
+  }
+
   #path(key: string): string {
-    if (!keyPattern.test(key) || key.endsWith(draftEnd))
-      throw new SallyportError('SP_INTERNAL', `"${key}" is no key of a recording`)
+    assertStoreKey(key)
     return join(this.where, key)
   }
 }

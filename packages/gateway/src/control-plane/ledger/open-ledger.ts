@@ -1,19 +1,24 @@
 import { hostname } from 'node:os'
 import type { ControlPlaneOptions } from '../control-plane-options.ts'
 import type { DataKeys } from '../keys/data-keys.ts'
+import { journalSpaceDefault } from '../recordings/journal-space.ts'
 import { gatewayVersion } from '../version.ts'
 import { JournalLedger } from './journal-ledger.ts'
 import { gatewayBy } from './ledger.ts'
 
 const mebibyte = 1024 * 1024
 /** Less than workers keep free: who has to make room must be able to act. */
-const minFreeBytes = 64 * mebibyte
+const minFreeShare = 0.125
 /** Of files that are not in the store yet: more than a year of a busy gateway. */
 const maxBytes = 1024 * mebibyte
 
 /** Begins the ledger of this run, before anything else acts. */
 export async function openLedger(
-  { parts, durability }: Pick<ControlPlaneOptions, 'parts' | 'durability'>,
+  {
+    parts,
+    durability,
+    journal: bounds,
+  }: Pick<ControlPlaneOptions, 'parts' | 'durability' | 'journal'>,
   of: {
     readonly keys: DataKeys
     readonly journalDir: string
@@ -23,6 +28,8 @@ export async function openLedger(
     readonly onFault: (error: unknown) => void
   },
 ): Promise<JournalLedger> {
+  const { minFreeBytes: workersLeave } = bounds ?? journalSpaceDefault
+  const minFreeBytes = Math.floor(workersLeave * minFreeShare)
   const now = (): number => Date.now()
   const recordingKey = of.keys.recording.expose().toString('base64')
   const journal = await parts.openLedgerJournal(

@@ -1,6 +1,6 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Parts } from '../parts.ts'
-import { journalLimits } from '../start-workers.ts'
+import { workerSpace } from '../recordings/journal-space.ts'
 import type { WorkerPool } from '../worker-pool.ts'
 import { printMetrics } from './exposition.ts'
 import { gatewayMetrics, type MetricsView } from './gateway-metrics.ts'
@@ -35,7 +35,7 @@ export async function serveMetrics(
         shipping: shipper.status(),
         journals: await spaceOf(parts),
         failingJournals: failing.map(([worker]) => worker),
-        limits: journalLimits,
+        limits: workerSpace(parts.options.journal, pool.states().length),
       })
     },
   }

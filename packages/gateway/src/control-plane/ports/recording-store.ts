@@ -1,3 +1,6 @@
+import { SallyportError } from '@sallyport/core'
+import { draftEnd } from '../recordings/folder-source.ts'
+
 /**
  * Where sealed recordings are kept: a folder, or a bucket. Keys are paths with `/`, of letters, digits, `.`, `_` and `-`.
  * Objects are written once and never changed.
@@ -13,4 +16,14 @@ export interface RecordingStore {
   list(prefix: string): AsyncIterable<string>
   /** Also where there is no such object. */
   remove(key: string): Promise<void>
+  /** Ends what is under way; nothing is asked of it afterwards. */
+  close(): void
+}
+
+/** A key is a path inside the store, and can't lead out of it. */
+const keyPattern = /^(?:(?!\.{1,2}\/)[\w.-]+\/)*(?!\.{1,2}$)[\w.-]+$/
+
+export function assertStoreKey(key: string): void {
+  if (!keyPattern.test(key) || key.endsWith(draftEnd))
+    throw new SallyportError('SP_INTERNAL', `"${key}" is no key of a recording`)
 }

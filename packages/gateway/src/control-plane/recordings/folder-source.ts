@@ -46,9 +46,11 @@ export class FolderSource {
         throw error
       },
     )
-    for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-      if (entry.isDirectory()) yield* this.#below(`${folder}${entry.name}/`)
-      else if (!entry.name.endsWith(draftEnd)) yield `${folder}${entry.name}`
+    // With its slash a folder's name sorts as the keys below it do.
+    const names = entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name))
+    for (const name of names.toSorted((a, b) => (a < b ? -1 : 1))) {
+      if (name.endsWith('/')) yield* this.#below(`${folder}${name}`)
+      else if (!name.endsWith(draftEnd)) yield `${folder}${name}`
     }
   }
 }

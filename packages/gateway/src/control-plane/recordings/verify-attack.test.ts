@@ -71,7 +71,13 @@ suite('who tampers with recordings', () => {
         for (const key of [...objects.keys()].toSorted()) if (key.startsWith(prefix)) yield key
       },
     }
-    const recordings = { ...source, where: '', put: async () => {}, remove: async () => {} }
+    const recordings = {
+      ...source,
+      where: '',
+      put: async () => {},
+      remove: async () => {},
+      close: () => {},
+    }
     return await verifyRecordings({
       source,
       keyOf: async (session) => await sessionKeyOf(recordings, recordingKey, session),

@@ -18,6 +18,7 @@ export class JournalFiles {
   #run: number | undefined
   #fd: number | undefined
   #size = 0
+  #headerBytes = 0
   #torn = false
   #folderDirty = false
   readonly #dirty = new Set<number>()
@@ -76,6 +77,13 @@ export class JournalFiles {
     this.#size += bytes.length
     this.#dirty.add(fd)
     return grown + bytes.length
+  }
+
+  /** Goes on in a new file now, unless nothing stands in this one. Returns how many bytes the files grew. */
+  rotate(): number {
+    if (this.#torn && this.#fd !== undefined) this.#mend(this.#fd)
+    const isNew = this.#fd !== undefined && this.#size === this.#headerBytes
+    return isNew || this.#torn ? 0 : this.#openNext()
   }
 
   /** Goes on in a new file: after a failed sync the kernel may have dropped what the old one was to hold. */
@@ -137,6 +145,7 @@ export class JournalFiles {
     this.#names.push(name)
     this.#fd = fd
     this.#size = header.length
+    this.#headerBytes = header.length
     this.#torn = false
     this.#dirty.add(fd)
     this.#folderDirty = true

@@ -228,6 +228,53 @@ test('files rotate, and one chain goes through all of them', async (context) => 
   assert.equal(entries.filter((entry) => entry.kind === 'response.data').length, 3)
 })
 
+test('where there is no room, the file that is full is left, once, so that it can be removed', async (context) => {
+  const dir = await folder(context)
+  let free = 1000
+  let clock = 0
+  const statfsSync = (() => ({ bavail: free, bsize: 1 })) as unknown as typeof nodeFs.statfsSync
+  const deps = { fs: { ...nodeFs, statfsSync }, now: () => clock }
+  const journal = await open(dir, deps, { minFreeBytes: 500 })
+  const session = journal.openSession(opened)
+  await session.command(fields('c_1'), 'read')
+  for (const [round, files] of [
+    [0, 2],
+    [1, 3],
+  ] as const) {
+    for (let n = 0; n < 5; n += 1) {
+      free = 10
+      clock += 1000
+      await assert.rejects(session.command(fields('c_no'), 'read'), refusedHere)
+      session.note({ kind: 'notice', text: 'while there is no room' })
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      assert.equal(journal.stats().files.length, files)
+    }
+    free = 1000
+    clock += 1000
+    await session.command(fields(`c_2${round}`), 'read')
+  }
+  session.close('done')
+  await journal.close()
+  assert.deepEqual(ids(await read(dir)), ['c_1', 'c_20', 'c_21'])
+})
+
+test('a journal that may be small has small files, so that most of it can be removed', async (context) => {
+  const dir = await folder(context)
+  const journal = await open(dir, {}, { maxBytes: 80_000 })
+  const session = journal.openSession(opened)
+  let commands = 0
+  for (;;) {
+    const stored = await session.command(fields(`c_${commands}`), 'read').catch(() => undefined)
+    if (stored === undefined) break
+    commands += 1
+  }
+  assert.ok(commands > 100, `${commands} commands`)
+  const { files, usedBytes } = journal.stats()
+  assert.ok(files.length >= 8 && usedBytes < 81_000, `${files.length} files, ${usedBytes} bytes`)
+  session.close('done')
+  await journal.close()
+})
+
 test('recovery cuts a torn entry, closes the session once, and sets a damaged file aside', async (context) => {
   const dir = await folder(context)
   const journal = await open(dir)

@@ -23,6 +23,8 @@ const mintStoredEntry = StoredEntry.claimMint()
 
 /** A file of this size ships and verifies in about a second, and a node makes few enough of them. */
 const ROTATE_BYTES = 64 * 1024 * 1024
+/** A journal that is full consists of at least so many files: only those that are written to their end can be shipped and removed. */
+const FILES_MIN = 8
 /** More than this is written at once, not at the end of the turn: large answers must not pile up. */
 const FLUSH_BYTES = 64 * 1024
 /** Reads reach the disk within 5 ms in durability `auto`; one is left for the timer to be late. */
@@ -89,6 +91,7 @@ export class Journal implements EntrySink {
   #failedAtMs: number | undefined
   #retryTimer: NodeJS.Timeout | undefined
   #closed = false
+  #isRotated = false
   #entries = 0
   #writes = 0
   #syncs = 0
@@ -108,7 +111,7 @@ export class Journal implements EntrySink {
       dir: config.dir,
       worker,
       node: deps.node ?? '',
-      rotateBytes: deps.rotateBytes ?? ROTATE_BYTES,
+      rotateBytes: deps.rotateBytes ?? Math.min(ROTATE_BYTES, config.maxBytes / FILES_MIN),
     })
   }
 
@@ -214,7 +217,25 @@ export class Journal implements EntrySink {
       throw new SallyportError('SP_RECORD_UNAVAILABLE', 'the journal could not be written')
     }
     const refusal = this.#space.refusal(what, this.#deps.now())
-    if (refusal !== undefined) throw refusal
+    if (refusal === undefined) {
+      this.#isRotated = false
+      return
+    }
+    this.#rotate()
+    throw refusal
+  }
+
+  /** Where there is no room, the file that is being written has to be one that can be removed. Once each time: notes go on. */
+  #rotate(): void {
+    if (this.#isRotated) return
+    try {
+      this.#space.wrote(this.#files.rotate())
+      this.#isRotated = true
+      if (this.#config.durability === 'process') this.#files.closeRetired(true)
+      else this.#scheduleSync()
+    } catch {
+      // Not even an empty file finds room; the next command that is refused tries again.
+    }
   }
 
   #mayTry(): boolean {

@@ -11,14 +11,19 @@ import {
   type PartSummary,
   type Verification,
 } from '@sallyport/core'
+import { openBucket } from '../../adapters/open-recording-store.ts'
 import { FolderSource } from '../folder-source.ts'
+import { placeOf } from '../open-recordings.ts'
+import { parseRecordingPlace, type RecordingPlace } from '../recording-place.ts'
 import { exportKeys, manifestName, notChecked } from './export-manifest.ts'
 import { ZipSource } from './zip-source.ts'
 
 /** What is verified, and with what. */
 export interface VerifyPlace {
-  /** A data folder, a recording store, or an export: a folder or a ZIP archive. */
+  /** A data folder, a recording store (a folder or `s3://bucket/prefix?…`), or an export: a folder or a ZIP archive. */
   readonly path: string
+  /** Where the recording key of a bucket is looked for, unless `keyFile` says it. */
+  readonly dataDir?: string
   /** Only sessions whose ids begin so. */
   readonly idPrefix?: string
   /** The file of the recording key, where it is not in a data folder. */
@@ -33,26 +38,51 @@ export async function verifyPlace(place: VerifyPlace): Promise<Verification> {
     ...(idPrefix === undefined ? {} : { idPrefix }),
     ...(onPart === undefined ? {} : { onPart }),
   }
-  const info = await stat(path).catch(() => undefined)
-  if (info === undefined) throw new SallyportError('SP_NOT_FOUND', `there is no ${path}`)
-  if (!info.isDirectory()) {
+  const isBucket = path.startsWith('s3://')
+  const info = isBucket ? undefined : await stat(path).catch(() => undefined)
+  if (!isBucket && info === undefined)
+    throw new SallyportError('SP_NOT_FOUND', `there is no ${path}`)
+  if (info?.isDirectory() === false) {
     await using source = await archive(path)
     return await verifyExport(source, path, options)
   }
-  const dataKey = join(path, 'recording.key')
-  const isDataFolder = (await stat(dataKey).catch(() => undefined)) !== undefined
-  const source = new FolderSource(isDataFolder ? join(path, 'recordings') : path)
-  if (!isDataFolder && (await source.get(manifestName)) !== undefined)
-    return await verifyExport(source, path, options)
-  const recordingKey = await recordingKeyOf(place.keyFile ?? (isDataFolder ? dataKey : undefined))
-  const result = await verifyStore(source, recordingKey, options)
-  const isEmpty =
-    result.sessions + result.ledgers + result.anchors.count + result.findings.length === 0
-  if (isEmpty && !isDataFolder) {
-    const detail = `${path} holds no recordings`
-    throw new SallyportError('SP_NOT_FOUND', detail, { detail })
+  const dataDir = isBucket ? place.dataDir : path
+  const dataKey = dataDir === undefined ? undefined : await fileOf(dataDir, 'recording.key')
+  const isDataFolder = !isBucket && dataKey !== undefined
+  const source = await openSource(isDataFolder ? await placeOf(path) : parseRecordingPlace(path))
+  try {
+    if (!isDataFolder && (await source.get(manifestName)) !== undefined)
+      return await verifyExport(source, path, options)
+    const recordingKey = await recordingKeyOf(place.keyFile ?? dataKey)
+    const result = await verifyStore(source, recordingKey, options)
+    if (!isDataFolder) refuseEmpty(result, path)
+    return result
+  } finally {
+    source.close()
   }
-  return result
+}
+
+/** A folder may hold anything, so that nothing is expected of its names. */
+async function openSource(place: RecordingPlace): Promise<ObjectSource & { close(): void }> {
+  if (place.kind === 's3') return await openBucket(place)
+  const source = new FolderSource(place.dir)
+  return {
+    get: async (key) => await source.get(key),
+    list: (prefix) => source.list(prefix),
+    close: () => undefined,
+  }
+}
+
+function refuseEmpty(result: Verification, where: string): void {
+  const { sessions, ledgers, anchors, findings } = result
+  if (sessions + ledgers + anchors.count + findings.length > 0) return
+  const detail = `${where} holds no recordings`
+  throw new SallyportError('SP_NOT_FOUND', detail, { detail })
+}
+
+async function fileOf(dir: string, name: string): Promise<string | undefined> {
+  const path = join(dir, name)
+  return (await stat(path).catch(() => undefined)) === undefined ? undefined : path
 }
 
 type Options = Pick<VerifyPlace, 'idPrefix' | 'onPart'>

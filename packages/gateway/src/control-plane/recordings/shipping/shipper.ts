@@ -118,8 +118,11 @@ export class Shipper {
     this.#isStopped = true
     this.#endsAtMs = performance.now() + stopMsMax
     clearTimeout(this.#timer)
+    // A store that does not answer holds up no end.
+    const last = setTimeout(() => this.#options.recordings.close(), stopMsMax)
     await this.#round
     await this.round()
+    clearTimeout(last)
   }
 
   status(): ShippingStatus {
@@ -224,10 +227,12 @@ export class Shipper {
       await this.#anchor()
       failures.push(...(await this.#seal()))
       await this.#options.index?.flush()
+      // Under load it may take long until all is read: what goes on is told as going on, and makes room.
+      if (failures.length === 0) this.#problem = undefined
+      await this.#removeFiles()
       // Who is behind leaves half of the time, of the processor and of the database, to those who are served.
       if (!isAll && !this.#isStopped) await sleep(Math.min(performance.now() - begunMs, restMsMax))
     }
-    await this.#removeFiles()
     if (failures.length > 0) throw failures[0]
   }
 

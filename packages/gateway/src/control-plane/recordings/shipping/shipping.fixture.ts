@@ -230,6 +230,7 @@ export class ShippingRig implements AsyncDisposable {
       get: async (key) => await recordings.get(key),
       list: (prefix) => recordings.list(prefix),
       remove: async (key) => await recordings.remove(key),
+      close: () => recordings.close(),
     }
   }
 }

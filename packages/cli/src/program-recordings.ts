@@ -3,6 +3,7 @@ import { contextOf } from './context.ts'
 import { addWatchVerbs } from './program-watch.ts'
 import type { MakeVerb } from './program.ts'
 import type { ExportFlags } from './verbs/export.ts'
+import type { VerifyFlags } from './verbs/verify.ts'
 import type { SearchFlags } from './verbs/search.ts'
 
 /** The verbs that take recordings out of the gateway, and prove them. */
@@ -35,9 +36,31 @@ export function addRecordingVerbs(
     'sallyport verify evidence.zip',
   )
     .option('--key <file>', 'the recording key, where the place is a store without a data folder')
-    .action(async (place: string | undefined, flags: { key?: string }, command: Command) => {
+    .option(
+      '--signed-by <key>',
+      "a key that is known to be the gateway's: its thumbprint, or a file with the public key; repeatable",
+      (value: string, before: string[]) => [...before, value],
+      [],
+    )
+    .action(async (place: string | undefined, flags: VerifyFlags, command: Command) => {
       finish(await (await import('./verbs/verify.ts')).verify(contextOf(command), place, flags))
     })
+  const group = verb(
+    program,
+    'keys',
+    'Show the keys that recordings are signed with; rotate makes a new one.',
+    'sallyport keys',
+  ).action(async (_flags: unknown, command: Command) => {
+    finish(await (await import('./verbs/keys.ts')).keys(contextOf(command)))
+  })
+  verb(
+    group,
+    'rotate',
+    'Sign recordings with a new key from now on. The old one signs that, and is forgotten.',
+    'sallyport keys rotate',
+  ).action(async (_flags: unknown, command: Command) => {
+    finish(await (await import('./verbs/keys.ts')).rotateKey(contextOf(command)))
+  })
 }
 
 function addSearchVerbs(program: Command, verb: MakeVerb, finish: (code: number) => void): void {

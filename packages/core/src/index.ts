@@ -222,6 +222,7 @@ export {
   type PartSummary,
   type StoredRecord,
 } from './recording/part-reader.ts'
+export { openKeyChange, type KeyChange } from './recording/key-changes.ts'
 export { storeKeys } from './recording/store-keys.ts'
 export { storedThings } from './recording/stored-parts.ts'
 export {
@@ -229,6 +230,6 @@ export {
   type Verification,
   type VerifyRequest,
 } from './recording/verify-recordings.ts'
-export { fieldsOf, membersOf, SigningKeys } from './recording/signed.ts'
+export { fieldsOf, membersOf, SigningKeys, thumbprint } from './recording/signed.ts'
 export { tellVerification } from './recording/tell-verification.ts'
 export { visibleJson, visibleText } from './visible-text.ts'

@@ -35,6 +35,7 @@ const core_src_recording_tell_verification_ts = (() => {
   function tell(result) {
     const { sessions, ledgers, entries, segments, unopened, anchors, findings, notes, signedBy } =
       result
+    const { trusted } = result
     const lines = []
     const recorded = sessions + ledgers
     if (recorded === 0 && anchors.count === 0 && findings.length === 0)
@@ -53,6 +54,12 @@ const core_src_recording_tell_verification_ts = (() => {
       lines.push(
         `  Anchors ${anchors.from} to ${anchors.to}, the newest of ${result.anchoredAt ?? '?'}.`,
       )
+    if (trusted.keys.length > 0)
+      lines.push(
+        trusted.isExpected
+          ? `  Trusted: ${trusted.keys.join(' and ')}, as expected, and what changes of keys link to it.`
+          : `  Trusted: ${trusted.keys.join(' and ')}, only since it signed first. Compare it with what the gateway's "keys" prints, or say --signed-by.`,
+      )
     if (unopened > 0)
       lines.push(
         `  ${unopened} were not opened, since their keys are not here: only places, lengths and signatures were checked.`,
@@ -62,7 +69,7 @@ const core_src_recording_tell_verification_ts = (() => {
     const which = unopened > 0 ? ', of the recordings that were opened' : ''
     lines.push(
       `  Proves${which}: nothing was changed since it was signed, and nothing is missing in between.`,
-      '  Does not prove: that the gateway wrote the truth, that these keys are its own, or anything after the newest anchor.',
+      `  Does not prove: that the gateway wrote the truth${trusted.isExpected ? '' : ', that these keys are its own'}, or anything after the newest anchor.`,
     )
     return lines
   }
@@ -106,12 +113,8 @@ const core_src_recording_signed_ts = (() => {
         return undefined
       }
       if (key.export({ type: 'spki', format: 'pem' }) !== pem) return undefined
-      const { kty, crv, x } = key.export({ format: 'jwk' })
-      if (key.asymmetricKeyType !== 'ed25519' || kty === undefined || crv === undefined)
-        return undefined
-      // The members that RFC 8037 requires, in the order that RFC 7638 asks for.
-      const id = hash('sha256', JSON.stringify({ crv, kty, x }), 'base64url')
-      this.#keys.set(id, key)
+      const id = thumbprintOf(key)
+      if (id !== undefined) this.#keys.set(id, key)
       return id
     }
 
@@ -136,6 +139,23 @@ const core_src_recording_signed_ts = (() => {
     }
   }
 
+  /** The thumbprint (RFC 7638) of an Ed25519 key in PEM, public or private; undefined where it is none. */
+  function thumbprint(pem) {
+    try {
+      return thumbprintOf(createPublicKey(pem))
+    } catch {
+      return undefined
+    }
+  }
+
+  function thumbprintOf(key) {
+    const { kty, crv, x } = key.export({ format: 'jwk' })
+    if (key.asymmetricKeyType !== 'ed25519' || kty === undefined || crv === undefined)
+      return undefined
+    // The members that RFC 8037 requires, in the order that RFC 7638 asks for.
+    return hash('sha256', JSON.stringify({ crv, kty, x }), 'base64url')
+  }
+
   /** What was signed, and by which key. */
 
   /** The members of a JSON object. Throws a RangeError where the text is none. */
@@ -154,7 +174,7 @@ const core_src_recording_signed_ts = (() => {
     return new Map(Object.entries(value))
   }
 
-  return { SigningKeys, fieldsOf, membersOf }
+  return { SigningKeys, thumbprint, fieldsOf, membersOf }
 })()
 
 // packages/core/src/recording/store-keys.ts
@@ -172,6 +192,9 @@ const core_src_recording_store_keys_ts = (() => {
     anchor: (number) => `anchors/${String(number).padStart(10, '0')}.jws`,
     publicKeys: 'signing-keys/',
     publicKey: (id) => `signing-keys/${id}.pem`,
+    keyChanges: 'key-changes/',
+    /** What the key before this one, and this one, have signed of it. */
+    keyChange: (id) => `key-changes/${id}.jws`,
   }
 
   /** What the key of a segment says; undefined for other keys, and for names of one that only look alike. */
@@ -204,10 +227,11 @@ const core_src_recording_anchor_reader_ts = (() => {
     /** Time of the newest. */
     at
     #keys
-    #signer
+    #trusted
 
-    constructor(keys) {
+    constructor(keys, trusted) {
       this.#keys = keys
+      this.#trusted = trusted
     }
 
     /** `isAll` says that the first anchor ever must be there: only an export begins later. */
@@ -231,6 +255,12 @@ const core_src_recording_anchor_reader_ts = (() => {
       }
       if (expected === undefined)
         this.notes.push('There is no anchor: whole sessions may be missing.')
+      for (const { to, anchor } of this.#trusted.changes)
+        if (isAll && anchor > (expected ?? 0))
+          this.#find(
+            storeKeys.keyChange(to),
+            `it was made before anchor ${anchor}, and those from ${expected ?? 0} on are missing`,
+          )
     }
 
     #begin(where, number, isAll) {
@@ -257,7 +287,7 @@ const core_src_recording_anchor_reader_ts = (() => {
       let found
       try {
         const { key, fields } = this.#keys.open(text)
-        this.#signed(key, number)
+        this.#signed(where, key, number)
         if (fields.get('type') !== 'sallyport.anchor.1') throw new RangeError('this is no anchor')
         if (fields.get('number') !== number)
           throw new RangeError(`this is anchor ${String(fields.get('number'))}`)
@@ -273,13 +303,10 @@ const core_src_recording_anchor_reader_ts = (() => {
       for (const part of Array.isArray(parts) ? parts : []) this.#note(where, membersOf(part))
     }
 
-    /** Anyone can make a key and sign with it: a reader must see where another one begins. */
-    #signed(key, number) {
-      if (this.#signer !== undefined && this.#signer !== key)
-        this.notes.push(
-          `From anchor ${number} on, ${key} signs instead of ${this.#signer}. Was the key changed then?`,
-        )
-      this.#signer = key
+    /** Anyone can make a key and sign with it. */
+    #signed(where, key, number) {
+      const wrong = this.#trusted.signs(key, number)
+      if (wrong !== undefined) this.#find(where, wrong)
       this.signedBy.add(key)
     }
 
@@ -312,6 +339,101 @@ const core_src_recording_anchor_reader_ts = (() => {
   }
 
   return { AnchorReader }
+})()
+
+// packages/core/src/recording/key-changes.ts
+const core_src_recording_key_changes_ts = (() => {
+  /** A node's signing key was followed by another one. Both have signed it, so that who trusts one may trust the other. */
+
+  /**
+   * Reads a change: two compact JWS of the same payload, that of the old key and that of the new one, with a newline between
+   * them. Throws a RangeError that says what is wrong.
+   */
+  function openKeyChange(text, keys) {
+    const [old, next, ...rest] = text.split('\n')
+    if (old === undefined || next === undefined || rest.length > 0)
+      throw new RangeError('this is no change of a key')
+    const { key, fields } = keys.open(old)
+    const other = keys.open(next)
+    if (old.split('.')[1] !== next.split('.')[1])
+      throw new RangeError('the two keys have signed different things')
+    const [type, from, to] = ['type', 'from', 'to'].map((name) => fields.get(name))
+    const anchor = fields.get('anchor')
+    if (type !== 'sallyport.key.1' || from !== key || to !== other.key || key === other.key)
+      throw new RangeError('this is no change between the keys that signed it')
+    if (typeof anchor !== 'number' || !Number.isSafeInteger(anchor) || anchor < 0)
+      throw new RangeError('it does not say from which anchor on')
+    return { from: key, to: other.key, anchor, at: String(fields.get('at')) }
+  }
+
+  /** Who may sign: the keys that changes link to those that are expected, and when each of them may. */
+  class TrustedKeys {
+    /** Each key has at most one that follows it. */
+    #next = new Map()
+    /** Where none is expected, that of the first anchor is taken. */
+    #expected
+    #first
+    #current
+
+    constructor(expected) {
+      this.#expected = new Set(expected)
+    }
+
+    /** The keys that others are trusted by. */
+    get roots() {
+      if (this.#expected.size > 0) return [...this.#expected]
+      return this.#first === undefined ? [] : [this.#first]
+    }
+
+    get changes() {
+      return this.#next.values()
+    }
+
+    /** Throws a RangeError where the old key has said the same of another one: one of them was not its owner. */
+    add(change) {
+      const other = this.#next.get(change.from)
+      if (other !== undefined)
+        throw new RangeError(`${change.from} was followed by ${other.to}, and here by ${change.to}`)
+      this.#next.set(change.from, change)
+    }
+
+    /** What is wrong with the key of this anchor, which comes behind those that were asked for before; undefined where nothing is. */
+    signs(key, anchor) {
+      const before = this.#current
+      this.#first ??= key
+      this.#current = key
+      if (!this.trusts(key))
+        return `${key} signs it, and nothing leads there from ${this.roots.join(' or ')}`
+      const left = this.#next.get(key)
+      if (left !== undefined && left.anchor <= anchor)
+        return `${key} signs it, which was followed by ${left.to} from anchor ${left.anchor} on`
+      if (before === undefined || before === key) return undefined
+      const change = this.#next.get(before)
+      if (change?.to === key) {
+        const { anchor: first } = change
+        return first === anchor ? undefined : `${key} signs from here on, and not from ${first}`
+      }
+      // Who expects both has said it for the key that did not.
+      if (this.#expected.has(before) && this.#expected.has(key)) return undefined
+      return `${key} signs instead of ${before}, which has not said so`
+    }
+
+    /** True where changes link a key to one that is expected, or else to that of the first anchor. */
+    trusts(key) {
+      const known = new Set(this.roots)
+      if (known.size === 0) return true
+      for (let size = 0; size !== known.size;) {
+        size = known.size
+        for (const { from, to } of this.#next.values()) {
+          if (known.has(from)) known.add(to)
+          else if (known.has(to)) known.add(from)
+        }
+      }
+      return known.has(key)
+    }
+  }
+
+  return { openKeyChange, TrustedKeys }
 })()
 
 // packages/core/src/entry/entry-chain.ts
@@ -1245,6 +1367,8 @@ const core_src_recording_stored_parts_ts = (() => {
 const core_src_recording_verify_recordings_ts = (() => {
   const { isLedgerId } = core_src_ids_ts
   const { AnchorReader } = core_src_recording_anchor_reader_ts
+  const { openKeyChange } = core_src_recording_key_changes_ts
+  const { TrustedKeys } = core_src_recording_key_changes_ts
   const { PartReader } = core_src_recording_part_reader_ts
   const { membersOf } = core_src_recording_signed_ts
   const { SigningKeys } = core_src_recording_signed_ts
@@ -1264,7 +1388,8 @@ const core_src_recording_verify_recordings_ts = (() => {
   class Verifier {
     #request
     #keys = new SigningKeys()
-    #anchors = new AnchorReader(this.#keys)
+    #trusted
+    #anchors
     #findings = []
     #notes = []
     #seen = new Set()
@@ -1279,11 +1404,14 @@ const core_src_recording_verify_recordings_ts = (() => {
 
     constructor(request) {
       this.#request = request
+      this.#trusted = new TrustedKeys(request.signedBy ?? [])
+      this.#anchors = new AnchorReader(this.#keys, this.#trusted)
     }
 
     async run() {
       const { source, only } = this.#request
       await this.#readKeys()
+      await this.#readChanges()
       await this.#anchors.read(source, only === undefined)
       await this.#checkSessions()
       this.#findMissing()
@@ -1299,6 +1427,10 @@ const core_src_recording_verify_recordings_ts = (() => {
         anchors: range,
         ...(at === undefined ? {} : { anchoredAt: at }),
         signedBy: [...signedBy],
+        trusted: {
+          keys: this.#trusted.roots,
+          isExpected: (this.#request.signedBy ?? []).length > 0,
+        },
         findings: [...findings, ...this.#findings],
         notes: [...notes, ...this.#notes],
       }
@@ -1310,6 +1442,22 @@ const core_src_recording_verify_recordings_ts = (() => {
         const id = pem === undefined ? undefined : this.#keys.add(Buffer.from(pem).toString())
         if (id === undefined) this.#find(where, 'this is no Ed25519 key as a gateway writes it')
         else if (where !== storeKeys.publicKey(id)) this.#find(where, `this is the key ${id}`)
+      }
+    }
+
+    async #readChanges() {
+      for await (const where of this.#request.source.list(storeKeys.keyChanges)) {
+        const text = await this.#get(where)
+        if (text === undefined) continue
+        try {
+          const change = openKeyChange(Buffer.from(text).toString(), this.#keys)
+          if (where !== storeKeys.keyChange(change.to))
+            throw new RangeError(`this is the change to ${change.to}`)
+          this.#trusted.add(change)
+        } catch (error) {
+          if (!(error instanceof RangeError)) throw error
+          this.#find(where, error.message)
+        }
       }
     }
 
@@ -1388,6 +1536,10 @@ const core_src_recording_verify_recordings_ts = (() => {
       try {
         const { key, fields } = this.#keys.open(Buffer.from(text).toString())
         this.#sealers.set(key, part.session)
+        if (!this.#trusted.trusts(key))
+          throw new RangeError(
+            `${key} signed it, and nothing leads there from ${this.#trusted.roots.join(' or ')}`,
+          )
         if (fields.get('type') !== 'sallyport.seal.1' || fields.get('session') !== part.session)
           throw new RangeError('this is the seal of something else')
         const parts = fields.get('parts')
@@ -1424,9 +1576,6 @@ const core_src_recording_verify_recordings_ts = (() => {
           this.#find(storeKeys.seal(session), 'the recording that it seals is missing')
       if (others > 0)
         this.#notes.push(`The anchors name ${others} other sessions, not part of this.`)
-      for (const [key, session] of this.#sealers)
-        if (!this.#anchors.signedBy.has(key))
-          this.#notes.push(`${key}, which sealed ${session}, signed none of the anchors.`)
       const [first] = this.#strays
       if (first !== undefined)
         this.#notes.push(
@@ -1491,9 +1640,11 @@ const gateway_src_control_plane_recordings_folder_source_ts = (() => {
           throw error
         },
       )
-      for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-        if (entry.isDirectory()) yield* this.#below(`${folder}${entry.name}/`)
-        else if (!entry.name.endsWith(draftEnd)) yield `${folder}${entry.name}`
+      // With its slash a folder's name sorts as the keys below it do.
+      const names = entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name))
+      for (const name of names.toSorted((a, b) => (a < b ? -1 : 1))) {
+        if (name.endsWith('/')) yield* this.#below(`${folder}${name}`)
+        else if (!name.endsWith(draftEnd)) yield `${folder}${name}`
       }
     }
   }
@@ -1551,7 +1702,7 @@ const { exportKeys } = gateway_src_control_plane_recordings_export_export_manife
 const { manifestName } = gateway_src_control_plane_recordings_export_export_manifest_ts
 const { notChecked } = gateway_src_control_plane_recordings_export_export_manifest_ts
 
-/** Verifies the export that it stands in, or the one named on the command line. Exit codes: 0 whole, 1 not, 2 no export. */
+/** Verifies the export that it stands in, or the one named first on the command line; behind that, thumbprints of keys that are expected. Exit codes: 0 whole, 1 not, 2 no export. */
 async function main() {
   const dir = resolve(process.argv[2] ?? dirname(fileURLToPath(import.meta.url)))
   const source = new FolderSource(dir)
@@ -1567,6 +1718,7 @@ async function main() {
     source,
     keyOf: async (session) => await Promise.resolve(keys.get(session)),
     only: new Set(keys.keys()),
+    signedBy: process.argv.slice(3),
   })
   process.stdout.write(
     `${tellVerification({ ...result, notes: [...result.notes, notChecked] }).join('\n')}\n`,

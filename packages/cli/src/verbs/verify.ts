@@ -7,11 +7,16 @@ import { printable, printOne } from '../output.ts'
 
 const tellEvery = 500
 
+export interface VerifyFlags {
+  readonly key?: string
+  readonly signedBy: readonly string[]
+}
+
 /** Verifies a data folder, one session of it, a store or an export. */
 export async function verify(
   { dataDir, output }: VerbContext,
   place: string | undefined,
-  flags: { key?: string },
+  flags: VerifyFlags,
 ): Promise<number> {
   const isBucket = place?.startsWith('s3://') === true
   const isPath =
@@ -22,6 +27,7 @@ export async function verify(
     path: place === undefined || isSession ? dataDir : place,
     dataDir,
     ...(isSession ? { idPrefix: place.toLowerCase() } : {}),
+    signedBy: flags.signedBy,
     ...(flags.key === undefined ? {} : { keyFile: flags.key }),
     onPart: () => {
       parts += 1

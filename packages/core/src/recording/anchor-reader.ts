@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { hash } from 'node:crypto'
+import type { TrustedKeys } from './key-changes.ts'
 import type { Finding, ObjectSource } from './part-reader.ts'
 import { membersOf, type SigningKeys } from './signed.ts'
 import { storeKeys } from './store-keys.ts'
@@ -27,10 +28,11 @@ export class AnchorReader {
   /** Time of the newest. */
   at: string | undefined
   readonly #keys: SigningKeys
-  #signer: string | undefined
+  readonly #trusted: TrustedKeys
 
-  constructor(keys: SigningKeys) {
+  constructor(keys: SigningKeys, trusted: TrustedKeys) {
     this.#keys = keys
+    this.#trusted = trusted
   }
 
   /** `isAll` says that the first anchor ever must be there: only an export begins later. */
@@ -54,6 +56,12 @@ export class AnchorReader {
     }
     if (expected === undefined)
       this.notes.push('There is no anchor: whole sessions may be missing.')
+    for (const { to, anchor } of this.#trusted.changes)
+      if (isAll && anchor > (expected ?? 0))
+        this.#find(
+          storeKeys.keyChange(to),
+          `it was made before anchor ${anchor}, and those from ${expected ?? 0} on are missing`,
+        )
   }
 
   #begin(where: string, number: number, isAll: boolean): void {
@@ -85,7 +93,7 @@ export class AnchorReader {
     let found: ReadonlyMap<string, unknown>
     try {
       const { key, fields } = this.#keys.open(text)
-      this.#signed(key, number)
+      this.#signed(where, key, number)
       if (fields.get('type') !== 'sallyport.anchor.1') throw new RangeError('this is no anchor')
       if (fields.get('number') !== number)
         throw new RangeError(`this is anchor ${String(fields.get('number'))}`)
@@ -101,13 +109,10 @@ export class AnchorReader {
     for (const part of Array.isArray(parts) ? parts : []) this.#note(where, membersOf(part))
   }
 
-  /** Anyone can make a key and sign with it: a reader must see where another one begins. */
-  #signed(key: string, number: number): void {
-    if (this.#signer !== undefined && this.#signer !== key)
-      this.notes.push(
-        `From anchor ${number} on, ${key} signs instead of ${this.#signer}. Was the key changed then?`,
-      )
-    this.#signer = key
+  /** Anyone can make a key and sign with it. */
+  #signed(where: string, key: string, number: number): void {
+    const wrong = this.#trusted.signs(key, number)
+    if (wrong !== undefined) this.#find(where, wrong)
     this.signedBy.add(key)
   }
 

@@ -14,12 +14,8 @@ export class SigningKeys {
       return undefined
     }
     if (key.export({ type: 'spki', format: 'pem' }) !== pem) return undefined
-    const { kty, crv, x } = key.export({ format: 'jwk' })
-    if (key.asymmetricKeyType !== 'ed25519' || kty === undefined || crv === undefined)
-      return undefined
-    // The members that RFC 8037 requires, in the order that RFC 7638 asks for.
-    const id = hash('sha256', JSON.stringify({ crv, kty, x }), 'base64url')
-    this.#keys.set(id, key)
+    const id = thumbprintOf(key)
+    if (id !== undefined) this.#keys.set(id, key)
     return id
   }
 
@@ -41,6 +37,23 @@ export class SigningKeys {
       throw new RangeError('its signature is wrong')
     return { key: id, fields: fieldsOf(Buffer.from(body, 'base64url').toString()) }
   }
+}
+
+/** The thumbprint (RFC 7638) of an Ed25519 key in PEM, public or private; undefined where it is none. */
+export function thumbprint(pem: string): string | undefined {
+  try {
+    return thumbprintOf(createPublicKey(pem))
+  } catch {
+    return undefined
+  }
+}
+
+function thumbprintOf(key: KeyObject): string | undefined {
+  const { kty, crv, x } = key.export({ format: 'jwk' })
+  if (key.asymmetricKeyType !== 'ed25519' || kty === undefined || crv === undefined)
+    return undefined
+  // The members that RFC 8037 requires, in the order that RFC 7638 asks for.
+  return hash('sha256', JSON.stringify({ crv, kty, x }), 'base64url')
 }
 
 /** What was signed, and by which key. */

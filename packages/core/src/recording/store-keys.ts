@@ -11,6 +11,9 @@ export const storeKeys = {
   anchor: (number: number): string => `anchors/${String(number).padStart(10, '0')}.jws`,
   publicKeys: 'signing-keys/',
   publicKey: (id: string): string => `signing-keys/${id}.pem`,
+  keyChanges: 'key-changes/',
+  /** What the key before this one, and this one, have signed of it. */
+  keyChange: (id: string): string => `key-changes/${id}.jws`,
 } as const
 
 /** What the key of a segment says; undefined for other keys, and for names of one that only look alike. */

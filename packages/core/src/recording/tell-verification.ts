@@ -14,6 +14,7 @@ export function tellVerification(result: Verification): string[] {
 function tell(result: Verification): string[] {
   const { sessions, ledgers, entries, segments, unopened, anchors, findings, notes, signedBy } =
     result
+  const { trusted } = result
   const lines: string[] = []
   const recorded = sessions + ledgers
   if (recorded === 0 && anchors.count === 0 && findings.length === 0)
@@ -32,6 +33,12 @@ function tell(result: Verification): string[] {
     lines.push(
       `  Anchors ${anchors.from} to ${anchors.to}, the newest of ${result.anchoredAt ?? '?'}.`,
     )
+  if (trusted.keys.length > 0)
+    lines.push(
+      trusted.isExpected
+        ? `  Trusted: ${trusted.keys.join(' and ')}, as expected, and what changes of keys link to it.`
+        : `  Trusted: ${trusted.keys.join(' and ')}, only since it signed first. Compare it with what the gateway's "keys" prints, or say --signed-by.`,
+    )
   if (unopened > 0)
     lines.push(
       `  ${unopened} were not opened, since their keys are not here: only places, lengths and signatures were checked.`,
@@ -41,7 +48,7 @@ function tell(result: Verification): string[] {
   const which = unopened > 0 ? ', of the recordings that were opened' : ''
   lines.push(
     `  Proves${which}: nothing was changed since it was signed, and nothing is missing in between.`,
-    '  Does not prove: that the gateway wrote the truth, that these keys are its own, or anything after the newest anchor.',
+    `  Does not prove: that the gateway wrote the truth${trusted.isExpected ? '' : ', that these keys are its own'}, or anything after the newest anchor.`,
   )
   return lines
 }

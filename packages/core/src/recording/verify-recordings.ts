@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { isLedgerId } from '../ids.ts'
 import { AnchorReader, type AnchoredPart } from './anchor-reader.ts'
+import { openKeyChange, TrustedKeys } from './key-changes.ts'
 import { PartReader, type Finding, type ObjectSource, type PartSummary } from './part-reader.ts'
 import { membersOf, SigningKeys } from './signed.ts'
 import { storeKeys } from './store-keys.ts'
@@ -15,6 +16,8 @@ export interface VerifyRequest {
   readonly idPrefix?: string
   /** The sessions that are meant to be here; all that anchors name where absent. */
   readonly only?: ReadonlySet<string>
+  /** Thumbprints of keys that are known to be the node's: who signs must be one of them, or linked to one by changes of keys. */
+  readonly signedBy?: readonly string[]
   /** Called as sessions are done. */
   readonly onPart?: (part: PartSummary) => void
 }
@@ -33,6 +36,8 @@ export interface Verification {
   readonly anchoredAt?: string
   /** Thumbprints of the keys that signed. */
   readonly signedBy: readonly string[]
+  /** Those by which they were trusted, and whether somebody named them; else it is that of the first anchor. */
+  readonly trusted: { readonly keys: readonly string[]; readonly isExpected: boolean }
   readonly findings: readonly Finding[]
   /** What is no fault, and keeps the proof from reaching further. */
   readonly notes: readonly string[]
@@ -47,7 +52,8 @@ export async function verifyRecordings(request: VerifyRequest): Promise<Verifica
 class Verifier {
   readonly #request: VerifyRequest
   readonly #keys = new SigningKeys()
-  readonly #anchors = new AnchorReader(this.#keys)
+  readonly #trusted: TrustedKeys
+  readonly #anchors: AnchorReader
   readonly #findings: Finding[] = []
   readonly #notes: string[] = []
   readonly #seen = new Set<string>()
@@ -62,11 +68,14 @@ class Verifier {
 
   constructor(request: VerifyRequest) {
     this.#request = request
+    this.#trusted = new TrustedKeys(request.signedBy ?? [])
+    this.#anchors = new AnchorReader(this.#keys, this.#trusted)
   }
 
   async run(): Promise<Verification> {
     const { source, only } = this.#request
     await this.#readKeys()
+    await this.#readChanges()
     await this.#anchors.read(source, only === undefined)
     await this.#checkSessions()
     this.#findMissing()
@@ -82,6 +91,10 @@ class Verifier {
       anchors: range,
       ...(at === undefined ? {} : { anchoredAt: at }),
       signedBy: [...signedBy],
+      trusted: {
+        keys: this.#trusted.roots,
+        isExpected: (this.#request.signedBy ?? []).length > 0,
+      },
       findings: [...findings, ...this.#findings],
       notes: [...notes, ...this.#notes],
     }
@@ -93,6 +106,22 @@ class Verifier {
       const id = pem === undefined ? undefined : this.#keys.add(Buffer.from(pem).toString())
       if (id === undefined) this.#find(where, 'this is no Ed25519 key as a gateway writes it')
       else if (where !== storeKeys.publicKey(id)) this.#find(where, `this is the key ${id}`)
+    }
+  }
+
+  async #readChanges(): Promise<void> {
+    for await (const where of this.#request.source.list(storeKeys.keyChanges)) {
+      const text = await this.#get(where)
+      if (text === undefined) continue
+      try {
+        const change = openKeyChange(Buffer.from(text).toString(), this.#keys)
+        if (where !== storeKeys.keyChange(change.to))
+          throw new RangeError(`this is the change to ${change.to}`)
+        this.#trusted.add(change)
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error
+        this.#find(where, error.message)
+      }
     }
   }
 
@@ -175,6 +204,10 @@ class Verifier {
     try {
       const { key, fields } = this.#keys.open(Buffer.from(text).toString())
       this.#sealers.set(key, part.session)
+      if (!this.#trusted.trusts(key))
+        throw new RangeError(
+          `${key} signed it, and nothing leads there from ${this.#trusted.roots.join(' or ')}`,
+        )
       if (fields.get('type') !== 'sallyport.seal.1' || fields.get('session') !== part.session)
         throw new RangeError('this is the seal of something else')
       const parts = fields.get('parts')
@@ -210,9 +243,6 @@ class Verifier {
       if (!this.#sessions.has(session))
         this.#find(storeKeys.seal(session), 'the recording that it seals is missing')
     if (others > 0) this.#notes.push(`The anchors name ${others} other sessions, not part of this.`)
-    for (const [key, session] of this.#sealers)
-      if (!this.#anchors.signedBy.has(key))
-        this.#notes.push(`${key}, which sealed ${session}, signed none of the anchors.`)
     const [first] = this.#strays
     if (first !== undefined)
       this.#notes.push(

@@ -2,7 +2,13 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { ERRORS, SallyportError, type ErrorCode, type Secret } from '@sallyport/core'
+import {
+  ERRORS,
+  SallyportError,
+  type ErrorCode,
+  type KeyChange,
+  type Secret,
+} from '@sallyport/core'
 import { getRequestListener } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
@@ -44,6 +50,9 @@ export interface Operations {
   readLedger(request: SearchRequest): Promise<LedgerPage>
   /** Makes the index of searches anew; `status` tells when it is done. */
   reindex(): Promise<void>
+  listKeys(): Promise<KeysView>
+  /** Signs with a new key from here on. */
+  rotateKey(): Promise<KeysView>
   readSession(idPrefix: string, form: RecordingForm): Promise<AsyncIterable<string>>
   /** A caller reads that it was refused. */
   refused(code: ErrorCode): void
@@ -51,6 +60,14 @@ export interface Operations {
   watch(of: string, form: ViewForm): Promise<AsyncIterable<string>>
   /** A ZIP archive, piece by piece. */
   exportSessions(idPrefixes: readonly string[]): Promise<AsyncIterable<Uint8Array>>
+}
+
+/** The keys that the node has signed its recordings with, by their thumbprints. */
+export interface KeysView {
+  readonly current: string
+  readonly first: string
+  /** Oldest first. */
+  readonly changes: readonly KeyChange[]
 }
 
 /** Certificates of a target are the largest thing that is sent here. */
@@ -164,6 +181,8 @@ function addSessionRoutes(app: Hono, operations: Operations): void {
     await operations.reindex()
     return context.json({ ok: true }, 202)
   })
+  app.get('/v1/keys', async (context) => context.json(await operations.listKeys()))
+  app.post('/v1/keys/rotate', async (context) => context.json(await operations.rotateKey(), 201))
   app.get('/v1/sessions/:prefix', async (context) => {
     const form = recordingForm(context)
     const pieces = await operations.readSession(context.req.param('prefix').toLowerCase(), form)
@@ -296,6 +315,10 @@ const statuses: Readonly<Record<string, ContentfulStatusCode>> = {
   SP_LIMIT: 429,
   SP_RATE_LIMIT: 429,
   SP_RECORD_UNAVAILABLE: 503,
+  SP_RECORDINGS_AWAY: 503,
+  SP_RECORDINGS_REFUSED: 503,
+  SP_RECORDINGS_MISPLACED: 503,
+  SP_RECORDINGS_CHANGED: 503,
   SP_SHUTTING_DOWN: 503,
   SP_GUARD_MISSING: 409,
 }

@@ -1,4 +1,5 @@
-import type { Operations } from './api.ts'
+import type { KeysView, Operations } from './api.ts'
+import type { KeyRing } from './keys/key-ring.ts'
 import { readLedger } from './ledger/read-ledger.ts'
 import type { FactBy } from './ledger/ledger.ts'
 import { Guards } from './guard/guards.ts'
@@ -25,6 +26,7 @@ export function operationsOf(
     ledger,
     owner,
     shipper,
+    signingKeys,
   }: Parts,
   pool: WorkerPool,
   publish: () => Promise<void>,
@@ -72,6 +74,13 @@ export function operationsOf(
       await ledger.write({ what: 'ledger.read', actor, subject: 'ledger', detail })
       return page
     },
+    listKeys: async () => await Promise.resolve(keysView(signingKeys)),
+    async rotateKey() {
+      await shipper.rotateKey(async (from, to) => {
+        await ledger.write({ what: 'key.rotated', actor, subject: to, detail: { from } })
+      })
+      return keysView(signingKeys)
+    },
     async reindex() {
       await ledger.write({ what: 'index.rebuilt', actor, subject: 'index' })
       await index.rebuild()
@@ -96,5 +105,13 @@ export function operationsOf(
       )
       return archive
     },
+  }
+}
+
+function keysView({ current, all, changes }: KeyRing): KeysView {
+  return {
+    current: current.id,
+    first: all[0]?.id ?? current.id,
+    changes: changes.map(({ from, to, anchor, at }) => ({ from, to, anchor, at })),
   }
 }

@@ -11,7 +11,7 @@ import type { ControlPlaneOptions } from './control-plane-options.ts'
 import { Credentials } from './credentials.ts'
 import { GatewayCounts } from './metrics/gateway-counts.ts'
 import { type DataKeys, loadDataKeys } from './keys/data-keys.ts'
-import { loadSigningKey } from './keys/signing-key.ts'
+import { KeyRing } from './keys/key-ring.ts'
 import type { JournalLedger } from './ledger/journal-ledger.ts'
 import { openLedger } from './ledger/open-ledger.ts'
 import type { Store } from './ports/store.ts'
@@ -41,6 +41,7 @@ export interface Parts {
   readonly sessions: SessionIndex
   readonly snapshots: Snapshots
   readonly shipper: Shipper
+  readonly signingKeys: KeyRing
   readonly exporter: Exporter
   readonly live: LiveSessions
   readonly index: SearchIndex
@@ -91,6 +92,7 @@ export async function openParts(
     hold: () => shipper.hold(),
   }
   const index = new SearchIndex({ store, sources: () => recorded, onFault: fault })
+  const signingKeys = await KeyRing.open(options.dataDir)
   const shipper = new Shipper({
     journalDir,
     recordingKey,
@@ -100,7 +102,7 @@ export async function openParts(
       save: async (last) => await writeSetting(store, anchorSetting, last),
     },
     recordings,
-    signingKey: await loadSigningKey(options.dataDir),
+    signingKeys,
     index,
     now: () => Date.now(),
     onFault: fault,
@@ -120,6 +122,7 @@ export async function openParts(
     sessions,
     snapshots: new Snapshots(store, connections, keys.mask),
     shipper,
+    signingKeys,
     recorded,
     index,
     counts,

@@ -16,15 +16,22 @@ export interface SigningKey {
 
 /** Reads the node's key, making it where it is absent. */
 export async function loadSigningKey(dataDir: string): Promise<SigningKey> {
-  const path = join(dataDir, 'signing.key')
-  const pem = await secretFile(path, () => {
-    const { privateKey } = generateKeyPairSync('ed25519')
-    return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
-  })
+  const path = signingKeyPath(dataDir)
+  const pem = await secretFile(path, newSigningKey)
   return await signingKeyOf(pem, path)
 }
 
-async function signingKeyOf(pem: string, path: string): Promise<SigningKey> {
+export function signingKeyPath(dataDir: string): string {
+  return join(dataDir, 'signing.key')
+}
+
+/** A new private key, in PEM. */
+export function newSigningKey(): string {
+  const { privateKey } = generateKeyPairSync('ed25519')
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+}
+
+export async function signingKeyOf(pem: string, path: string): Promise<SigningKey> {
   let key: KeyObject
   try {
     key = createPrivateKey(pem)

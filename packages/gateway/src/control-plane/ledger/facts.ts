@@ -98,6 +98,10 @@ export const FACTS = {
   'session.exported': { rule: 'refuse', says: 'recordings left the gateway as an archive' },
   'ledger.read': { rule: 'refuse', says: 'the ledger was searched: query' },
   'index.rebuilt': { rule: 'refuse', says: 'the index of searches is made anew' },
+  'key.rotated': {
+    rule: 'refuse',
+    says: 'recordings are signed with a new key: its thumbprint, that of the old one',
+  },
   'rate.limited': { rule: 'counted', says: 'a source or an agent asked too often' },
   'ledger.lost': {
     rule: 'anyway',

@@ -57,6 +57,7 @@ async function manifestOf(request: ExportRequest): Promise<ExportManifest> {
 
 async function* objectsOf({ sources, sessions, anchors }: ExportRequest): AsyncGenerator<string> {
   yield* sources.recordings.list(storeKeys.publicKeys)
+  yield* sources.recordings.list(storeKeys.keyChanges)
   for (let at = anchors?.first ?? 0; at <= (anchors?.last ?? -1); at += 1)
     yield storeKeys.anchor(at)
   for (const session of sessions) yield* sources.recordings.list(`${storeKeys.sessions(session)}/`)
@@ -81,6 +82,7 @@ entries/      the same, one JSON object a line
 sessions/     the recordings as they were sealed, with what the gateway signed of each
 anchors/      where the gateway said, signed, that all its recordings stood
 signing-keys/ the public keys of these signatures
+key-changes/  where one of these keys says that another one follows it
 export.json   the keys that open the recordings: whoever has this archive can read them
 
 To check that nothing was changed and nothing is missing, with Node 22.15 or newer and nothing else:
@@ -88,6 +90,8 @@ To check that nothing was changed and nothing is missing, with Node 22.15 or new
     node verify.mjs
 
 It reads only the sealed recordings. Transcripts and entries are for reading; they are made from these.
-Whether the signing keys are those of the gateway, ask whoever runs it: the thumbprint is printed.
+Whether the signing keys are those of the gateway, ask whoever runs it: the thumbprint is printed. To have it compared:
+
+    node verify.mjs . THUMBPRINT
 `
 }

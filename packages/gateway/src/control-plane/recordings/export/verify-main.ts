@@ -4,7 +4,7 @@ import { tellVerification, verifyRecordings } from '@sallyport/core'
 import { FolderSource } from '../folder-source.ts'
 import { exportKeys, manifestName, notChecked } from './export-manifest.ts'
 
-/** Verifies the export that it stands in, or the one named on the command line. Exit codes: 0 whole, 1 not, 2 no export. */
+/** Verifies the export that it stands in, or the one named first on the command line; behind that, thumbprints of keys that are expected. Exit codes: 0 whole, 1 not, 2 no export. */
 async function main(): Promise<number> {
   const dir = resolve(process.argv[2] ?? dirname(fileURLToPath(import.meta.url)))
   const source = new FolderSource(dir)
@@ -20,6 +20,7 @@ async function main(): Promise<number> {
     source,
     keyOf: async (session) => await Promise.resolve(keys.get(session)),
     only: new Set(keys.keys()),
+    signedBy: process.argv.slice(3),
   })
   process.stdout.write(
     `${tellVerification({ ...result, notes: [...result.notes, notChecked] }).join('\n')}\n`,

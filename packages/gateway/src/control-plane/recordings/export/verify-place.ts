@@ -1,10 +1,11 @@
 import { Buffer } from 'node:buffer'
 import { readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import {
   SallyportError,
   unwrapSessionKey,
   storeKeys,
+  thumbprint,
   verifyRecordings,
   type Finding,
   type ObjectSource,
@@ -14,7 +15,7 @@ import {
 import { openBucket } from '../../adapters/open-recording-store.ts'
 import { FolderSource } from '../folder-source.ts'
 import { placeOf } from '../open-recordings.ts'
-import { parseRecordingPlace, type RecordingPlace } from '../recording-place.ts'
+import { describePlace, parseRecordingPlace, type RecordingPlace } from '../recording-place.ts'
 import { exportKeys, manifestName, notChecked } from './export-manifest.ts'
 import { ZipSource } from './zip-source.ts'
 
@@ -28,6 +29,8 @@ export interface VerifyPlace {
   readonly idPrefix?: string
   /** The file of the recording key, where it is not in a data folder. */
   readonly keyFile?: string
+  /** Keys that are known to be the gateway's: thumbprints, or files with public keys. That of the data folder where empty. */
+  readonly signedBy?: readonly string[]
   readonly onPart?: (part: PartSummary) => void
 }
 
@@ -35,6 +38,7 @@ export interface VerifyPlace {
 export async function verifyPlace(place: VerifyPlace): Promise<Verification> {
   const { path, idPrefix, onPart } = place
   const options = {
+    signedBy: await expectedKeys(place),
     ...(idPrefix === undefined ? {} : { idPrefix }),
     ...(onPart === undefined ? {} : { onPart }),
   }
@@ -80,12 +84,36 @@ function refuseEmpty(result: Verification, where: string): void {
   throw new SallyportError('SP_NOT_FOUND', detail, { detail })
 }
 
+/** Whoever has a store and not the data folder that it belongs to can't have made what the key in that folder signed. */
+async function expectedKeys({ path, dataDir, signedBy = [] }: VerifyPlace): Promise<string[]> {
+  if (signedBy.length > 0) return await Promise.all(signedBy.map(thumbprintOf))
+  if (dataDir === undefined || !(await isStoreOf(dataDir, path))) return []
+  const key = await fileOf(dataDir, 'signing.key')
+  return key === undefined ? [] : [await thumbprintOf(key)]
+}
+
+async function isStoreOf(dataDir: string, path: string): Promise<boolean> {
+  if (!path.startsWith('s3://')) return resolve(path) === resolve(dataDir)
+  const [own, other] = [await placeOf(dataDir), parseRecordingPlace(path)]
+  return describePlace(own) === describePlace(other)
+}
+
+async function thumbprintOf(text: string): Promise<string> {
+  if (/^[\w-]{43}$/u.test(text)) return text
+  const pem = await readFile(text, 'utf8').catch((cause: unknown) => {
+    throw invalid(`"${text}" is no thumbprint of a key, and no file that can be read`, cause)
+  })
+  const id = thumbprint(pem)
+  if (id === undefined) throw invalid(`${text} holds no Ed25519 key`)
+  return id
+}
+
 async function fileOf(dir: string, name: string): Promise<string | undefined> {
   const path = join(dir, name)
   return (await stat(path).catch(() => undefined)) === undefined ? undefined : path
 }
 
-type Options = Pick<VerifyPlace, 'idPrefix' | 'onPart'>
+type Options = Pick<VerifyPlace, 'idPrefix' | 'onPart' | 'signedBy'>
 
 async function verifyExport(
   source: ObjectSource,

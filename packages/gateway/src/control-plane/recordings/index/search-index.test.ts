@@ -10,7 +10,7 @@ import { skipReason, startPostgres, type TestPostgres } from '@sallyport/testkit
 import { DirectoryRecordingStore } from '../../adapters/directory-recording-store.ts'
 import { openPgliteStore } from '../../adapters/pglite-store.ts'
 import { openPostgresStore } from '../../adapters/postgres-store.ts'
-import { loadSigningKey } from '../../keys/signing-key.ts'
+import { KeyRing } from '../../keys/key-ring.ts'
 import type { Store } from '../../ports/store.ts'
 import type { LastAnchor } from '../shipping/anchors.ts'
 import { ShippedParts } from '../shipping/shipped-parts.ts'
@@ -107,7 +107,7 @@ class IndexRig implements AsyncDisposable {
           },
         },
         recordings,
-        signingKey: await loadSigningKey(this.dir),
+        signingKeys: await KeyRing.open(this.dir),
         index,
         now: () => this.nowMs,
         onFault,

@@ -49,6 +49,12 @@ export class Anchors {
     this.#anchoredAtMs = this.#options.now()
   }
 
+  /** The number of the anchor that is signed next. */
+  async nextNumber(): Promise<number> {
+    if (!this.#isCompared) await this.#goOnFromStore()
+    return (this.#last?.number ?? -1) + 1
+  }
+
   /** A part has new entries, or more of them are in the store. */
   note(part: RecordedPart): void {
     this.#changed.add(part)

@@ -9,7 +9,7 @@ import {
   unwrapSessionKey,
   type DecodedRecord,
 } from '@sallyport/core'
-import type { SigningKey } from '../../keys/signing-key.ts'
+import type { KeyRing, RingChange } from '../../keys/key-ring.ts'
 import type { RecordingStore } from '../../ports/recording-store.ts'
 import { Anchors, type AnchorMemory } from './anchors.ts'
 import type { RecordObserver } from '../index/search-index.ts'
@@ -27,7 +27,7 @@ export interface ShipperOptions {
   readonly parts: Pick<ShippedParts, 'ofRuns' | 'save'>
   readonly anchors: AnchorMemory
   readonly recordings: RecordingStore
-  readonly signingKey: SigningKey
+  readonly signingKeys: KeyRing
   /** Told of every record; no journal is removed before it has kept them. */
   readonly index?: RecordObserver
   /** Milliseconds since the epoch. */
@@ -96,7 +96,7 @@ export class Shipper {
   constructor(options: ShipperOptions) {
     this.#options = options
     this.#follower = new JournalFollower(options.journalDir)
-    this.#objects = new SignedObjects(options.recordings, options.signingKey)
+    this.#objects = new SignedObjects(options.recordings, options.signingKeys)
     const { anchors: memory, now } = options
     this.#anchors = new Anchors({ memory, objects: this.#objects, node: hostname(), now })
   }
@@ -192,6 +192,16 @@ export class Shipper {
     const next = (this.#last ?? Promise.resolve()).then(async () => await this.#look())
     this.#last = next
     await next
+  }
+
+  /** Signs with a new key from the next anchor on. Rejects, and changes nothing, where the store has to be asked and is away. */
+  async rotateKey(announce: RingChange['announce']): Promise<void> {
+    const rotated = (this.#last ?? Promise.resolve()).then(async () => {
+      const anchor = await this.#anchors.nextNumber()
+      await this.#objects.rotate({ anchor, nowMs: this.#options.now(), announce })
+    })
+    this.#last = rotated.catch(() => undefined)
+    await rotated
   }
 
   async #look(): Promise<void> {

@@ -16,7 +16,7 @@ import {
   type Verification,
 } from '@sallyport/core'
 import { DirectoryRecordingStore } from '../../adapters/directory-recording-store.ts'
-import { loadSigningKey } from '../../keys/signing-key.ts'
+import { KeyRing } from '../../keys/key-ring.ts'
 import type { RecordingStore } from '../../ports/recording-store.ts'
 import type { Store } from '../../ports/store.ts'
 import { readRecordings, sessionKeyOf, type RecordingSources } from '../recordings.ts'
@@ -207,7 +207,7 @@ export class ShippingRig implements AsyncDisposable {
         },
       },
       recordings: this.#failing(),
-      signingKey: await loadSigningKey(this.dir),
+      signingKeys: await KeyRing.open(this.dir),
       now: () => this.nowMs,
       ...(this.index === undefined ? {} : { index: this.index }),
       onFault: (error) => this.faults.push(error instanceof Error ? error.message : String(error)),

@@ -5,12 +5,16 @@ import { createPgConfig } from '@electric-sql/pglite/node-postgres'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
 import type { Store, Tables } from '../ports/store.ts'
+import { CheckpointGuard } from './checkpoint-guard.ts'
 import { takeDataLock } from './data-lock.ts'
 import { migrate } from './migrations.ts'
 import { poolState } from './pool-state.ts'
 import { PgliteThread } from './pglite-thread.ts'
 import { SharedSync } from './shared-sync.ts'
 import { FolderSync } from './sync-folder.ts'
+
+/** PGlite has no process that makes checkpoints: without them its log would grow for ever. In segments of 16 MiB. */
+const segmentsMax = 3
 
 /** Opens the embedded database in `<dataDir>/store`, for this process alone. */
 export async function openPgliteStore(dataDir: string): Promise<Store> {
@@ -25,14 +29,33 @@ export async function openPgliteStore(dataDir: string): Promise<Store> {
 }
 
 async function openLocked(dir: string, release: () => void): Promise<Store> {
-  const lite = await PgliteThread.open(dir)
+  const guard = new CheckpointGuard(dir)
+  const sync = new FolderSync(dir)
+  await guard.undo()
+  // Recovery ends with a checkpoint.
+  const lite = await guard.around(async () => {
+    const opened = await PgliteThread.open(dir)
+    await sync.sync()
+    return opened
+  })
   // One connection: the database is one backend, and a second one would wait for it forever inside a transaction.
   const pool = new pg.Pool({ ...poolConfig(lite), max: 1, idleTimeoutMillis: 0 })
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
   await migrate(db)
-  const sync = new FolderSync(dir)
   await sync.sync()
   const synced = new SharedSync(() => sync.sync())
+  let checkpoint: Promise<void> | undefined
+  const checkpointIfDue = (): void => {
+    if (checkpoint !== undefined || sync.segmentsSinceCheckpoint < segmentsMax) return
+    checkpoint = guard
+      .around(async () => {
+        await sql`checkpoint`.execute(db)
+        await synced.next()
+      })
+      // The next commit tries again.
+      .catch(() => undefined)
+      .finally(() => (checkpoint = undefined))
+  }
   const { rows } = await sql<{ v: string }>`select current_setting('server_version') as v`.execute(
     db,
   )
@@ -44,6 +67,7 @@ async function openLocked(dir: string, release: () => void): Promise<Store> {
     async durable(change) {
       const result = await db.transaction().execute(change)
       await synced.next()
+      checkpointIfDue()
       return result
     },
     async commit(change) {
@@ -55,9 +79,12 @@ async function openLocked(dir: string, release: () => void): Promise<Store> {
     },
     async close() {
       await synced.next().catch(() => undefined)
+      await checkpoint
       await db.destroy()
-      await lite.close()
-      await sync.sync()
+      await guard.around(async () => {
+        await lite.close()
+        await sync.sync()
+      })
       release()
     },
   }

@@ -1,7 +1,15 @@
 /** Entry of the embedded database's thread; `PgliteThread` starts it. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { PGlite } from '@electric-sql/pglite'
+import { keptLogBytes } from './checkpoint-guard.ts'
 import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm'
+
+/** A checkpoint keeps what recovery from the one before needs, and no more. */
+const settings = [
+  ['-c', `wal_keep_size=${keptLogBytes / 1024 / 1024}MB`],
+  ['-c', 'max_wal_size=64MB'],
+  ['-c', 'min_wal_size=32MB'],
+].flat()
 
 /** Sent once the database can be asked. */
 export interface PgliteReady {
@@ -24,7 +32,10 @@ const say = (message: PgliteReady | PgliteAnswer): void => port.postMessage(mess
 
 async function opened(dir: string): Promise<PGlite> {
   try {
-    return await PGlite.create(dir, { extensions: { pg_trgm } })
+    return await PGlite.create(dir, {
+      extensions: { pg_trgm },
+      startParams: [...PGlite.defaultStartParams, ...settings],
+    })
   } catch (error) {
     // The file system of the WebAssembly build throws plain objects.
     const why = error instanceof Error ? error.message : JSON.stringify(error)

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { contextOf } from './context.ts'
+import { addIncidentVerbs } from './program-incidents.ts'
 import { addWatchVerbs } from './program-watch.ts'
 import type { MakeVerb } from './program.ts'
 import type { ExportFlags } from './verbs/export.ts'
@@ -79,6 +80,7 @@ function addSearchVerbs(program: Command, verb: MakeVerb, finish: (code: number)
       finish(await verbs.sessions(context, query.join(' '), flags))
     })
   addWatchVerbs(program, verb, finish)
+  addIncidentVerbs(program, verb, finish)
   verb(
     program,
     'ledger [query...]',

@@ -44,7 +44,7 @@ export async function exportSessions(
     throw usage(
       `${path} is there already. Name another file with --file, or replace it with --force.`,
     )
-  const bytes = await write(path, pieces)
+  const bytes = await writeFileWhole(path, pieces)
   await printOne(context.output, { file: path, bytes }, `${path}: ${bytes} bytes\n`, path)
   return EXIT.done
 }
@@ -52,7 +52,11 @@ export async function exportSessions(
 /** What was recorded is for its reader alone, so nobody else can open the file. */
 const fileMode = 0o600
 
-async function write(path: string, pieces: AsyncIterable<Uint8Array>): Promise<number> {
+/** Writes a file whole or not at all, and says how many bytes. */
+export async function writeFileWhole(
+  path: string,
+  pieces: AsyncIterable<Uint8Array>,
+): Promise<number> {
   const draft = `${path}.${process.pid}.draft`
   let bytes = 0
   try {

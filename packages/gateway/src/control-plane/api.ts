@@ -13,6 +13,8 @@ import { getRequestListener } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import { bytesOf } from './bytes-of.ts'
+import { addIncidentRoutes, type IncidentOperations } from './incidents/incident-routes.ts'
 import type { ProbeResult } from '../boundary/messages.ts'
 import { type ConnectionSettings, parseSettingsChange } from './connection-settings.ts'
 import type { ConnectionView, NewConnection } from './connections.ts'
@@ -58,6 +60,7 @@ export interface Operations {
   refused(code: ErrorCode): void
   /** What is recorded from now on, of one session, of a tree, or of all that a search names; see `LiveView`. */
   watch(of: string, form: ViewForm): Promise<AsyncIterable<string>>
+  readonly incidents: IncidentOperations
   /** A ZIP archive, piece by piece. */
   exportSessions(idPrefixes: readonly string[]): Promise<AsyncIterable<Uint8Array>>
 }
@@ -132,6 +135,7 @@ export function apiRoutes(
     ),
   )
   addSessionRoutes(app, operations)
+  addIncidentRoutes(app, operations.incidents, jsonBody)
   return app
 }
 
@@ -248,22 +252,6 @@ function recordingForm(context: Context): RecordingForm {
 
 function isForm(kind: string): kind is RecordingForm['kind'] {
   return Object.hasOwn(recordingForms, kind)
-}
-
-function bytesOf(pieces: AsyncIterable<string | Uint8Array>): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder()
-  const iterator = pieces[Symbol.asyncIterator]()
-  return new ReadableStream({
-    async pull(controller) {
-      const next = await iterator.next()
-      if (next.done === true) controller.close()
-      else
-        controller.enqueue(typeof next.value === 'string' ? encoder.encode(next.value) : next.value)
-    },
-    async cancel() {
-      await iterator.return?.()
-    },
-  })
 }
 
 async function jsonBody(context: Context): Promise<unknown> {

@@ -1,11 +1,13 @@
 import type { KeysView, Operations } from './api.ts'
 import type { KeyRing } from './keys/key-ring.ts'
+import { Incidents } from './incidents/incidents.ts'
 import { readLedger } from './ledger/read-ledger.ts'
 import type { FactBy } from './ledger/ledger.ts'
 import { Guards } from './guard/guards.ts'
 import type { Parts } from './parts.ts'
 import { recordedSession } from './recorded-session.ts'
 import { searchSessions } from './recordings/index/query/search-sessions.ts'
+import type { SearchStatus } from './recordings/index/search-index.ts'
 import { watchSessions } from './recordings/live/watch-sessions.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
@@ -92,6 +94,15 @@ export function operationsOf(
       await ledger.write({ what: 'session.viewed', actor, subject: id, detail })
       return pieces
     },
+    incidents: new Incidents({
+      store,
+      sessions,
+      exporter,
+      ledger,
+      actor,
+      signedBy: () => [signingKeys.current.id],
+      indexProblem: () => problemOf(index.status()),
+    }),
     async watch(of, form) {
       await ledger.write({ what: 'session.watched', actor, subject: of === '' ? 'all' : of })
       return await watchSessions(live, sessions, of, form)
@@ -114,4 +125,8 @@ function keysView({ current, all, changes }: KeyRing): KeysView {
     first: all[0]?.id ?? current.id,
     changes: changes.map(({ from, to, anchor, at }) => ({ from, to, anchor, at })),
   }
+}
+
+function problemOf({ problem, rebuilding }: SearchStatus): string | undefined {
+  return problem ?? (rebuilding === undefined ? undefined : 'it is made again')
 }

@@ -4,6 +4,7 @@ import type { Tables } from '../ports/store.ts'
 import { agentTables } from './agent-tables.ts'
 import { birthTables } from './birth-tables.ts'
 import { handleTables } from './handle-tables.ts'
+import { incidentTables } from './incident-tables.ts'
 import { ledgerTables } from './ledger-tables.ts'
 import { recordingTables } from './recording-tables.ts'
 import { guardColumns } from './guard-columns.ts'
@@ -91,6 +92,7 @@ export const migrations = {
   '0008_handles': handleTables,
   '0009_search': searchTables,
   '0010_ledger': ledgerTables,
+  '0011_incidents': incidentTables,
 }
 
 /** Brings the tables to the newest version; a failed step leaves the version before it. */

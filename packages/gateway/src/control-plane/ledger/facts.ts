@@ -96,6 +96,8 @@ export const FACTS = {
   'session.viewed': { rule: 'refuse', says: 'a recording was read: form' },
   'session.watched': { rule: 'refuse', says: 'somebody watches: a session, an agent, a search' },
   'session.exported': { rule: 'refuse', says: 'recordings left the gateway as an archive' },
+  'incident.opened': { rule: 'refuse', says: 'an incident was opened: title, what it covers' },
+  'incident.reported': { rule: 'refuse', says: 'the report of an incident was made: form' },
   'ledger.read': { rule: 'refuse', says: 'the ledger was searched: query' },
   'index.rebuilt': { rule: 'refuse', says: 'the index of searches is made anew' },
   'key.rotated': {

@@ -29,6 +29,7 @@ export interface Tables {
   credential_verifier: { credential_id: string; kind: 'scram256'; data: Json<Verifier> }
   dpop_proof: { id: string; forget_at: Timestamp }
   fact: FactTable
+  incident: IncidentTable
   indexed_part: IndexedPartTable
   recording_part: RecordingPartTable
   revocation: RevocationTable
@@ -60,6 +61,19 @@ export interface FactTable {
   subject: string
   source: string
   detail: Json<unknown>
+}
+
+/** What an incident covers; see `incidents/incident.ts`. */
+export interface IncidentTable {
+  id: string
+  title: string
+  opened_by: string
+  opened_at: Timestamp
+  scope_kind: 'session' | 'agent' | 'query'
+  scope: string
+  from_at: NullableTimestamp
+  until_at: NullableTimestamp
+  sessions: string[]
 }
 
 export interface ConnectionTable {

@@ -17,6 +17,8 @@ interface Column {
   readonly format: number
 }
 
+type OnRow = (row: readonly string[], columns: readonly Column[]) => void
+
 /** Collects rows and errors from the bytes of an answer, whatever their chunks. Unknown bytes never throw. */
 export class ResponseGrid {
   columns: readonly Column[]
@@ -26,9 +28,12 @@ export class ResponseGrid {
   #waiting = Buffer.alloc(0)
   #skip = 0
 
-  /** `columns` stand for a description that came with an earlier answer. */
-  constructor(columns: readonly Column[] = []) {
+  readonly #onRow: OnRow | undefined
+
+  /** `columns` stand for a description that came with an earlier answer. `onRow` gets every row, also those that a grid does not show. */
+  constructor(columns: readonly Column[] = [], onRow?: OnRow) {
     this.columns = columns
+    this.#onRow = onRow
   }
 
   push(bytes: Uint8Array): void {
@@ -66,7 +71,8 @@ export class ResponseGrid {
 
   #row(body: Buffer): void {
     this.rowCount += 1
-    if (this.rows.length >= ROWS_MAX) return
+    const isShown = this.rows.length < ROWS_MAX
+    if (!isShown && this.#onRow === undefined) return
     const row: string[] = []
     let at = 2
     for (let index = 0; index < body.readUInt16BE(0); index += 1) {
@@ -78,7 +84,8 @@ export class ResponseGrid {
       row.push(cell.slice(0, CELL_LENGTH_MAX))
       at += Math.max(length, 0)
     }
-    this.rows.push(row)
+    if (isShown) this.rows.push(row)
+    this.#onRow?.(row, this.columns)
   }
 }
 

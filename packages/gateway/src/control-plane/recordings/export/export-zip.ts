@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { readFile } from 'node:fs/promises'
-import { SallyportError, storeKeys } from '@sallyport/core'
+import { SallyportError, storeKeys, type ObjectSource } from '@sallyport/core'
 import { SessionPrinter, sessionJson } from '../print-session.ts'
 import { sessionEntries, sessionKeyOf, type RecordingSources } from '../recordings.ts'
 import { manifestName, type ExportManifest } from './export-manifest.ts'
@@ -14,6 +14,12 @@ export interface ExportRequest {
   /** Numbers of the first and the last anchor that name one of the sessions; undefined where none does. */
   readonly anchors: { readonly first: number; readonly last: number } | undefined
   readonly exportedAt: Date
+  /** Files to be read beside the recordings: they are made from these. */
+  readonly reports?: readonly {
+    readonly name: string
+    readonly text: string
+    readonly about: string
+  }[]
 }
 
 const verifyFile = new URL('../../../../assets/verify.mjs', import.meta.url)
@@ -27,6 +33,7 @@ export async function* exportZip(request: ExportRequest): AsyncGenerator<Uint8Ar
   const archive = new ZipWriter()
   yield* archive.file('README.txt', Buffer.from(readme(request)))
   yield* archive.file('verify.mjs', await readFile(verifyFile))
+  for (const { name, text } of request.reports ?? []) yield* archive.file(name, Buffer.from(text))
   const manifest = await manifestOf(request)
   yield* archive.file(manifestName, Buffer.from(`${JSON.stringify(manifest, undefined, 2)}\n`))
   for await (const key of objectsOf(request)) {
@@ -38,6 +45,19 @@ export async function* exportZip(request: ExportRequest): AsyncGenerator<Uint8Ar
     yield* archive.stream(`entries/${session}.jsonl`, entries(request.sources, session))
   }
   yield* archive.end()
+}
+
+/** The objects that an archive holds, for who verifies them before it is made. */
+export async function exportSource(request: ExportRequest): Promise<ObjectSource> {
+  const keys: string[] = []
+  for await (const key of objectsOf(request)) keys.push(key)
+  keys.sort()
+  return {
+    get: async (key) => await request.sources.recordings.get(key),
+    async *list(prefix) {
+      for (const key of keys) if (key.startsWith(prefix)) yield await Promise.resolve(key)
+    },
+  }
 }
 
 async function manifestOf(request: ExportRequest): Promise<ExportManifest> {
@@ -72,12 +92,13 @@ async function* entries(sources: RecordingSources, session: string): AsyncGenera
   for await (const item of sessionEntries(sources, session)) yield `${sessionJson(item)}\n`
 }
 
-function readme({ sessions, exportedAt }: ExportRequest): string {
+function readme({ sessions, exportedAt, reports = [] }: ExportRequest): string {
+  const first = reports.map(({ name, about }) => `${name.padEnd(13)} ${about}\n`).join('')
   return `Sallyport recordings, exported ${exportedAt.toISOString()}
 
 Sessions: ${sessions.join(', ')}
 
-transcripts/  what was asked, decided and answered, to be read
+${first}transcripts/  what was asked, decided and answered, to be read
 entries/      the same, one JSON object a line
 sessions/     the recordings as they were sealed, with what the gateway signed of each
 anchors/      where the gateway said, signed, that all its recordings stood
@@ -89,7 +110,7 @@ To check that nothing was changed and nothing is missing, with Node 22.15 or new
 
     node verify.mjs
 
-It reads only the sealed recordings. Transcripts and entries are for reading; they are made from these.
+It reads only the sealed recordings. Transcripts, entries and reports are for reading; they are made from these.
 Whether the signing keys are those of the gateway, ask whoever runs it: the thumbprint is printed. To have it compared:
 
     node verify.mjs . THUMBPRINT

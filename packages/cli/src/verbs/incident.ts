@@ -1,0 +1,113 @@
+import { stat } from 'node:fs/promises'
+import { SallyportError } from '@sallyport/core'
+import type { IncidentView } from '@sallyport/gateway'
+import type { VerbContext } from '../context.ts'
+import { age } from '../durations.ts'
+import { EXIT } from '../exit-codes.ts'
+import { printable, printList, printOne } from '../output.ts'
+import { drained } from '../replay/drained.ts'
+import { writeFileWhole } from './export.ts'
+
+export interface NewIncidentFlags {
+  readonly title: string
+  readonly since?: string
+  readonly until?: string
+}
+
+export interface ReportFlags {
+  readonly as: string
+  readonly file?: string
+  readonly force: boolean
+}
+
+const forms = ['markdown', 'json', 'zip']
+
+export async function newIncident(
+  context: VerbContext,
+  of: string,
+  { title, since, until }: NewIncidentFlags,
+): Promise<number> {
+  const api = await context.api()
+  const body = {
+    title,
+    of,
+    ...(since === undefined ? {} : { since }),
+    ...(until === undefined ? {} : { until }),
+  }
+  const view = await api.json<IncidentView>('POST', '/v1/incidents', body)
+  const next = `  Report: sallyport incident report ${view.id}\n`
+  await printOne(context.output, view, textOf(view) + next, view.id)
+  return EXIT.done
+}
+
+export async function listIncidents(context: VerbContext): Promise<number> {
+  const api = await context.api()
+  const rows = await api.json<IncidentView[]>('GET', '/v1/incidents')
+  const now = Date.now()
+  const columns = {
+    INCIDENT: (row: IncidentView) => row.id,
+    AGE: (row: IncidentView) => age(now - Date.parse(row.openedAt)),
+    SESSIONS: (row: IncidentView) => String(row.sessions.length),
+    COVERS: (row: IncidentView) => row.scope.text,
+    TITLE: (row: IncidentView) => row.title,
+  }
+  await printList(context.output, rows, columns, (row) => row.id)
+  return EXIT.done
+}
+
+export async function showIncident(context: VerbContext, incident: string): Promise<number> {
+  const api = await context.api()
+  const view = await api.json<IncidentView>('GET', `/v1/incidents/${encodeURIComponent(incident)}`)
+  const sessions = view.sessions.map((id) => `  ${id}\n`).join('')
+  await printOne(context.output, view, textOf(view) + sessions, view.id)
+  return EXIT.done
+}
+
+/** The report as the gateway makes it; nothing in it can steer a terminal. */
+export async function reportIncident(
+  context: VerbContext,
+  incident: string,
+  { as, file, force }: ReportFlags,
+): Promise<number> {
+  if (!forms.includes(as)) throw usage(`--as takes ${forms.join(', ')}; not "${as}"`)
+  const api = await context.api()
+  const query = `/v1/incidents/${encodeURIComponent(incident)}/report?as=${as}`
+  const path = file ?? (as === 'zip' ? `evidence-${incident}.zip` : '-')
+  if (path === '-') {
+    for await (const piece of api.bytes(query)) {
+      context.output.data(piece)
+      await drained()
+    }
+    return EXIT.done
+  }
+  if (!force && (await stat(path).catch(() => undefined)) !== undefined)
+    throw usage(
+      `${path} is there already. Name another file with --file, or replace it with --force.`,
+    )
+  const bytes = await writeFileWhole(path, api.bytes(query))
+  await printOne(context.output, { file: path, bytes }, `${path}: ${bytes} bytes\n`, path)
+  return EXIT.done
+}
+
+function textOf({
+  id,
+  title,
+  openedBy,
+  openedAt,
+  scope,
+  from,
+  until,
+  sessions,
+}: IncidentView): string {
+  const time =
+    from === undefined && until === undefined ? '' : ` · ${from ?? '…'} to ${until ?? 'now'}`
+  const lines = [
+    `${id}  ${title}`,
+    `  ${scope.kind} ${scope.text}${time} · ${sessions.length} sessions · opened by ${openedBy} at ${openedAt}`,
+  ]
+  return lines.map((line) => `${printable(line)}\n`).join('')
+}
+
+function usage(detail: string): SallyportError {
+  return new SallyportError('SP_CONFIG_INVALID', detail, { detail })
+}

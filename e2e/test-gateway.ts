@@ -34,6 +34,7 @@ export interface TestGatewayOptions {
   readonly plainText?: boolean
   /** Where recordings are kept, if not in the data folder. */
   readonly recordings?: string
+  readonly anchors?: readonly string[]
   readonly journal?: { readonly maxBytes: number; readonly minFreeBytes: number }
   /** Called with the data folder before the gateway starts. */
   readonly prepare?: (dataDir: string) => Promise<void>
@@ -72,6 +73,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     demo: false,
     plainText: options.plainText ?? false,
     ...(options.recordings === undefined ? {} : { recordings: options.recordings }),
+    ...(options.anchors === undefined ? {} : { anchors: options.anchors }),
     ...(options.journal === undefined ? {} : { journal: options.journal }),
     onEvent: (event) => events.push(event),
   })

@@ -43,6 +43,12 @@ export function addRecordingVerbs(
       (value: string, before: string[]) => [...before, value],
       [],
     )
+    .option(
+      '--anchors <place>',
+      'compare with copies of the anchors in a folder or bucket; repeatable',
+      (value: string, before: string[]) => [...before, value],
+      [],
+    )
     .action(async (place: string | undefined, flags: VerifyFlags, command: Command) => {
       finish(await (await import('./verbs/verify.ts')).verify(contextOf(command), place, flags))
     })

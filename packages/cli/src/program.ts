@@ -46,6 +46,12 @@ export function buildProgram(finish: (code: number) => void): Command {
       '--recordings <place>',
       'where recordings are kept: a folder, or s3://bucket/prefix?endpoint=…&region=… (default: in the data folder)',
     )
+    .option(
+      '--anchors <place>',
+      'copy anchors to a folder, s3://bucket/prefix or an https address; repeatable',
+      (value: string, before: string[]) => [...before, value],
+      [],
+    )
     .option('--journal-max <size>', 'how large all journals may become', '8GiB')
     .option('--journal-min-free <size>', 'disk space that journals leave free', '500MiB')
     .option('--no-demo', 'leave out the demo database')

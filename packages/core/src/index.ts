@@ -222,6 +222,7 @@ export {
   type PartSummary,
   type StoredRecord,
 } from './recording/part-reader.ts'
+export type { AnchorCopy, ComparedAnchors } from './recording/compare-anchors.ts'
 export { openKeyChange, type KeyChange } from './recording/key-changes.ts'
 export { storeKeys } from './recording/store-keys.ts'
 export { storedThings } from './recording/stored-parts.ts'

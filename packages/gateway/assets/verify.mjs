@@ -54,6 +54,10 @@ const core_src_recording_tell_verification_ts = (() => {
       lines.push(
         `  Anchors ${anchors.from} to ${anchors.to}, the newest of ${result.anchoredAt ?? '?'}.`,
       )
+    for (const { where, from, to, same } of result.copies)
+      if (same > 0 && same === to - from + 1)
+        lines.push(`  Anchors ${from} to ${to} are the same in ${where}.`)
+      else if (same > 0) lines.push(`  ${same} anchors are the same in ${where}.`)
     if (trusted.keys.length > 0)
       lines.push(
         trusted.isExpected
@@ -339,6 +343,74 @@ const core_src_recording_anchor_reader_ts = (() => {
   }
 
   return { AnchorReader }
+})()
+
+// packages/core/src/recording/compare-anchors.ts
+const core_src_recording_compare_anchors_ts = (() => {
+  const { SigningKeys } = core_src_recording_signed_ts
+  const { storeKeys } = core_src_recording_store_keys_ts
+
+  /** Anchors that were published elsewhere. */
+
+  /** What copies of anchors say of the store beside them. */
+
+  /**
+   * Holds a store against copies of its anchors, which whoever can write the store could not change. Only those that `isExpected`
+   * says are missed here.
+   */
+  async function compareAnchors(store, copy, trusted, isExpected) {
+    const findings = []
+    const keys = new SigningKeys()
+    for (const source of [store, copy.source])
+      for await (const key of source.list(storeKeys.publicKeys)) {
+        const pem = await readable(source, key)
+        if (pem !== undefined) keys.add(Buffer.from(pem).toString())
+      }
+    let [from, to, same] = [-1, -1, 0]
+    for await (const key of copy.source.list(storeKeys.anchors)) {
+      const number = Number(/(\d+)\.jws$/u.exec(key)?.[1])
+      if (key !== storeKeys.anchor(number)) continue
+      if (from < 0) from = number
+      to = number
+      const there = await readable(copy.source, key)
+      const wrong = wrongWith(there, number, keys, trusted)
+      if (wrong !== undefined)
+        findings.push({ where: key, what: `of its copy in ${copy.where}: ${wrong}` })
+      const here = await readable(store, key)
+      if (here === undefined) {
+        if (isExpected(number))
+          findings.push({ where: key, what: `it is missing here, and stands in ${copy.where}` })
+      } else if (there !== undefined && Buffer.compare(here, there) === 0) same += 1
+      else findings.push({ where: key, what: `it is another one than its copy in ${copy.where}` })
+    }
+    if (from < 0) findings.push({ where: copy.where, what: 'it holds no anchors to compare with' })
+    return { where: copy.where, from, to, same, findings }
+  }
+
+  function wrongWith(bytes, number, keys, trusted) {
+    try {
+      const { key, fields } = keys.open(Buffer.from(bytes ?? '').toString())
+      if (fields.get('type') !== 'sallyport.anchor.1' || fields.get('number') !== number)
+        return 'this is not that anchor'
+      if (!trusted.trusts(key))
+        return `${key} signed it, and nothing leads there from ${trusted.roots.join(' or ')}`
+      return undefined
+    } catch (error) {
+      if (error instanceof RangeError) return error.message
+      throw error
+    }
+  }
+
+  async function readable(source, key) {
+    try {
+      return await source.get(key)
+    } catch (error) {
+      if (error instanceof RangeError) return undefined
+      throw error
+    }
+  }
+
+  return { compareAnchors }
 })()
 
 // packages/core/src/recording/key-changes.ts
@@ -1367,6 +1439,7 @@ const core_src_recording_stored_parts_ts = (() => {
 const core_src_recording_verify_recordings_ts = (() => {
   const { isLedgerId } = core_src_ids_ts
   const { AnchorReader } = core_src_recording_anchor_reader_ts
+  const { compareAnchors } = core_src_recording_compare_anchors_ts
   const { openKeyChange } = core_src_recording_key_changes_ts
   const { TrustedKeys } = core_src_recording_key_changes_ts
   const { PartReader } = core_src_recording_part_reader_ts
@@ -1399,6 +1472,7 @@ const core_src_recording_verify_recordings_ts = (() => {
     #strays = []
     /** By key that signed seals, one of their sessions. */
     #sealers = new Map()
+    #copies = []
     #entries = 0
     #segments = 0
 
@@ -1413,6 +1487,7 @@ const core_src_recording_verify_recordings_ts = (() => {
       await this.#readKeys()
       await this.#readChanges()
       await this.#anchors.read(source, only === undefined)
+      await this.#compareCopies()
       await this.#checkSessions()
       this.#findMissing()
       const { range, at, findings, notes } = this.#anchors
@@ -1431,6 +1506,7 @@ const core_src_recording_verify_recordings_ts = (() => {
           keys: this.#trusted.roots,
           isExpected: (this.#request.signedBy ?? []).length > 0,
         },
+        copies: this.#copies.map(({ where, from, to, same }) => ({ where, from, to, same })),
         findings: [...findings, ...this.#findings],
         notes: [...notes, ...this.#notes],
       }
@@ -1458,6 +1534,20 @@ const core_src_recording_verify_recordings_ts = (() => {
           if (!(error instanceof RangeError)) throw error
           this.#find(where, error.message)
         }
+      }
+    }
+
+    async #compareCopies() {
+      const { source, only, copies = [] } = this.#request
+      const { from, to } = this.#anchors.range
+      // An export holds the anchors around its sessions alone.
+      const isExpected = (number) => only === undefined || (number >= from && number <= to)
+      for (const copy of copies) {
+        const compared = await compareAnchors(source, copy, this.#trusted, isExpected)
+        this.#copies.push(compared)
+        this.#findings.push(...compared.findings)
+        if (compared.to >= 0 && compared.to < to)
+          this.#notes.push(`Anchors ${compared.to + 1} to ${to} are not in ${compared.where} yet.`)
       }
     }
 

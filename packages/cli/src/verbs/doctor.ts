@@ -93,6 +93,7 @@ function runningFindings(status: Status): Finding[] {
     status.shipping.problem === undefined
       ? { check: 'recordings', state: 'ok', text: `shipped to ${status.shipping.where}` }
       : { check: 'recordings', state: 'failed', text: `not shipped: ${status.shipping.problem}` },
+    ...status.anchors.map(anchorsFinding),
     journalFinding(status.journal),
     searchFinding(status.search),
     status.policies.problems === ''
@@ -107,6 +108,19 @@ function runningFindings(status: Status): Finding[] {
           text: `the folder has errors, version ${status.policies.version} stays in force`,
         },
   ]
+}
+
+function anchorsFinding({ where, behind, missing, problem }: Status['anchors'][number]): Finding {
+  const check = 'anchors'
+  if (problem !== undefined)
+    return { check, state: 'failed', text: `${behind} not copied to ${where}: ${problem}` }
+  if (missing.length > 0)
+    return {
+      check,
+      state: 'failed',
+      text: `gone from the recording store before they were copied to ${where}: ${missing.join(', ')}`,
+    }
+  return { check, state: 'ok', text: `copied to ${where}` }
 }
 
 /** Told before commands are refused. */

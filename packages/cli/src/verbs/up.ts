@@ -13,6 +13,7 @@ export interface UpFlags {
   readonly workers?: string
   readonly durability: string
   readonly recordings?: string
+  readonly anchors: readonly string[]
   readonly journalMax: string
   readonly journalMinFree: string
   readonly demo: boolean
@@ -69,6 +70,7 @@ function gatewayOptions(
       : { workers: number(flags.workers, '--workers', 1, workersMax) }),
     durability: durability(flags.durability),
     ...(flags.recordings === undefined ? {} : { recordings: recordingsPlace(flags.recordings) }),
+    anchors: flags.anchors.map(recordingsPlace),
     journal: {
       maxBytes: size(flags.journalMax, '--journal-max', journalMaxLeast),
       minFreeBytes: size(flags.journalMinFree, '--journal-min-free', 0),

@@ -10,6 +10,7 @@ const tellEvery = 500
 export interface VerifyFlags {
   readonly key?: string
   readonly signedBy: readonly string[]
+  readonly anchors: readonly string[]
 }
 
 /** Verifies a data folder, one session of it, a store or an export. */
@@ -28,6 +29,7 @@ export async function verify(
     dataDir,
     ...(isSession ? { idPrefix: place.toLowerCase() } : {}),
     signedBy: flags.signedBy,
+    anchors: flags.anchors,
     ...(flags.key === undefined ? {} : { keyFile: flags.key }),
     onPart: () => {
       parts += 1

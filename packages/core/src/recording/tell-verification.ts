@@ -33,6 +33,10 @@ function tell(result: Verification): string[] {
     lines.push(
       `  Anchors ${anchors.from} to ${anchors.to}, the newest of ${result.anchoredAt ?? '?'}.`,
     )
+  for (const { where, from, to, same } of result.copies)
+    if (same > 0 && same === to - from + 1)
+      lines.push(`  Anchors ${from} to ${to} are the same in ${where}.`)
+    else if (same > 0) lines.push(`  ${same} anchors are the same in ${where}.`)
   if (trusted.keys.length > 0)
     lines.push(
       trusted.isExpected

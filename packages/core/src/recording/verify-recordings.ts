@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { isLedgerId } from '../ids.ts'
 import { AnchorReader, type AnchoredPart } from './anchor-reader.ts'
+import { compareAnchors, type AnchorCopy, type ComparedAnchors } from './compare-anchors.ts'
 import { openKeyChange, TrustedKeys } from './key-changes.ts'
 import { PartReader, type Finding, type ObjectSource, type PartSummary } from './part-reader.ts'
 import { membersOf, SigningKeys } from './signed.ts'
@@ -18,6 +19,8 @@ export interface VerifyRequest {
   readonly only?: ReadonlySet<string>
   /** Thumbprints of keys that are known to be the node's: who signs must be one of them, or linked to one by changes of keys. */
   readonly signedBy?: readonly string[]
+  /** Anchors of this store that were published elsewhere. */
+  readonly copies?: readonly AnchorCopy[]
   /** Called as sessions are done. */
   readonly onPart?: (part: PartSummary) => void
 }
@@ -38,6 +41,8 @@ export interface Verification {
   readonly signedBy: readonly string[]
   /** Those by which they were trusted, and whether somebody named them; else it is that of the first anchor. */
   readonly trusted: { readonly keys: readonly string[]; readonly isExpected: boolean }
+  /** What was compared with copies of anchors. */
+  readonly copies: readonly Omit<ComparedAnchors, 'findings'>[]
   readonly findings: readonly Finding[]
   /** What is no fault, and keeps the proof from reaching further. */
   readonly notes: readonly string[]
@@ -63,6 +68,7 @@ class Verifier {
   readonly #strays: string[] = []
   /** By key that signed seals, one of their sessions. */
   readonly #sealers = new Map<string, string>()
+  #copies: ComparedAnchors[] = []
   #entries = 0
   #segments = 0
 
@@ -77,6 +83,7 @@ class Verifier {
     await this.#readKeys()
     await this.#readChanges()
     await this.#anchors.read(source, only === undefined)
+    await this.#compareCopies()
     await this.#checkSessions()
     this.#findMissing()
     const { range, at, findings, notes } = this.#anchors
@@ -95,6 +102,7 @@ class Verifier {
         keys: this.#trusted.roots,
         isExpected: (this.#request.signedBy ?? []).length > 0,
       },
+      copies: this.#copies.map(({ where, from, to, same }) => ({ where, from, to, same })),
       findings: [...findings, ...this.#findings],
       notes: [...notes, ...this.#notes],
     }
@@ -122,6 +130,21 @@ class Verifier {
         if (!(error instanceof RangeError)) throw error
         this.#find(where, error.message)
       }
+    }
+  }
+
+  async #compareCopies(): Promise<void> {
+    const { source, only, copies = [] } = this.#request
+    const { from, to } = this.#anchors.range
+    // An export holds the anchors around its sessions alone.
+    const isExpected = (number: number): boolean =>
+      only === undefined || (number >= from && number <= to)
+    for (const copy of copies) {
+      const compared = await compareAnchors(source, copy, this.#trusted, isExpected)
+      this.#copies.push(compared)
+      this.#findings.push(...compared.findings)
+      if (compared.to >= 0 && compared.to < to)
+        this.#notes.push(`Anchors ${compared.to + 1} to ${to} are not in ${compared.where} yet.`)
     }
   }
 

@@ -4,6 +4,7 @@ import type { SearchStatus } from './recordings/index/search-index.ts'
 import type { ShippingStatus } from './recordings/shipping/shipper.ts'
 import type { OpenLedgerJournal } from '../boundary/ledger-journal.ts'
 import type { JournalConfig } from '../boundary/messages.ts'
+import type { CopyStatus } from './recordings/copies/anchor-copier.ts'
 import type { JournalBounds, JournalUse } from './recordings/journal-space.ts'
 
 /** A running demo database. */
@@ -39,6 +40,8 @@ export interface ControlPlaneOptions {
   readonly demo: boolean
   /** Where recordings are kept: a folder, or `s3://bucket/prefix?…`. A folder in the data folder where absent. */
   readonly recordings?: string
+  /** Where anchors are copied to: folders, buckets, webhooks. */
+  readonly anchors?: readonly string[]
   /** How large all journals may become, and how much of their disk stays free. */
   readonly journal?: JournalBounds
   /** Where browsers and workloads reach the API, without a slash at the end; `http://host:port` where absent. */
@@ -84,6 +87,7 @@ export interface Status {
   readonly ports: GatewayPorts
   readonly demo: boolean
   readonly shipping: ShippingStatus
+  readonly anchors: readonly CopyStatus[]
   readonly journal: JournalUse
   readonly search: SearchStatus
   readonly policies: { readonly version: number; readonly rules: number; readonly problems: string }

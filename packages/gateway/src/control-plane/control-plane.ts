@@ -74,6 +74,10 @@ async function start(
   if (demo !== undefined) step('demo', demo)
 
   await parts.shipper.open()
+  for (const copier of parts.copiers) {
+    copier.start()
+    undo.defer(async () => await copier.stop())
+  }
   parts.shipper.start()
   undo.defer(async () => await parts.shipper.stop())
   // Behind all that acts and before what ships it: the end of the ledger is in the store with the rest.
@@ -221,7 +225,7 @@ async function openLogins(
 }
 
 function statusOf(
-  { options, store, snapshots, shipper, index, journalDir }: Parts,
+  { options, store, snapshots, shipper, copiers, index, journalDir }: Parts,
   pool: WorkerPool,
   policies: PolicyFollower,
   ports: Status['ports'],
@@ -235,6 +239,7 @@ function statusOf(
     ports,
     demo: options.demo,
     shipping: shipper.status(),
+    anchors: copiers.map((copier) => copier.status()),
     journal: journalUse(journalDir, options.journal),
     search: index.status(),
     policies: {

@@ -11,6 +11,8 @@ import type { ControlPlaneOptions } from './control-plane-options.ts'
 import { Credentials } from './credentials.ts'
 import { GatewayCounts } from './metrics/gateway-counts.ts'
 import { type DataKeys, loadDataKeys } from './keys/data-keys.ts'
+import type { AnchorCopier } from './recordings/copies/anchor-copier.ts'
+import { openCopiers } from './recordings/copies/open-copiers.ts'
 import { KeyRing } from './keys/key-ring.ts'
 import type { JournalLedger } from './ledger/journal-ledger.ts'
 import { openLedger } from './ledger/open-ledger.ts'
@@ -42,6 +44,7 @@ export interface Parts {
   readonly snapshots: Snapshots
   readonly shipper: Shipper
   readonly signingKeys: KeyRing
+  readonly copiers: readonly AnchorCopier[]
   readonly exporter: Exporter
   readonly live: LiveSessions
   readonly index: SearchIndex
@@ -107,6 +110,12 @@ export async function openParts(
     now: () => Date.now(),
     onFault: fault,
   })
+  const copiers = await openCopiers(options.anchors ?? [], {
+    store,
+    recordings,
+    newest: () => shipper.newestAnchor,
+    onFault: fault,
+  })
   const sessions = new SessionIndex(store)
   await sessions.closeLost('the gateway ended')
   return {
@@ -123,6 +132,7 @@ export async function openParts(
     snapshots: new Snapshots(store, connections, keys.mask),
     shipper,
     signingKeys,
+    copiers,
     recorded,
     index,
     counts,

@@ -7,12 +7,14 @@ import {
   storeKeys,
   thumbprint,
   verifyRecordings,
+  type AnchorCopy,
   type Finding,
   type ObjectSource,
   type PartSummary,
   type Verification,
 } from '@sallyport/core'
 import { openBucket } from '../../adapters/open-recording-store.ts'
+import { openAnchorCopy } from '../copies/anchor-place.ts'
 import { FolderSource } from '../folder-source.ts'
 import { placeOf } from '../open-recordings.ts'
 import { describePlace, parseRecordingPlace, type RecordingPlace } from '../recording-place.ts'
@@ -31,14 +33,29 @@ export interface VerifyPlace {
   readonly keyFile?: string
   /** Keys that are known to be the gateway's: thumbprints, or files with public keys. That of the data folder where empty. */
   readonly signedBy?: readonly string[]
+  /** Where anchors were copied to: folders or buckets. */
+  readonly anchors?: readonly string[]
   readonly onPart?: (part: PartSummary) => void
 }
 
 /** Verifies recordings where no gateway needs to run. Throws SP_CONFIG_INVALID or SP_NOT_FOUND where there are none. */
 export async function verifyPlace(place: VerifyPlace): Promise<Verification> {
+  const copies = await Promise.all((place.anchors ?? []).map(openAnchorCopy))
+  try {
+    return await verifyWith(place, copies)
+  } finally {
+    for (const copy of copies) copy.close()
+  }
+}
+
+async function verifyWith(
+  place: VerifyPlace,
+  copies: readonly AnchorCopy[],
+): Promise<Verification> {
   const { path, idPrefix, onPart } = place
   const options = {
     signedBy: await expectedKeys(place),
+    copies,
     ...(idPrefix === undefined ? {} : { idPrefix }),
     ...(onPart === undefined ? {} : { onPart }),
   }
@@ -113,7 +130,9 @@ async function fileOf(dir: string, name: string): Promise<string | undefined> {
   return (await stat(path).catch(() => undefined)) === undefined ? undefined : path
 }
 
-type Options = Pick<VerifyPlace, 'idPrefix' | 'onPart' | 'signedBy'>
+type Options = Pick<VerifyPlace, 'idPrefix' | 'onPart' | 'signedBy'> & {
+  readonly copies: readonly AnchorCopy[]
+}
 
 async function verifyExport(
   source: ObjectSource,

@@ -49,6 +49,12 @@ export class Anchors {
     this.#anchoredAtMs = this.#options.now()
   }
 
+  /** The number of the newest anchor that is in the store; undefined until that is known. */
+  get newestStored(): number | undefined {
+    if (this.#last === undefined) return undefined
+    return this.#isThere ? this.#last.number : this.#last.number - 1
+  }
+
   /** The number of the anchor that is signed next. */
   async nextNumber(): Promise<number> {
     if (!this.#isCompared) await this.#goOnFromStore()

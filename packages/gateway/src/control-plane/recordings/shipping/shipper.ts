@@ -151,6 +151,11 @@ export class Shipper {
     return { files: this.#follower.files.map((file) => ({ ...file })), open: new Map(sessions) }
   }
 
+  /** The number of the newest anchor that is in the store; undefined until that is known. */
+  get newestAnchor(): number | undefined {
+    return this.#anchors.newestStored
+  }
+
   /** No journal file is removed before this is disposed of. */
   readonly hold = (): Disposable => {
     this.#readers += 1

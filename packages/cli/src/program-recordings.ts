@@ -30,6 +30,7 @@ export function addRecordingVerbs(
         ).exportSessions(contextOf(command), sessions, flags),
       )
     })
+  addExportVerbs(program, verb, finish)
   verb(
     program,
     'verify [place]',
@@ -67,6 +68,29 @@ export function addRecordingVerbs(
     'sallyport keys rotate',
   ).action(async (_flags: unknown, command: Command) => {
     finish(await (await import('./verbs/keys.ts')).rotateKey(contextOf(command)))
+  })
+}
+
+/** What the gateway itself tells to others, as the files of the folder `exports` say. */
+function addExportVerbs(program: Command, verb: MakeVerb, finish: (code: number) => void): void {
+  const group = verb(
+    program,
+    'exports',
+    'What is told to other systems: list how far it is, test a receiver.',
+    'sallyport exports list',
+  )
+  verb(group, 'list', 'List exports, and how far each is behind.', 'sallyport exports list').action(
+    async (_flags: unknown, command: Command) => {
+      finish(await (await import('./verbs/exports.ts')).listExports(contextOf(command)))
+    },
+  )
+  verb(
+    group,
+    'test <name>',
+    'Send an event that says that it is a test.',
+    'sallyport exports test siem',
+  ).action(async (name: string, _flags: unknown, command: Command) => {
+    finish(await (await import('./verbs/exports.ts')).testExport(contextOf(command), name))
   })
 }
 

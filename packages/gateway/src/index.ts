@@ -6,6 +6,8 @@ export type { ControlPlaneEvent, Status } from './control-plane/control-plane-op
 export type { FoundFact, LedgerPage } from './control-plane/ledger/read-ledger.ts'
 export type { KeysView } from './control-plane/api.ts'
 export type { ConnectionView } from './control-plane/connections.ts'
+export type { DeliveryStatus } from './control-plane/exports/delivery/deliverer.ts'
+export type { ExportTest } from './control-plane/exports/exports.ts'
 export type { GuardEvent } from './control-plane/guard/guards.ts'
 export type { IssuedCredential } from './control-plane/credentials.ts'
 export { verifyPlace, type VerifyPlace } from './control-plane/recordings/export/verify-place.ts'

@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import type { Status } from '@sallyport/gateway'
 import type { StatusReply } from '../broker/protocol.ts'
 import type { VerbContext } from '../context.ts'
+import { age } from '../durations.ts'
 import { EXIT } from '../exit-codes.ts'
 import { printList } from '../output.ts'
 
@@ -83,7 +84,11 @@ function runningFindings(status: Status): Finding[] {
     {
       check: 'ports',
       state: 'ok',
-      text: `postgres ${status.ports.postgres}, api ${status.ports.api}`,
+      text: [
+        `postgres ${status.ports.postgres}`,
+        `api ${status.ports.api}`,
+        ...(status.ports.metrics === undefined ? [] : [`metrics ${status.ports.metrics}`]),
+      ].join(', '),
     },
     {
       check: 'workers',
@@ -96,6 +101,7 @@ function runningFindings(status: Status): Finding[] {
     ...status.anchors.map(anchorsFinding),
     journalFinding(status.journal),
     searchFinding(status.search),
+    ...exportFindings(status.exports),
     status.policies.problems === ''
       ? {
           check: 'policies',
@@ -144,6 +150,23 @@ function searchFinding({ problem, rebuilding }: Status['search']): Finding {
       ? 'commands are indexed'
       : `the index is being made again, ${rebuilding.parts} parts were read`
   return { check: 'search', state: rebuilding === undefined ? 'ok' : 'warning', text }
+}
+
+/** Behind by more than this, somebody should look. */
+const behindMsMax = 300_000
+
+function exportFindings({ all, problems }: Status['exports']): Finding[] {
+  const findings = all.map(({ name, waiting, sinceMs, problem }): Finding => {
+    const behindMs = sinceMs === undefined ? 0 : Date.now() - sinceMs
+    const lag = waiting === 0 ? 'nothing waits' : `${waiting} events wait, since ${age(behindMs)}`
+    if (problem !== undefined)
+      return { check: 'export', state: 'failed', text: `${name}: ${problem}; ${lag}` }
+    const state = behindMs > behindMsMax ? 'warning' : 'ok'
+    return { check: 'export', state, text: `${name}: ${lag}` }
+  })
+  if (problems === '') return findings
+  const text = 'the folder has errors, what was in force stays'
+  return [...findings, { check: 'exports', state: 'failed', text }]
 }
 
 async function freePorts(ports: { api: number; postgres: number }): Promise<Finding[]> {

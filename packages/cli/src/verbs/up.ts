@@ -136,6 +136,13 @@ function tell(output: Output, event: ControlPlaneEvent): void {
           `  ✕ identity  the files have errors; what was in force stays\n${event.problems}\n`,
         )
       return
+    case 'exports.read':
+      if (event.problems === '') output.say('  ✓ exports   read again\n')
+      else
+        output.say(
+          `  ✕ exports   the files have errors; what was in force stays\n${event.problems}\n`,
+        )
+      return
     case 'birth':
       return
     case 'signal':

@@ -19,6 +19,8 @@ import type { ProbeResult } from '../boundary/messages.ts'
 import { type ConnectionSettings, parseSettingsChange } from './connection-settings.ts'
 import type { ConnectionView, NewConnection } from './connections.ts'
 import type { CredentialRequest, IssuedCredential } from './credentials.ts'
+import type { DeliveryStatus } from './exports/delivery/deliverer.ts'
+import type { ExportTest } from './exports/exports.ts'
 import { type GuardRequest, parseGuardRequest } from './guard/parse-guard-request.ts'
 import type { LedgerPage } from './ledger/read-ledger.ts'
 import { servedFrom } from './ledger/request-source.ts'
@@ -55,6 +57,9 @@ export interface Operations {
   listKeys(): Promise<KeysView>
   /** Signs with a new key from here on. */
   rotateKey(): Promise<KeysView>
+  listExports(): Promise<readonly DeliveryStatus[]>
+  /** Sends an event that says that it is a test. */
+  testExport(name: string): Promise<ExportTest>
   readSession(idPrefix: string, form: RecordingForm): Promise<AsyncIterable<string>>
   /** A caller reads that it was refused. */
   refused(code: ErrorCode): void
@@ -206,6 +211,10 @@ function addSessionRoutes(app: Hono, operations: Operations): void {
     })
     return context.body(bytesOf(lines), 200, { 'content-type': 'application/x-ndjson' })
   })
+  app.get('/v1/event-exports', async (context) => context.json(await operations.listExports()))
+  app.post('/v1/event-exports/:name/test', async (context) =>
+    context.json(await operations.testExport(context.req.param('name'))),
+  )
   app.get('/v1/exports', async (context) => {
     const sessions = context.req.queries('session') ?? []
     if (sessions.length === 0 || sessions.length > exportSessionsMax) {

@@ -1,5 +1,6 @@
 import type { BirthEvent } from './births/ports.ts'
 import type { SignalEvent } from './signals/signal.ts'
+import type { DeliveryStatus } from './exports/delivery/deliverer.ts'
 import type { SearchStatus } from './recordings/index/search-index.ts'
 import type { ShippingStatus } from './recordings/shipping/shipper.ts'
 import type { OpenLedgerJournal } from '../boundary/ledger-journal.ts'
@@ -72,6 +73,8 @@ export type ControlPlaneEvent =
   | { readonly kind: 'policies.refused'; readonly text: string }
   /** The files of the folder `identity` were read again; `problems` is empty where they are in force. */
   | { readonly kind: 'identity.read'; readonly problems: string }
+  /** The files of the folder `exports` were read again; `problems` is empty where they are in force. */
+  | { readonly kind: 'exports.read'; readonly problems: string }
   | { readonly kind: 'birth'; readonly event: BirthEvent }
   | { readonly kind: 'signal'; readonly event: SignalEvent }
   | { readonly kind: 'worker.lost'; readonly worker: number; readonly why: string }
@@ -90,6 +93,8 @@ export interface Status {
   readonly anchors: readonly CopyStatus[]
   readonly journal: JournalUse
   readonly search: SearchStatus
+  /** What is told to others. */
+  readonly exports: { readonly all: readonly DeliveryStatus[]; readonly problems: string }
   readonly policies: { readonly version: number; readonly rules: number; readonly problems: string }
   readonly workers: readonly {
     readonly worker: number

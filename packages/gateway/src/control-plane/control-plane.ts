@@ -15,6 +15,7 @@ import type { ControlPlaneOptions, GatewayPorts, Status } from './control-plane-
 import type { CredentialRequest, IssuedCredential } from './credentials.ts'
 import { DpopProofs } from './dpop.ts'
 import { serveMetrics } from './metrics/serve-metrics.ts'
+import { Exports } from './exports/exports.ts'
 import { loadPolicies, type PolicyFollower } from './follow-policies.ts'
 import { gatewayBy, nobody, type FactBy } from './ledger/ledger.ts'
 import { birthFact, limited, signalFact } from './ledger/told-facts.ts'
@@ -73,6 +74,7 @@ async function start(
   const demo = await addDemo(parts, undo)
   if (demo !== undefined) step('demo', demo)
 
+  const exports = await openExports(parts, undo)
   await parts.shipper.open()
   for (const copier of parts.copiers) {
     copier.start()
@@ -91,7 +93,7 @@ async function start(
   const publish = async (): Promise<void> => await pool.publish(await parts.snapshots.build())
   await policies.follow(publish)
 
-  const api = await serveApi(parts, pool, policies, publish, undo)
+  const api = await serveApi({ ...parts, exports }, pool, policies, publish, undo)
   step('api', `http://${options.host}:${api.ports.api}`)
   return {
     ports: api.ports,
@@ -108,9 +110,12 @@ async function start(
   }
 }
 
+/** What the API serves: the parts, and what was opened on them. */
+type Served = Parts & { readonly exports: Exports }
+
 /** Opens the API, with logins and agents, and tells other commands where it is. */
 async function serveApi(
-  parts: Parts,
+  parts: Served,
   pool: WorkerPool,
   policies: PolicyFollower,
   publish: () => Promise<void>,
@@ -155,8 +160,10 @@ async function serveApi(
     await publish()
     await births.entitlements.refresh()
   }
-  const status = async (): Promise<Status> =>
-    await Promise.resolve(statusOf(parts, pool, policies, ports()))
+  const status = async (): Promise<Status> => ({
+    ...statusOf(parts, pool, policies, ports()),
+    exports: { all: await parts.exports.status(), problems: parts.exports.problems },
+  })
   const mounted = [
     agentRoutes({
       agents,
@@ -181,6 +188,29 @@ async function serveApi(
   undo.defer(async () => await parts.live.stop())
   await announce(options.dataDir, await status(), keys.tls.cert, undo)
   return { ports: ports(), status }
+}
+
+/** What is recorded from here on is told to others. */
+async function openExports(
+  { options, outbox, feed, ledger, fault }: Parts,
+  undo: AsyncDisposableStack,
+): Promise<Exports> {
+  const exports = await Exports.open({
+    dataDir: options.dataDir,
+    outbox,
+    feed,
+    version: gatewayVersion,
+    now: () => Date.now(),
+    onConfig: (problems) => {
+      const detail = problems === '' ? {} : { problem: problems }
+      const actor = gatewayBy('exports')
+      void ledger.write({ what: 'exports.read', actor, subject: 'exports', detail })
+      options.onEvent({ kind: 'exports.read', problems })
+    },
+    onFault: fault,
+  })
+  undo.defer(async () => await exports.close())
+  return exports
 }
 
 async function openLogins(
@@ -229,7 +259,7 @@ function statusOf(
   pool: WorkerPool,
   policies: PolicyFollower,
   ports: Status['ports'],
-): Status {
+): Omit<Status, 'exports'> {
   return {
     version: gatewayVersion,
     pid: process.pid,

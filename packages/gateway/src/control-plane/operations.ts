@@ -1,4 +1,5 @@
 import type { KeysView, Operations } from './api.ts'
+import type { Exports } from './exports/exports.ts'
 import type { KeyRing } from './keys/key-ring.ts'
 import { Incidents } from './incidents/incidents.ts'
 import { readLedger } from './ledger/read-ledger.ts'
@@ -21,6 +22,7 @@ export function operationsOf(
     recorded,
     exporter,
     counts,
+    exports,
     live,
     snapshots,
     store,
@@ -29,7 +31,7 @@ export function operationsOf(
     owner,
     shipper,
     signingKeys,
-  }: Parts,
+  }: Parts & { readonly exports: Exports },
   pool: WorkerPool,
   publish: () => Promise<void>,
   status: () => Promise<unknown>,
@@ -68,6 +70,11 @@ export function operationsOf(
     },
     searchSessions: async (request) => await searchSessions(store.db, request, Date.now()),
     refused: counts.apiRefused,
+    listExports: async () => await exports.status(),
+    async testExport(name) {
+      await ledger.write({ what: 'export.tested', actor, subject: name })
+      return await exports.test(name)
+    },
     async readLedger(request) {
       // What is written a moment ago is to be found; where shipping is stuck, `status` says so.
       await shipper.round()

@@ -2,6 +2,8 @@ import { mkdir } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { takeDataLock } from './adapters/data-lock.ts'
+import { ExportFeed } from './exports/export-feed.ts'
+import { Outbox } from './exports/outbox.ts'
 import { anchorSetting, openRecordings } from './recordings/open-recordings.ts'
 import { openPgliteStore } from './adapters/pglite-store.ts'
 import { openPostgresStore } from './adapters/postgres-store.ts'
@@ -22,6 +24,7 @@ import { SearchIndex } from './recordings/index/search-index.ts'
 import { LiveSessions } from './recordings/live/live-sessions.ts'
 import type { RecordingSources } from './recordings/recordings.ts'
 import type { LastAnchor } from './recordings/shipping/anchors.ts'
+import { Observers } from './recordings/shipping/observers.ts'
 import { ShippedParts } from './recordings/shipping/shipped-parts.ts'
 import { Shipper } from './recordings/shipping/shipper.ts'
 import { readSetting, writeSetting } from './settings.ts'
@@ -49,6 +52,8 @@ export interface Parts {
   readonly live: LiveSessions
   readonly index: SearchIndex
   readonly counts: GatewayCounts
+  readonly outbox: Outbox
+  readonly feed: ExportFeed
   /** All that is recorded, shipped or not. */
   readonly recorded: RecordingSources
   /** Something failed that nobody waits for. */
@@ -96,6 +101,8 @@ export async function openParts(
   }
   const index = new SearchIndex({ store, sources: () => recorded, onFault: fault })
   const signingKeys = await KeyRing.open(options.dataDir)
+  const outbox = new Outbox(store)
+  const feed = new ExportFeed(outbox)
   const shipper = new Shipper({
     journalDir,
     recordingKey,
@@ -106,7 +113,7 @@ export async function openParts(
     },
     recordings,
     signingKeys,
-    index,
+    index: new Observers([index, feed]),
     now: () => Date.now(),
     onFault: fault,
   })
@@ -142,6 +149,8 @@ export async function openParts(
       sessions: async (ids) => await sessions.live(ids),
       onFault: fault,
     }),
+    outbox,
+    feed,
     exporter: new Exporter(recorded, shippedParts, shipper),
     fault,
   }

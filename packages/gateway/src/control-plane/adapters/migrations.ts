@@ -6,6 +6,7 @@ import { birthTables } from './birth-tables.ts'
 import { handleTables } from './handle-tables.ts'
 import { incidentTables } from './incident-tables.ts'
 import { ledgerTables } from './ledger-tables.ts'
+import { exportTables } from './export-tables.ts'
 import { recordingTables } from './recording-tables.ts'
 import { guardColumns } from './guard-columns.ts'
 import { searchTables } from './search-tables.ts'
@@ -93,6 +94,7 @@ export const migrations = {
   '0009_search': searchTables,
   '0010_ledger': ledgerTables,
   '0011_incidents': incidentTables,
+  '0012_exports': exportTables,
 }
 
 /** Brings the tables to the newest version; a failed step leaves the version before it. */

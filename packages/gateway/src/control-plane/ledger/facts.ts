@@ -87,6 +87,11 @@ export const FACTS = {
     rule: 'anyway',
     says: 'the identity files were read; the first problem, where there is one',
   },
+  'exports.read': {
+    rule: 'anyway',
+    says: 'the export files were read; the first problem, where there is one',
+  },
+  'export.tested': { rule: 'refuse', says: 'a test event was sent to where an export goes' },
   'signal.applied': {
     rule: 'anyway',
     says: 'what a provider reported (SCIM, SSF, logout), and how many roots it reached',

@@ -1,5 +1,6 @@
 import { COARSE_CLASSES, ERRORS, type AgentState, type ErrorCode } from '@sallyport/core'
 import { COUNTED_VERDICTS } from '../../boundary/counts.ts'
+import type { DeliveryStatus } from '../exports/delivery/deliverer.ts'
 import type { PoolState, RevocationTable } from '../ports/store.ts'
 import type { SearchStatus } from '../recordings/index/search-index.ts'
 import type { ShippingStatus } from '../recordings/shipping/shipper.ts'
@@ -20,6 +21,7 @@ export interface MetricsView {
   readonly workers: readonly WorkerState[]
   readonly shipping: ShippingStatus
   readonly search: SearchStatus
+  readonly exports: readonly DeliveryStatus[]
   readonly pool: PoolState
   /** Undefined where the folder cannot be looked at. */
   readonly journals: JournalSpace | undefined
@@ -38,6 +40,7 @@ export function gatewayMetrics(view: MetricsView): Metric[] {
     ...commandMetrics(view),
     ...agentMetrics(view),
     ...recordingMetrics(view),
+    ...exportMetrics(view),
     ...processMetrics(view),
   ]
 }
@@ -131,6 +134,38 @@ function recordingMetrics({ shipping, search, journals, totals, nowMs }: Metrics
     gauge('index_failing', '1 while the index of commands does not go on.', [
       flag(search.problem !== undefined),
     ]),
+  ]
+}
+
+function exportMetrics({ exports, nowMs }: MetricsView): Metric[] {
+  const of = (value: (each: DeliveryStatus) => number): Sample[] =>
+    exports.map((each) => ({ labels: { export: each.name }, value: value(each) }))
+  return [
+    gauge(
+      'export_waiting',
+      'Events that an export has yet to deliver, at most 100000.',
+      of(({ waiting }) => waiting),
+    ),
+    gauge(
+      'export_lag_seconds',
+      'Age of the oldest event that an export has yet to deliver.',
+      of(({ sinceMs }) => (sinceMs === undefined ? 0 : Math.max(0, (nowMs - sinceMs) / 1000))),
+    ),
+    gauge(
+      'export_failing',
+      '1 while an export does not go on.',
+      of(({ problem }) => (problem === undefined ? 0 : 1)),
+    ),
+    counter(
+      'export_events_total',
+      'Events that were delivered.',
+      of(({ delivered }) => delivered),
+    ),
+    counter(
+      'export_failures_total',
+      'Tries to deliver events that failed.',
+      of(({ failures }) => failures),
+    ),
   ]
 }
 

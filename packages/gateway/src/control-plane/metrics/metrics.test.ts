@@ -43,6 +43,7 @@ function viewOf(totals: WorkerTotals, over: Partial<MetricsView> = {}): MetricsV
       pendingSinceMs: 90_000,
     },
     search: { pendingBytes: 5 },
+    exports: [],
     pool: { total: 3, idle: 1, waiting: 0 },
     journals: { freeBytes: 10, usedBytes: 20, largestBytes: 20 },
     loopLag: 0.25,
@@ -157,9 +158,17 @@ test('the number of series is bounded, whatever callers do', () => {
   const closures = new Map(
     (['revoke', 'freeze', 'end', 'expire'] as const).map((mode) => [mode, new LatencyTotal()]),
   )
+  const exports = Array.from({ length: 16 }, (_, n) => ({
+    name: `export-${n}`,
+    type: 'file',
+    where: '/secret',
+    waiting: 1,
+    delivered: 1,
+    failures: 0,
+  }))
   const apiRefusals = new Map(codes.map((code) => [code, 1]))
   const page = parseExposition(
-    printMetrics(gatewayMetrics(viewOf(totals, { workers, closures, apiRefusals }))),
+    printMetrics(gatewayMetrics(viewOf(totals, { workers, closures, apiRefusals, exports }))),
   )
   assert.ok(page.series.length > 2000, 'too little was looked at')
   assert.ok(page.series.length <= seriesMax, `${page.series.length} series`)
@@ -171,6 +180,7 @@ test('the number of series is bounded, whatever callers do', () => {
     'class',
     'code',
     'connection',
+    'export',
     'le',
     'mode',
     'process',

@@ -1,4 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import type { Exports } from '../exports/exports.ts'
 import type { Parts } from '../parts.ts'
 import { workerSpace } from '../recordings/journal-space.ts'
 import type { WorkerPool } from '../worker-pool.ts'
@@ -13,9 +14,11 @@ const lookEveryMs = 20
 const secondMs = 1000
 const loopbackHost = '127.0.0.1'
 
+type Served = Parts & { readonly exports: Exports }
+
 /** Serves metrics where a port was asked for, and gives its number. */
 export async function serveMetrics(
-  parts: Parts,
+  parts: Served,
   pool: WorkerPool,
   version: string,
   undo: AsyncDisposableStack,
@@ -46,7 +49,7 @@ export async function serveMetrics(
 }
 
 async function viewOf(
-  parts: Parts,
+  parts: Served,
   pool: WorkerPool,
   version: string,
   loopLag: number,
@@ -63,6 +66,8 @@ async function viewOf(
     workers: pool.states(),
     shipping: shipper.status(),
     search: index.status(),
+    // Without the database it is not known how far they are.
+    exports: await parts.exports.status().catch(() => []),
     pool: store.pool(),
     journals: await spaceOf(parts),
     loopLag,

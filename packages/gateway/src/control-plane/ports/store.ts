@@ -1,5 +1,6 @@
 import type { AgentState, BudgetKind, FactActor, GrantLayer } from '@sallyport/core'
 import type { ColumnType, Generated, Kysely, Transaction } from 'kysely'
+import type { PartState } from '../exports/facts/part-facts.ts'
 import type { GuardState } from '../guard/guard-state.ts'
 
 /** A jsonb column: read as `T`, written as JSON text, since the driver would turn a list into a PostgreSQL array. */
@@ -27,6 +28,9 @@ export interface Tables {
   budget: BudgetTable
   credential: CredentialTable
   credential_verifier: { credential_id: string; kind: 'scram256'; data: Json<Verifier> }
+  export_cursor: { name: string; position: Int8; since: Timestamp }
+  export_event: { id: Generated<string>; uid: string; at: Timestamp; body: Json<unknown> }
+  export_part: ExportPartTable
   dpop_proof: { id: string; forget_at: Timestamp }
   fact: FactTable
   incident: IncidentTable
@@ -375,6 +379,18 @@ export interface IndexedPartTable {
   position: number
   /** Why no more of it is indexed. */
   problem: string | null
+}
+
+/** How far a part of a session's recording was read for exports. */
+export interface ExportPartTable {
+  session_id: string
+  part: string
+  worker: number
+  run: number
+  /** Position of the first entry that was not read. */
+  position: number
+  /** What is needed to go on; null where nothing more can come. */
+  state: ColumnType<PartState | null, string | null, string | null>
 }
 
 /** A change that others can see. Nobody outside may be told of it before it is on disk. */

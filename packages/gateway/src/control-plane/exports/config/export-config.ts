@@ -1,0 +1,35 @@
+import type { Secret } from '@sallyport/core'
+
+/** What an export of events tells beyond the usual. */
+export interface EventWishes {
+  /** The texts of commands, as they were sent: with the literals in them. */
+  readonly withText: boolean
+}
+
+/** Events to a receiver over HTTP, signed. */
+export interface WebhookExport extends EventWishes {
+  readonly name: string
+  readonly type: 'webhook'
+  readonly url: string
+  /** Signs each request. */
+  readonly secret: Secret<string>
+  /** The value of an `Authorization` header. */
+  readonly authorization?: Secret<string>
+}
+
+/** Events to a file of this machine. */
+export interface FileExport extends EventWishes {
+  readonly name: string
+  readonly type: 'file'
+  readonly path: string
+  /** A file that is larger gets a name of its own, and a new one is begun. */
+  readonly rotateBytes: number
+}
+
+export type EventExport = WebhookExport | FileExport
+
+/** One export, by its name. */
+export type ExportConfig = EventExport
+
+/** All exports, by their names. */
+export type ExportsConfig = ReadonlyMap<string, ExportConfig>

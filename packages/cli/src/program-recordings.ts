@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { contextOf } from './context.ts'
 import { addIncidentVerbs } from './program-incidents.ts'
 import { addWatchVerbs } from './program-watch.ts'
+import { addRetentionVerbs } from './program-retention.ts'
 import type { MakeVerb } from './program.ts'
 import type { ExportFlags } from './verbs/export.ts'
 import type { VerifyFlags } from './verbs/verify.ts'
@@ -14,6 +15,7 @@ export function addRecordingVerbs(
   finish: (code: number) => void,
 ): void {
   addSearchVerbs(program, verb, finish)
+  addRetentionVerbs(program, verb, finish)
   verb(
     program,
     'export <session...>',

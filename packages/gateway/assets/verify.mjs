@@ -413,6 +413,47 @@ const core_src_recording_compare_anchors_ts = (() => {
   return { compareAnchors }
 })()
 
+// packages/core/src/recording/erased-sessions.ts
+const core_src_recording_erased_sessions_ts = (() => {
+  const { membersOf } = core_src_recording_signed_ts
+
+  /** A recording that was erased, as a ledger says. */
+
+  /** The name of the fact that stands where a recording was. */
+  const erasedFact = 'retention.erased'
+
+  /** Reads a tombstone; undefined where it is none, or says too little. */
+  function readErased(fact, atMs) {
+    if (fact.what !== erasedFact) return undefined
+    let detail
+    try {
+      detail = membersOf(JSON.parse(fact.detail))
+    } catch {
+      return undefined
+    }
+    const listed = detail.get('parts')
+    const parts = new Map()
+    for (const line of Array.isArray(listed) ? listed : []) {
+      const [part = '', entries, head = ''] = String(line).split(' ')
+      parts.set(part, { entries: Number(entries), head })
+    }
+    return { session: fact.subject, atMs, why: String(detail.get('why')), parts }
+  }
+
+  /** What is wrong with a tombstone by what was anchored of one part; undefined where it fits. */
+  function misfit(erased, part, anchored) {
+    const { session } = erased
+    const told = erased.parts.get(part)
+    if (told === undefined)
+      return `the ledger says that ${session} was erased, and not of part ${part}`
+    const { entries, hashes } = anchored
+    if (told.entries === entries && hashes.get(entries) === told.head) return undefined
+    return `the ledger says that ${session} was erased after ${told.entries} entries; here are ${entries}, or others`
+  }
+
+  return { erasedFact, readErased, misfit }
+})()
+
 // packages/core/src/recording/key-changes.ts
 const core_src_recording_key_changes_ts = (() => {
   /** A node's signing key was followed by another one. Both have signed it, so that who trusts one may trust the other. */
@@ -1440,6 +1481,8 @@ const core_src_recording_verify_recordings_ts = (() => {
   const { isLedgerId } = core_src_ids_ts
   const { AnchorReader } = core_src_recording_anchor_reader_ts
   const { compareAnchors } = core_src_recording_compare_anchors_ts
+  const { misfit } = core_src_recording_erased_sessions_ts
+  const { readErased } = core_src_recording_erased_sessions_ts
   const { openKeyChange } = core_src_recording_key_changes_ts
   const { TrustedKeys } = core_src_recording_key_changes_ts
   const { PartReader } = core_src_recording_part_reader_ts
@@ -1451,6 +1494,9 @@ const core_src_recording_verify_recordings_ts = (() => {
   /** What is to be verified. */
 
   /** What was found out. Without findings the recordings are as the node signed them. */
+
+  /** Erased sessions that are told one by one. */
+  const erasedToldMax = 20
 
   /** Checks recordings against their chains, seals and anchors, offline. */
   async function verifyRecordings(request) {
@@ -1470,6 +1516,9 @@ const core_src_recording_verify_recordings_ts = (() => {
     #seals = new Set()
     #unopened = new Set()
     #strays = []
+    /** Tombstones that anchored entries of ledgers hold. */
+    #tombstones = new Map()
+    #erased = new Set()
     /** By key that signed seals, one of their sessions. */
     #sealers = new Map()
     #copies = []
@@ -1488,8 +1537,10 @@ const core_src_recording_verify_recordings_ts = (() => {
       await this.#readChanges()
       await this.#anchors.read(source, only === undefined)
       await this.#compareCopies()
+      await this.#readTombstones()
       await this.#checkSessions()
       this.#findMissing()
+      this.#tellErased()
       const { range, at, findings, notes } = this.#anchors
       const signedBy = new Set([...this.#anchors.signedBy, ...this.#sealers.keys()])
       const ledgers = [...this.#sessions].filter(isLedgerId).length
@@ -1508,6 +1559,7 @@ const core_src_recording_verify_recordings_ts = (() => {
         },
         copies: this.#copies.map(({ where, from, to, same }) => ({ where, from, to, same })),
         findings: [...findings, ...this.#findings],
+        erased: [...this.#erased],
         notes: [...notes, ...this.#notes],
       }
     }
@@ -1561,6 +1613,26 @@ const core_src_recording_verify_recordings_ts = (() => {
       }
     }
 
+    /** Of one session alone, ledgers are read for this; of all, they come first anyway. */
+    async #readTombstones() {
+      const { source, keyOf, idPrefix = '', only } = this.#request
+      if (only !== undefined || 'l_'.startsWith(idPrefix) || isLedgerId(idPrefix)) return
+      for await (const thing of storedThings(source, 'l_')) {
+        if (thing.kind !== 'part') continue
+        const reader = new PartReader(source, { ...thing, key: await keyOf(thing.session) })
+        for await (const item of reader.read(thing.indexes)) this.#noteTombstone(thing, item)
+      }
+    }
+
+    /** Only what an anchor covers counts: whoever can write into the store could add an entry behind it. */
+    #noteTombstone(of, item) {
+      if (item.kind !== 'entry' || item.entry.kind !== 'fact' || !item.verified) return
+      const { entries = 0 } = this.#anchors.parts.get(`${of.session}/${of.part}`) ?? {}
+      if (item.position >= entries) return
+      const erased = readErased(item.entry, item.timeMs)
+      if (erased !== undefined) this.#tombstones.set(erased.session, erased)
+    }
+
     async #checkSessions() {
       const { source, idPrefix = '' } = this.#request
       for await (const thing of storedThings(source, idPrefix)) {
@@ -1576,6 +1648,8 @@ const core_src_recording_verify_recordings_ts = (() => {
       const anchored = this.#anchors.parts.get(name)
       const where = storeKeys.sessions(name)
       const key = await keyOf(of.session)
+      // Without its key it is erased, though some of its objects may still be here.
+      if (key === undefined && this.#tombstones.has(of.session)) return
       const reader = new PartReader(source, { ...of, key })
       const compare = () => {
         const { entries, head } = reader.summary
@@ -1585,7 +1659,10 @@ const core_src_recording_verify_recordings_ts = (() => {
       }
       for await (const item of reader.read(of.indexes)) {
         if (item.kind === 'finding') this.#findings.push(foundIn(item))
-        else compare()
+        else {
+          compare()
+          if (isLedgerId(of.session)) this.#noteTombstone(of, item)
+        }
       }
       const part = reader.summary
       if (key === undefined) compare()
@@ -1652,9 +1729,15 @@ const core_src_recording_verify_recordings_ts = (() => {
     #findMissing() {
       const { idPrefix = '', only } = this.#request
       let others = 0
-      for (const [name, { session, shipped, anchor }] of this.#anchors.parts) {
+      for (const [name, anchored] of this.#anchors.parts) {
+        const { session, shipped, anchor } = anchored
         if (this.#seen.has(name) || !session.startsWith(idPrefix)) continue
-        if (only !== undefined && !only.has(session)) others += 1
+        const tombstone = this.#tombstones.get(session)
+        if (tombstone !== undefined) {
+          const wrong = misfit(tombstone, name.slice(session.length + 1), anchored)
+          if (wrong === undefined) this.#erased.add(session)
+          else this.#find(anchor, wrong)
+        } else if (only !== undefined && !only.has(session)) others += 1
         else if (shipped > 0) this.#find(anchor, `it names ${session}, whose recording is missing`)
         else this.#notes.push(`${session} has nothing in the store yet.`)
       }
@@ -1662,7 +1745,7 @@ const core_src_recording_verify_recordings_ts = (() => {
         if (!this.#sessions.has(session))
           this.#find(storeKeys.sessions(session), 'the recording is missing')
       for (const session of this.#seals)
-        if (!this.#sessions.has(session))
+        if (!this.#sessions.has(session) && !this.#erased.has(session))
           this.#find(storeKeys.seal(session), 'the recording that it seals is missing')
       if (others > 0)
         this.#notes.push(`The anchors name ${others} other sessions, not part of this.`)
@@ -1670,6 +1753,18 @@ const core_src_recording_verify_recordings_ts = (() => {
       if (first !== undefined)
         this.#notes.push(
           `${this.#strays.length} of the files are no part of a recording and were not checked, such as ${first}.`,
+        )
+    }
+
+    #tellErased() {
+      const all = [...this.#erased].flatMap((session) => this.#tombstones.get(session) ?? [])
+      for (const { session, atMs, why } of all.slice(0, erasedToldMax))
+        this.#notes.push(
+          `${session} was erased by retention on ${new Date(atMs).toISOString().slice(0, 10)}, as the ledger says: ${why}.`,
+        )
+      if (all.length > erasedToldMax)
+        this.#notes.push(
+          `${all.length - erasedToldMax} more were erased by retention, as the ledger says.`,
         )
     }
 

@@ -2,8 +2,15 @@ import { Buffer } from 'node:buffer'
 import { isLedgerId } from '../ids.ts'
 import { AnchorReader, type AnchoredPart } from './anchor-reader.ts'
 import { compareAnchors, type AnchorCopy, type ComparedAnchors } from './compare-anchors.ts'
+import { misfit, readErased, type ErasedSession } from './erased-sessions.ts'
 import { openKeyChange, TrustedKeys } from './key-changes.ts'
-import { PartReader, type Finding, type ObjectSource, type PartSummary } from './part-reader.ts'
+import {
+  PartReader,
+  type Finding,
+  type ObjectSource,
+  type PartItem,
+  type PartSummary,
+} from './part-reader.ts'
 import { membersOf, SigningKeys } from './signed.ts'
 import { storeKeys } from './store-keys.ts'
 import { storedThings } from './stored-parts.ts'
@@ -44,9 +51,14 @@ export interface Verification {
   /** What was compared with copies of anchors. */
   readonly copies: readonly Omit<ComparedAnchors, 'findings'>[]
   readonly findings: readonly Finding[]
+  /** Sessions that are not here, since retention erased them, as an anchored ledger says. */
+  readonly erased: readonly string[]
   /** What is no fault, and keeps the proof from reaching further. */
   readonly notes: readonly string[]
 }
+
+/** Erased sessions that are told one by one. */
+const erasedToldMax = 20
 
 /** Checks recordings against their chains, seals and anchors, offline. */
 export async function verifyRecordings(request: VerifyRequest): Promise<Verification> {
@@ -66,6 +78,9 @@ class Verifier {
   readonly #seals = new Set<string>()
   readonly #unopened = new Set<string>()
   readonly #strays: string[] = []
+  /** Tombstones that anchored entries of ledgers hold. */
+  readonly #tombstones = new Map<string, ErasedSession>()
+  readonly #erased = new Set<string>()
   /** By key that signed seals, one of their sessions. */
   readonly #sealers = new Map<string, string>()
   #copies: ComparedAnchors[] = []
@@ -84,8 +99,10 @@ class Verifier {
     await this.#readChanges()
     await this.#anchors.read(source, only === undefined)
     await this.#compareCopies()
+    await this.#readTombstones()
     await this.#checkSessions()
     this.#findMissing()
+    this.#tellErased()
     const { range, at, findings, notes } = this.#anchors
     const signedBy = new Set([...this.#anchors.signedBy, ...this.#sealers.keys()])
     const ledgers = [...this.#sessions].filter(isLedgerId).length
@@ -104,6 +121,7 @@ class Verifier {
       },
       copies: this.#copies.map(({ where, from, to, same }) => ({ where, from, to, same })),
       findings: [...findings, ...this.#findings],
+      erased: [...this.#erased],
       notes: [...notes, ...this.#notes],
     }
   }
@@ -158,6 +176,26 @@ class Verifier {
     }
   }
 
+  /** Of one session alone, ledgers are read for this; of all, they come first anyway. */
+  async #readTombstones(): Promise<void> {
+    const { source, keyOf, idPrefix = '', only } = this.#request
+    if (only !== undefined || 'l_'.startsWith(idPrefix) || isLedgerId(idPrefix)) return
+    for await (const thing of storedThings(source, 'l_')) {
+      if (thing.kind !== 'part') continue
+      const reader = new PartReader(source, { ...thing, key: await keyOf(thing.session) })
+      for await (const item of reader.read(thing.indexes)) this.#noteTombstone(thing, item)
+    }
+  }
+
+  /** Only what an anchor covers counts: whoever can write into the store could add an entry behind it. */
+  #noteTombstone(of: { readonly session: string; readonly part: string }, item: PartItem): void {
+    if (item.kind !== 'entry' || item.entry.kind !== 'fact' || !item.verified) return
+    const { entries = 0 } = this.#anchors.parts.get(`${of.session}/${of.part}`) ?? {}
+    if (item.position >= entries) return
+    const erased = readErased(item.entry, item.timeMs)
+    if (erased !== undefined) this.#tombstones.set(erased.session, erased)
+  }
+
   async #checkSessions(): Promise<void> {
     const { source, idPrefix = '' } = this.#request
     for await (const thing of storedThings(source, idPrefix)) {
@@ -177,6 +215,8 @@ class Verifier {
     const anchored = this.#anchors.parts.get(name)
     const where = storeKeys.sessions(name)
     const key = await keyOf(of.session)
+    // Without its key it is erased, though some of its objects may still be here.
+    if (key === undefined && this.#tombstones.has(of.session)) return
     const reader = new PartReader(source, { ...of, key })
     const compare = (): void => {
       const { entries, head } = reader.summary
@@ -186,7 +226,10 @@ class Verifier {
     }
     for await (const item of reader.read(of.indexes)) {
       if (item.kind === 'finding') this.#findings.push(foundIn(item))
-      else compare()
+      else {
+        compare()
+        if (isLedgerId(of.session)) this.#noteTombstone(of, item)
+      }
     }
     const part = reader.summary
     if (key === undefined) compare()
@@ -253,9 +296,15 @@ class Verifier {
   #findMissing(): void {
     const { idPrefix = '', only } = this.#request
     let others = 0
-    for (const [name, { session, shipped, anchor }] of this.#anchors.parts) {
+    for (const [name, anchored] of this.#anchors.parts) {
+      const { session, shipped, anchor } = anchored
       if (this.#seen.has(name) || !session.startsWith(idPrefix)) continue
-      if (only !== undefined && !only.has(session)) others += 1
+      const tombstone = this.#tombstones.get(session)
+      if (tombstone !== undefined) {
+        const wrong = misfit(tombstone, name.slice(session.length + 1), anchored)
+        if (wrong === undefined) this.#erased.add(session)
+        else this.#find(anchor, wrong)
+      } else if (only !== undefined && !only.has(session)) others += 1
       else if (shipped > 0) this.#find(anchor, `it names ${session}, whose recording is missing`)
       else this.#notes.push(`${session} has nothing in the store yet.`)
     }
@@ -263,13 +312,25 @@ class Verifier {
       if (!this.#sessions.has(session))
         this.#find(storeKeys.sessions(session), 'the recording is missing')
     for (const session of this.#seals)
-      if (!this.#sessions.has(session))
+      if (!this.#sessions.has(session) && !this.#erased.has(session))
         this.#find(storeKeys.seal(session), 'the recording that it seals is missing')
     if (others > 0) this.#notes.push(`The anchors name ${others} other sessions, not part of this.`)
     const [first] = this.#strays
     if (first !== undefined)
       this.#notes.push(
         `${this.#strays.length} of the files are no part of a recording and were not checked, such as ${first}.`,
+      )
+  }
+
+  #tellErased(): void {
+    const all = [...this.#erased].flatMap((session) => this.#tombstones.get(session) ?? [])
+    for (const { session, atMs, why } of all.slice(0, erasedToldMax))
+      this.#notes.push(
+        `${session} was erased by retention on ${new Date(atMs).toISOString().slice(0, 10)}, as the ledger says: ${why}.`,
+      )
+    if (all.length > erasedToldMax)
+      this.#notes.push(
+        `${all.length - erasedToldMax} more were erased by retention, as the ledger says.`,
       )
   }
 

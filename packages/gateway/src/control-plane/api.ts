@@ -27,6 +27,7 @@ import { servedFrom } from './ledger/request-source.ts'
 import { parseCredentialRequest } from './parse-credential-request.ts'
 import { parseNewConnection } from './parse-new-connection.ts'
 import { tokenAlgorithms } from './births/workload/verify-token.ts'
+import type { Hold, RetentionPlan, RetentionReport } from './retention/retention.ts'
 import { RateError } from './rates.ts'
 import { isNameOfHere, isThisMachine } from './this-machine.ts'
 import { type RecordingForm, recordingForms } from './recorded-session.ts'
@@ -50,6 +51,12 @@ export interface Operations {
   issueCredential(request: CredentialRequest): Promise<IssuedCredential>
   listSessions(): Promise<readonly SessionView[]>
   searchSessions(request: SearchRequest): Promise<SearchPage>
+  planRetention(): Promise<RetentionPlan>
+  applyRetention(): Promise<RetentionReport>
+  /** Of a session or an agent, by id or the beginning of it. */
+  addHold(subject: string, reason: string): Promise<Hold>
+  listHolds(): Promise<readonly Hold[]>
+  removeHold(id: string, reason: string): Promise<void>
   /** Facts of the ledger, newest first. */
   readLedger(request: SearchRequest): Promise<LedgerPage>
   /** Makes the index of searches anew; `status` tells when it is done. */
@@ -141,6 +148,7 @@ export function apiRoutes(
   )
   addSessionRoutes(app, operations)
   addIncidentRoutes(app, operations.incidents, jsonBody)
+  addRetentionRoutes(app, operations)
   return app
 }
 
@@ -227,6 +235,29 @@ function addSessionRoutes(app: Hono, operations: Operations): void {
       'content-disposition': 'attachment; filename="sallyport-export.zip"',
     })
   })
+}
+
+function addRetentionRoutes(app: Hono, operations: Operations): void {
+  app.get('/v1/retention', async (context) => context.json(await operations.planRetention()))
+  app.post('/v1/retention', async (context) => context.json(await operations.applyRetention()))
+  app.get('/v1/holds', async (context) => context.json(await operations.listHolds()))
+  app.post('/v1/holds', async (context) => {
+    const { subject, reason } = parseHold(await jsonBody(context))
+    return context.json(await operations.addHold(subject, reason), 201)
+  })
+  app.delete('/v1/holds/:id', async (context) => {
+    const reason = context.req.query('reason') ?? 'no reason was given'
+    await operations.removeHold(context.req.param('id'), reason)
+    return context.body(null, 204)
+  })
+}
+
+function parseHold(body: unknown): { subject: string; reason: string } {
+  const { subject, reason } = (body ?? {}) as { subject?: unknown; reason?: unknown }
+  if (typeof subject === 'string' && subject !== '' && typeof reason === 'string')
+    return { subject: subject.toLowerCase(), reason }
+  const detail = 'a hold has a subject, the id of a session or an agent, and a reason'
+  throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
 }
 
 function pageLimit(text: string | undefined, most = pageLimitMax): number {

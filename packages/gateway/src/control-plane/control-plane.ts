@@ -88,6 +88,8 @@ async function start(
     await parts.ledger.write({ what: 'gateway.stopped', actor: gatewayBy(), subject: hostname() })
     await parts.ledger.close('stopped')
   })
+  parts.retention.start()
+  undo.defer(async () => await parts.retention.stop())
   const pool = await startWorkers(parts, undo)
   step('workers', `${pool.states().length} on port ${pool.port}`)
   const publish = async (): Promise<void> => await pool.publish(await parts.snapshots.build())

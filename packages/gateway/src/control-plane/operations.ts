@@ -29,6 +29,7 @@ export function operationsOf(
     index,
     ledger,
     owner,
+    retention,
     shipper,
     signingKeys,
   }: Parts & { readonly exports: Exports },
@@ -75,6 +76,16 @@ export function operationsOf(
       await ledger.write({ what: 'export.tested', actor, subject: name })
       return await exports.test(name)
     },
+    planRetention: async () => await retention.plan(),
+    applyRetention: async () => await retention.apply(actor),
+    async addHold(subject, reason) {
+      const isSession = subject.startsWith('s_')
+      // An agent may have ended long ago, so that only its recordings know it.
+      const id = isSession ? await sessions.whole(subject) : (agents.get(subject)?.id ?? subject)
+      return await retention.hold(isSession ? 'session' : 'tree', id, reason, actor)
+    },
+    listHolds: async () => await retention.holds(),
+    removeHold: async (id, reason) => await retention.removeHold(id, reason, actor),
     async readLedger(request) {
       // What is written a moment ago is to be found; where shipping is stuck, `status` says so.
       await shipper.round()

@@ -27,6 +27,7 @@ import type { LastAnchor } from './recordings/shipping/anchors.ts'
 import { Observers } from './recordings/shipping/observers.ts'
 import { ShippedParts } from './recordings/shipping/shipped-parts.ts'
 import { Shipper } from './recordings/shipping/shipper.ts'
+import { Retention } from './retention/retention.ts'
 import { readSetting, writeSetting } from './settings.ts'
 import { SessionIndex } from './session-index.ts'
 import { Snapshots } from './snapshots.ts'
@@ -42,6 +43,7 @@ export interface Parts {
   readonly connections: Connections
   readonly agents: AgentService
   readonly ledger: JournalLedger
+  readonly retention: Retention
   readonly credentials: Credentials
   readonly sessions: SessionIndex
   readonly snapshots: Snapshots
@@ -125,6 +127,17 @@ export async function openParts(
   })
   const sessions = new SessionIndex(store)
   await sessions.closeLost('the gateway ended')
+  const retention = new Retention({
+    dataDir: options.dataDir,
+    store,
+    recordings,
+    ledger,
+    settleLedger: async () => await shipper.settle([ledger.id]),
+    inJournals: () => shipper.inJournals(),
+    index: () => index.status(),
+    now: () => Date.now(),
+    onFault: fault,
+  })
   return {
     options,
     owner,
@@ -134,6 +147,7 @@ export async function openParts(
     connections,
     agents,
     ledger,
+    retention,
     credentials: new Credentials(store, agents, owner),
     sessions,
     snapshots: new Snapshots(store, connections, keys.mask),

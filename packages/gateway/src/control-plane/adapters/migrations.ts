@@ -9,6 +9,7 @@ import { ledgerTables } from './ledger-tables.ts'
 import { exportTables } from './export-tables.ts'
 import { recordingTables } from './recording-tables.ts'
 import { guardColumns } from './guard-columns.ts'
+import { retentionTables } from './retention-tables.ts'
 import { searchTables } from './search-tables.ts'
 import { secretGuards } from './secret-guards.ts'
 import { signalTables } from './signal-tables.ts'
@@ -95,6 +96,7 @@ export const migrations = {
   '0010_ledger': ledgerTables,
   '0011_incidents': incidentTables,
   '0012_exports': exportTables,
+  '0013_retention': retentionTables,
 }
 
 /** Brings the tables to the newest version; a failed step leaves the version before it. */

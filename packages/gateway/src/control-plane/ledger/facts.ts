@@ -104,6 +104,15 @@ export const FACTS = {
   'incident.opened': { rule: 'refuse', says: 'an incident was opened: title, what it covers' },
   'incident.reported': { rule: 'refuse', says: 'the report of an incident was made: form' },
   'ledger.read': { rule: 'refuse', says: 'the ledger was searched: query' },
+  'hold.added': {
+    rule: 'refuse',
+    says: 'a session or a tree is kept, whatever retention says: hold, reason',
+  },
+  'hold.removed': { rule: 'refuse', says: 'it is no longer: hold, reason' },
+  'retention.erased': {
+    rule: 'refuse',
+    says: 'a recording is erased: why, its parts with entries and last hash, hash of its seal',
+  },
   'index.rebuilt': { rule: 'refuse', says: 'the index of searches is made anew' },
   'key.rotated': {
     rule: 'refuse',

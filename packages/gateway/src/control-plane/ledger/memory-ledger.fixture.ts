@@ -7,10 +7,11 @@ export class MemoryLedger implements Ledger {
   readonly facts: Fact[] = []
   isAway = false
 
-  async write(fact: Fact): Promise<void> {
+  write(fact: Fact): Promise<void> {
     if (this.isAway && FACTS[fact.what].rule === 'refuse')
       throw new SallyportError('SP_RECORD_UNAVAILABLE', 'the ledger could not be written')
     this.facts.push(fact)
+    return Promise.resolve()
   }
 
   named(what: FactName): Fact[] {

@@ -32,10 +32,12 @@ export interface Tables {
   export_event: { id: Generated<string>; uid: string; at: Timestamp; body: Json<unknown> }
   export_part: ExportPartTable
   dpop_proof: { id: string; forget_at: Timestamp }
+  erasure: { session_id: string; at: Timestamp }
   fact: FactTable
   incident: IncidentTable
   indexed_part: IndexedPartTable
   recording_part: RecordingPartTable
+  legal_hold: LegalHoldTable
   revocation: RevocationTable
   search_term: { term: string; parts: string[] | null }
   session: SessionTable
@@ -49,6 +51,15 @@ export interface Tables {
   scim_user: ScimUserTable
   scim_group: ScimGroupTable
   scim_member: { issuer: string; group_id: string; user_id: string }
+}
+
+export interface LegalHoldTable {
+  id: string
+  kind: 'session' | 'tree'
+  subject: string
+  reason: string
+  by_name: string
+  at: Timestamp
 }
 
 /** What ledgers hold, to be searched. It is made from them, and they are the truth. */

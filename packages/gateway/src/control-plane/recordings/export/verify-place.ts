@@ -155,24 +155,29 @@ async function verifyStore(
   recordingKey: Buffer | undefined,
   options: Options,
 ): Promise<Verification> {
-  const lost: Finding[] = []
-  const shut: Finding[] = []
+  const lost = new Map<string, Finding>()
+  const shut = new Map<string, Finding>()
   let opened = 0
   const keyOf = async (session: string): Promise<Buffer | undefined> => {
     const where = storeKeys.sessionKey(session)
     const wrapped = await source.get(where).catch(() => undefined)
-    if (wrapped === undefined) lost.push({ where, what: 'the key of the session is missing' })
+    if (wrapped === undefined)
+      lost.set(session, { where, what: 'the key of the session is missing' })
     if (wrapped === undefined || recordingKey === undefined) return undefined
     const key = unwrapSessionKey(recordingKey, wrapped, session)
     if (key === undefined)
-      shut.push({ where, what: 'the key of the session does not open with this recording key' })
+      shut.set(session, {
+        where,
+        what: 'the key of the session does not open with this recording key',
+      })
     else opened += 1
     return key
   }
   const result = await verifyRecordings({ source, keyOf, ...options })
   // Where it opens none, the recording key is another one; where it opens others, these were changed.
-  const findings = [...result.findings, ...lost, ...(opened > 0 ? shut : [])]
-  const isOther = opened === 0 && shut.length > 0
+  for (const session of result.erased) lost.delete(session)
+  const findings = [...result.findings, ...lost.values(), ...(opened > 0 ? shut.values() : [])]
+  const isOther = opened === 0 && shut.size > 0
   const notes = isOther ? ['The recording key opens none of them.'] : []
   return { ...result, findings, notes: [...result.notes, ...notes] }
 }

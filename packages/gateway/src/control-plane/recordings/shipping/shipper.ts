@@ -179,6 +179,11 @@ export class Shipper {
     this.#timer.unref()
   }
 
+  /** Parts of which a journal has entries, as far as the journals were read. */
+  inJournals(): ReadonlySet<string> {
+    return new Set([...this.#held.values()].flatMap((parts) => [...parts.keys()]))
+  }
+
   /** Ships and anchors all that is recorded of these sessions now. Rejects where it can't be. */
   async settle(sessions: readonly string[]): Promise<void> {
     for (const session of sessions) this.#wanted.add(session)

@@ -300,6 +300,13 @@ suite('an incident is put together', { skip: skipReason() }, () => {
       (await gateway.api('GET', `/v1/incidents/${ofRoot.view.id}/report?as=html`)).status,
       400,
     )
+    await until('the ledger tells of it', async () => {
+      const answer = await gateway.api(
+        'GET',
+        `/v1/ledger?q=${encodeURIComponent(`what:incident.opened subject:${ofRoot.view.id}`)}`,
+      )
+      return ((await answer.json()) as { facts: unknown[] }).facts.length === 1
+    })
     await psql(gateway, await family.url(root), `select 'later' as word`)
     await until('the later session is covered', async () => {
       const view = await (await gateway.api('GET', `/v1/incidents/${ofRoot.view.id}`)).json()

@@ -266,6 +266,28 @@ suite('watching sessions while they go on', { skip: skipReason() }, () => {
     assert.match(watch.err, /the gateway stops/)
   })
 
+  test('a worker that is killed: its sessions are seen to end, and those of the next one to begin', async () => {
+    await using gateway = await startTestGateway({ policy, seed })
+    const family = new AgentFamily(gateway)
+    const agent = await family.root()
+    using watch = (await RawWatcher.open(gateway, 'as=ndjson')).read()
+    const client = await family.session(agent)
+    await client.query(`select 'before' as word`)
+    await until('it is seen', () => watch.text.includes('before'))
+    const { workers } = await gateway.gateway.status()
+    process.kill(workers[0]?.pid ?? 0, 'SIGKILL')
+    const end = await until('its end is seen', () =>
+      watch.lines.find(({ entry }) => entry?.kind === 'session.closed'),
+    )
+    assert.equal(Reflect.get(end.entry ?? {}, 'reason'), 'aborted')
+    await until('the next is seen', async () => {
+      await psql(gateway, await family.url(agent), `select 'after' as word`)
+      return watch.text.includes('after')
+    })
+    assert.ok(!watch.lines.some(({ kind }) => kind === 'gap'))
+    await client.end().catch(() => undefined)
+  })
+
   test('a store that is away holds no view up', async () => {
     await using gateway = await startTestGateway({ policy, seed })
     const family = new AgentFamily(gateway)
@@ -275,6 +297,10 @@ suite('watching sessions while they go on', { skip: skipReason() }, () => {
     const client = await family.session(await family.root())
     await client.query(`select 'seen' as word`)
     await until('it is seen', () => watch.text.includes('seen'))
+    await until('the ledger tells who watches', async () => {
+      const answer = await gateway.api('GET', '/v1/ledger?q=what:session.watched')
+      return ((await answer.json()) as { facts: unknown[] }).facts.length === 1
+    })
     await client.end()
     await rm(join(gateway.dataDir, 'recordings'))
   })

@@ -13,7 +13,10 @@ import { isLedgerId } from '@sallyport/core'
 import { startGateway } from '@sallyport/gateway'
 import { skipReason, startPostgres, until } from '@sallyport/testkit'
 import { checkOcsf } from '../packages/gateway/src/control-plane/exports/ocsf/check-ocsf.fixture.ts'
+import { checkOtlp } from '../packages/gateway/src/control-plane/exports/traces/check-otlp.fixture.ts'
+import type { Span } from '../packages/gateway/src/control-plane/exports/traces/span.ts'
 import { sessionEntries } from '../packages/gateway/src/control-plane/recordings/recordings.ts'
+import { AgentFamily } from './agent-family.ts'
 import { connect } from './hardship.ts'
 import { startTestGateway } from './test-gateway.ts'
 
@@ -361,5 +364,55 @@ suite('exports', { skip: skipReason() }, () => {
     await writeFile(join(folder, 'all.yaml'), '')
     await until('they are gone', async () => (await statuses()).all.length === 0)
     await client.end()
+  })
+
+  test('tell of a tree as one trace', async () => {
+    await using gateway = await startTestGateway()
+    const spans: Span[] = []
+    const problems: string[] = []
+    const collector = createServer((request, response) => {
+      let body = ''
+      request.setEncoding('utf8').on('data', (chunk: string) => (body += chunk))
+      request.on('end', () => {
+        const read = JSON.parse(body) as { resourceSpans: { scopeSpans: { spans: Span[] }[] }[] }
+        problems.push(...checkOtlp(read))
+        spans.push(...(read.resourceSpans[0]?.scopeSpans[0]?.spans ?? []))
+        response.end('{}')
+      })
+    }).listen(0, '127.0.0.1')
+    await once(collector, 'listening')
+    await using stack = new AsyncDisposableStack()
+    stack.defer(() => void collector.close())
+    const url = `http://127.0.0.1:${(collector.address() as AddressInfo).port}/v1/traces`
+    const head = 'apiVersion: sallyport.dev/v1\nkind: Export\nmetadata: {name: traces}\n'
+    const file = join(gateway.dataDir, 'exports', 'traces.yaml')
+    await writeFile(file, `${head}spec: {type: otlp, url: "${url}"}\n`)
+    await until('it is read', async () => (await gateway.gateway.status()).exports.all.length === 1)
+
+    const family = new AgentFamily(gateway)
+    const root = await family.root()
+    const child = await family.child(root, 'scout')
+    const client = await family.session(child)
+    await client.query("select 'text-4711'")
+    await client.end()
+    await family.revoke(root, 'enough')
+    await until('all four were told', () => spans.length === 4)
+    assert.deepEqual(problems, [])
+    assert.equal(new Set(spans.map(({ traceId }) => traceId)).size, 1)
+    const called = (name: string): Span => {
+      const found = spans.find((each) => each.name.startsWith(name))
+      assert.ok(found !== undefined, name)
+      return found
+    }
+    const [command, session, scout] = [
+      called('select'),
+      called('session'),
+      called('invoke_agent scout'),
+    ]
+    assert.equal(command.parentSpanId, session.spanId)
+    assert.equal(session.parentSpanId, scout.spanId)
+    const top = spans.find(({ spanId }) => spanId === scout.parentSpanId)
+    assert.equal(top?.parentSpanId, undefined)
+    assert.doesNotMatch(JSON.stringify(spans), /4711/)
   })
 })

@@ -194,13 +194,14 @@ async function serveApi(
 
 /** What is recorded from here on is told to others. */
 async function openExports(
-  { options, outbox, feed, ledger, fault }: Parts,
+  { options, outbox, feed, agents, ledger, fault }: Parts,
   undo: AsyncDisposableStack,
 ): Promise<Exports> {
   const exports = await Exports.open({
     dataDir: options.dataDir,
     outbox,
     feed,
+    agents,
     version: gatewayVersion,
     now: () => Date.now(),
     onConfig: (problems) => {

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { SallyportError } from '@sallyport/core'
-import type { EventExport, ExportConfig } from './config/export-config.ts'
+import type { AgentService } from '../agents/agent-service.ts'
+import type { EventExport, ExportConfig, TraceExport } from './config/export-config.ts'
 import { ExportsFolder } from './config/exports-folder.ts'
 import { Deliverer, type DeliveryStatus } from './delivery/deliverer.ts'
 import { DeliveryError, type Destination } from './delivery/destination.ts'
@@ -8,12 +9,15 @@ import { RotatingFile } from './delivery/rotating-file.ts'
 import { Webhook } from './delivery/webhook.ts'
 import type { ExportFeed } from './export-feed.ts'
 import { testEvent, toOcsf } from './ocsf/to-ocsf.ts'
+import type { ExportFact } from './facts/export-fact.ts'
 import type { Outbox } from './outbox.ts'
+import { TraceExporter } from './traces/trace-exporter.ts'
 
 export interface ExportsOptions {
   readonly dataDir: string
   readonly outbox: Outbox
   readonly feed: ExportFeed
+  readonly agents: Pick<AgentService, 'onChange'>
   /** The gateway's. */
   readonly version: string
   /** Milliseconds since the epoch. */
@@ -38,7 +42,8 @@ const retryMs = 5000
 export class Exports {
   readonly #options: ExportsOptions
   readonly #folder: ExportsFolder
-  #running = new Map<string, Deliverer>()
+  #running = new Map<string, Deliverer | TraceExporter>()
+  #traces: readonly TraceExporter[] = []
   #last: Promise<void> = Promise.resolve()
   #retry: NodeJS.Timeout | undefined
   #isClosed = false
@@ -52,6 +57,9 @@ export class Exports {
   static async open(options: ExportsOptions): Promise<Exports> {
     const folder = await ExportsFolder.open(join(options.dataDir, 'exports'))
     const exports = new Exports(options, folder)
+    options.agents.onChange(({ agents }) => {
+      for (const each of exports.#traces) for (const agent of agents) each.takeAgent(agent)
+    })
     await options.outbox.open()
     await exports.#apply()
     await folder.follow((isRight) => {
@@ -77,12 +85,9 @@ export class Exports {
       const detail = `there is no export "${name}"`
       throw new SallyportError('SP_NOT_FOUND', detail, { detail })
     }
-    const { version, now } = this.#options
-    const destination = this.#destination(config)
-    const { where } = destination
+    const where = config.type === 'file' ? config.path : config.url
     try {
-      const line = JSON.stringify(testEvent(name, version, now()))
-      await destination.deliver([{ id: 0n, line }], new AbortController().signal)
+      await this.#try(config)
       return { name, where, ok: true }
     } catch (error) {
       if (error instanceof DeliveryError) return { name, where, ok: false, problem: error.message }
@@ -97,6 +102,14 @@ export class Exports {
     this.#folder.close()
     await this.#last
     await this.#stopAll()
+  }
+
+  async #try(config: ExportConfig): Promise<void> {
+    if (config.type === 'otlp') return await this.#tracer(config).test()
+    const { version, now } = this.#options
+    const line = JSON.stringify(testEvent(config.name, version, now()))
+    const { signal } = new AbortController()
+    await this.#destination(config).deliver([{ id: 0n, line }], signal)
   }
 
   #applyLater(): void {
@@ -115,13 +128,35 @@ export class Exports {
     const { outbox, feed, now } = this.#options
     const { config } = this.#folder
     await this.#stopAll()
-    await outbox.useExports([...config.keys()], now())
+    const events = [...config.values()].filter((each) => each.type !== 'otlp')
+    const traces = [...config.values()].filter((each) => each.type === 'otlp')
+    await outbox.useExports(
+      events.map(({ name }) => name),
+      now(),
+    )
+    const exporters = traces.map((each) => [each.name, this.#tracer(each)] as const)
+    this.#traces = exporters.map(([, exporter]) => exporter)
     feed.use({
-      keepSinceMs: config.size === 0 ? undefined : await outbox.since(),
+      keepSinceMs: events.length === 0 ? undefined : await outbox.since(),
       withText: [...config.values()].some(({ withText }) => withText),
-      onFact: undefined,
+      onFact: traces.length === 0 ? undefined : this.#trace,
     })
-    this.#running = new Map([...config].map(([name, each]) => [name, this.#start(each)]))
+    const deliverers = events.map((each) => [each.name, this.#start(each)] as const)
+    this.#running = new Map<string, Deliverer | TraceExporter>([...deliverers, ...exporters])
+  }
+
+  readonly #trace = (fact: ExportFact): void => {
+    try {
+      for (const each of this.#traces) each.take(fact)
+    } catch (error) {
+      // A span that cannot be made must not keep recordings from being shipped.
+      this.#options.onFault(error)
+    }
+  }
+
+  #tracer(config: TraceExport): TraceExporter {
+    const { version, now, onFault } = this.#options
+    return new TraceExporter({ config, version, now, onFault })
   }
 
   async #stopAll(): Promise<void> {
@@ -148,7 +183,7 @@ export class Exports {
     return deliverer
   }
 
-  #destination(config: ExportConfig): Destination {
+  #destination(config: EventExport): Destination {
     const { now } = this.#options
     return config.type === 'webhook' ? new Webhook(config, now) : new RotatingFile(config, now)
   }

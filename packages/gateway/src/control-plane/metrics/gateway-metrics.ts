@@ -162,6 +162,11 @@ function exportMetrics({ exports, nowMs }: MetricsView): Metric[] {
       of(({ delivered }) => delivered),
     ),
     counter(
+      'export_dropped_total',
+      'Spans that were not told: too many waited, or they were refused.',
+      of(({ dropped = 0 }) => dropped),
+    ),
+    counter(
       'export_failures_total',
       'Tries to deliver events that failed.',
       of(({ failures }) => failures),

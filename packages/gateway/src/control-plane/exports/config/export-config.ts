@@ -26,10 +26,19 @@ export interface FileExport extends EventWishes {
   readonly rotateBytes: number
 }
 
+/** Spans to a collector, over OTLP with JSON. */
+export interface TraceExport extends EventWishes {
+  readonly name: string
+  readonly type: 'otlp'
+  readonly url: string
+  /** The value of an `Authorization` header. */
+  readonly authorization?: Secret<string>
+}
+
 export type EventExport = WebhookExport | FileExport
 
 /** One export, by its name. */
-export type ExportConfig = EventExport
+export type ExportConfig = EventExport | TraceExport
 
 /** All exports, by their names. */
 export type ExportsConfig = ReadonlyMap<string, ExportConfig>

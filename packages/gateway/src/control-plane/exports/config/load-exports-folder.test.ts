@@ -38,10 +38,15 @@ suite('the files of exports', () => {
     const found = read(
       doc(webhook.replace(/\}$/u, `, ${more}`)),
       doc('{type: file, path: /x, rotate: 1MB, include: [text]}', 'local'),
+      doc(
+        '{type: otlp, url: "http://127.0.0.1:4318/v1/traces", authorization: {from: "env:TEST_EXPORT_SHORT"}, include: [text]}',
+        'traces',
+      ),
     )
     assert.ok(found.kind === 'ok')
-    const [siem, local] = [...found.config.values()]
-    assert.ok(siem?.type === 'webhook' && local?.type === 'file')
+    const [siem, local, traces] = [...found.config.values()]
+    assert.ok(siem?.type === 'webhook' && local?.type === 'file' && traces?.type === 'otlp')
+    assert.deepEqual([traces.withText, traces.authorization?.expose()], [true, 'x'.repeat(31)])
     assert.deepEqual([siem.withText, siem.authorization?.expose()], [true, 'x'.repeat(31)])
     assert.deepEqual([local.withText, local.rotateBytes], [true, 1_000_000])
   })
@@ -50,7 +55,7 @@ suite('the files of exports', () => {
     const wrong: [string, RegExp][] = [
       [
         doc('{type: webhok}'),
-        /"webhok" is not one of webhook, file.*\n.*\n.*\n.*\n.*\^{6} did you mean "webhook"/u,
+        /"webhok" is not one of webhook, file, otlp.*\n.*\n.*\n.*\n.*\^{6} did you mean "webhook"/u,
       ],
       [doc('{type: file, path: relative}'), /path must begin with \//],
       [doc('{type: file, path: /x, rotate: 1KB}'), /at least 65536 bytes/],

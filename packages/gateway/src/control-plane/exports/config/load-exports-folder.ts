@@ -19,7 +19,7 @@ const exportsMax = 16
 /** Larger files are mistakes. */
 const fileCharactersMax = 262_144
 const topFields = ['apiVersion', 'kind', 'metadata', 'spec']
-const types = ['webhook', 'file'] as const
+const types = ['webhook', 'file', 'otlp'] as const
 /** 128 bits in hexadecimal digits: whoever guesses one can tell the receiver anything. */
 const secretCharactersMin = 32
 const rotateBytesDefault = 100 * 1024 * 1024
@@ -86,6 +86,8 @@ function readSpec(name: string, top: FieldReader): ExportConfig | undefined {
       return readWebhook(name, fieldsOf(top, ['url', 'secret', 'authorization', 'include']))
     case 'file':
       return readFileExport(name, fieldsOf(top, ['path', 'rotate', 'include']))
+    case 'otlp':
+      return readTraces(name, fieldsOf(top, ['url', 'authorization', 'include']))
     case undefined:
       return undefined
   }
@@ -106,6 +108,15 @@ function readWebhook(name: string, spec: FieldReader): ExportConfig | undefined 
   if (url === undefined || secret === undefined) return undefined
   const header = authorization === undefined ? {} : { authorization }
   return { name, type: 'webhook', url, secret, ...header, withText }
+}
+
+function readTraces(name: string, spec: FieldReader): ExportConfig | undefined {
+  spec.require('url')
+  const url = readUrl(spec, 'url')
+  const authorization = readSecret(spec, 'authorization')
+  const withText = readInclude(spec)
+  const header = authorization === undefined ? {} : { authorization }
+  return url === undefined ? undefined : { name, type: 'otlp', url, ...header, withText }
 }
 
 function readFileExport(name: string, spec: FieldReader): ExportConfig | undefined {

@@ -13,6 +13,8 @@ export interface DeliveryStatus {
   /** Events that were delivered since the start, and tries that failed. */
   readonly delivered: number
   readonly failures: number
+  /** What was not told and never will be; absent where that cannot be. */
+  readonly dropped?: number
   /** Why it does not go on; absent while it does. */
   readonly problem?: string
 }

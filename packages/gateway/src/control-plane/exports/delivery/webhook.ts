@@ -74,14 +74,14 @@ function keyOf(secret: string): Buffer {
 }
 
 /** RFC 9110 section 10.2.3: seconds, or a date. */
-function retryAfter(header: string | null, nowMs: number): number | undefined {
+export function retryAfter(header: string | null, nowMs: number): number | undefined {
   if (header === null) return undefined
   const ms = /^\d+$/u.test(header) ? Number(header) * 1000 : Date.parse(header) - nowMs
   return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), retryAfterMsMax)
 }
 
 /** The code of the system, `ECONNREFUSED`, or the name of the error; its text may hold headers. */
-function reasonOf(error: unknown): string {
+export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown'
   const { cause } = error
   if (cause instanceof Error && 'code' in cause) return String(cause.code)

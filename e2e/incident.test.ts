@@ -300,6 +300,20 @@ suite('an incident is put together', { skip: skipReason() }, () => {
       (await gateway.api('GET', `/v1/incidents/${ofRoot.view.id}/report?as=html`)).status,
       400,
     )
+    const holds = (await (await gateway.api('GET', '/v1/holds')).json()) as {
+      kind: string
+      subject: string
+      reason: string
+    }[]
+    const held = (incident: IncidentView): string[] =>
+      holds
+        .filter(({ reason }) => reason.startsWith(`incident ${incident.id}`))
+        .map(({ kind, subject }) => `${kind} ${subject}`)
+    assert.deepEqual(held(ofRoot.view), [`tree ${root.id}`])
+    assert.deepEqual(held(ofScout.view), [`tree ${scout.id}`])
+    const limited = await create({ title: 't', of: root.id, since: '1h' })
+    assert.equal(limited.view.sessions.length, 2)
+    assert.equal(holds.filter(({ kind }) => kind === 'session').length, 1, 'what the search found')
     await until('the ledger tells of it', async () => {
       const answer = await gateway.api(
         'GET',

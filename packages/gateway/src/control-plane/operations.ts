@@ -118,6 +118,7 @@ export function operationsOf(
       exporter,
       ledger,
       actor,
+      hold: async (kind, subject, reason) => await retention.hold(kind, subject, reason, actor),
       signedBy: () => [signingKeys.current.id],
       indexProblem: () => problemOf(index.status()),
     }),

@@ -26,10 +26,11 @@ export async function sessionsOf(
   )
 }
 
-async function topOf(
+/** The agent at whose tree a scope looks. */
+export async function topOf(
   db: Kysely<Tables>,
   index: SessionIndex,
-  { kind, text }: IncidentScope,
+  { kind, text }: Exclude<IncidentScope, { kind: 'query' }>,
 ): Promise<string> {
   if (kind === 'session') {
     const id = await index.whole(text)

@@ -15,10 +15,10 @@ import type { Exporter } from '../recordings/export/exporter.ts'
 import { exportSource, exportZip, type ExportRequest } from '../recordings/export/export-zip.ts'
 import { sessionKeyOf, storedEntries } from '../recordings/recordings.ts'
 import type { SessionIndex } from '../session-index.ts'
-import type { IncidentView, NewIncident } from './incident.ts'
+import type { IncidentScope, IncidentView, NewIncident } from './incident.ts'
 import { agentsOf, factsOf } from './incident-agents.ts'
 import type { IncidentReport, ReportProof, UnknownFact } from './incident-report.ts'
-import { sessionsOf } from './incident-sessions.ts'
+import { sessionsOf, topOf } from './incident-sessions.ts'
 import { printReport } from './print-report.ts'
 import type { ReportForm } from './report-forms.ts'
 import { noneGathered, readSession, valuesMax, type Gathered } from './read-session.ts'
@@ -31,6 +31,8 @@ export interface IncidentsOptions {
   readonly ledger: Ledger
   /** The owner, who alone opens and reads them. */
   readonly actor: FactBy
+  /** Keeps a session, or the tree of an agent, from being erased. */
+  readonly hold: (kind: 'session' | 'tree', subject: string, reason: string) => Promise<unknown>
   /** Thumbprints of keys that are this node's: what another has signed is no proof here. */
   readonly signedBy: () => readonly string[]
   /** Why the index of searches may lack something; undefined where it doesn't. */
@@ -74,6 +76,7 @@ export class Incidents {
       until_at: untilMs === undefined ? null : new Date(untilMs),
       sessions: ids,
     }
+    await this.#hold(row, scope, ids)
     const detail = { title, scope: scope.text, sessions: ids.length }
     await ledger.write({ what: 'incident.opened', actor, subject: row.id, detail })
     await store.durable(async (tx) => await tx.insertInto('incident').values(row).execute())
@@ -106,12 +109,26 @@ export class Incidents {
     const now = await sessionsOf(store.db, sessions, known.scope, time)
     const added = now.filter((id) => !row.sessions.includes(id))
     if (added.length === 0) return known
+    if (!holdsTree(row)) await this.#hold(row, known.scope, added)
     const all = [...row.sessions, ...added]
     await store.durable(
       async (tx) =>
         await tx.updateTable('incident').set({ sessions: all }).where('id', '=', row.id).execute(),
     )
     return viewOf({ ...row, sessions: all })
+  }
+
+  /** Nothing of an incident is erased, until somebody takes these holds away. */
+  async #hold(
+    incident: Selectable<IncidentTable>,
+    scope: IncidentScope,
+    ids: readonly string[],
+  ): Promise<void> {
+    const { store, sessions, hold } = this.#options
+    const reason = `incident ${incident.id}: ${incident.title}`
+    if (scope.kind !== 'query' && holdsTree(incident))
+      await hold('tree', await topOf(store.db, sessions, scope), reason)
+    else for (const id of ids) await hold('session', id, reason)
   }
 
   /** The answers to the six questions; as an archive with the evidence that they were found in. */
@@ -286,6 +303,11 @@ function proofOf(
     findings: findings.map(({ where, what }) => visibleText(`${where}: ${what}`)),
     notes: notes.map(visibleText),
   }
+}
+
+/** One hold keeps a tree, with what comes later; in a limited time the sessions are held one by one. */
+function holdsTree({ scope_kind, from_at, until_at }: Selectable<IncidentTable>): boolean {
+  return scope_kind !== 'query' && from_at === null && until_at === null
 }
 
 async function* pieces(text: string): AsyncGenerator<string> {

@@ -253,6 +253,8 @@ suite('retention', () => {
       (await retention.holds()).map(({ subject }) => subject),
       ['s_two'],
     )
+    await retention.job()
+    assert.equal((await retention.plan()).sessions.length, 3, 'the job is off')
     const { erased, failed } = await retention.apply(dana)
     assert.deepEqual([erased, failed], [['s_lost', 's_one'], []])
     assert.equal(await rig.recordings.get('keys/s_one.key'), undefined)
@@ -263,6 +265,35 @@ suite('retention', () => {
       proven.notes.join('\n'),
       /s_one was erased by retention on 1970-01-01, as the ledger/u,
     )
+
+    // The job, where it is on; and a store that removes nothing, such as one with Object Lock.
+    await record('s_job', 's_locked')
+    await writer.rotate()
+    shipperOf = await rig.round()
+    await writeFile(join(rig.dir, 'retention.yaml'), `${head}spec: {default: 1d, job: true}\n`)
+    const remove = async (key: string): Promise<void> => {
+      if (key.startsWith('sessions/s_locked')) throw new Error('the object is locked')
+      await rig.recordings.remove(key)
+    }
+    const { where } = rig.recordings
+    const locked: RecordingStore = {
+      where,
+      put: async (key, bytes) => await rig.recordings.put(key, bytes),
+      get: async (key) => await rig.recordings.get(key),
+      list: (prefix) => rig.recordings.list(prefix),
+      close: () => undefined,
+      remove,
+    }
+    const strict = new Retention({ ...options, recordings: locked })
+    await assert.rejects(
+      async () => await strict.job(),
+      /1 recordings .* s_locked: the object is locked/u,
+    )
+    assert.equal(await rig.recordings.get('keys/s_job.key'), undefined)
+    assert.deepEqual((await rig.verify()).findings, [])
+    await retention.job()
+    const byNow = (await rig.verify()).erased.toSorted((a, b) => a.localeCompare(b))
+    assert.deepEqual(byNow, ['s_job', 's_locked', 's_lost', 's_one'])
 
     // A tombstone that does not fit what was anchored, and none at all.
     for await (const key of rig.recordings.list('sessions/s_two/')) await rig.recordings.remove(key)

@@ -66,17 +66,21 @@ export class Retention {
     this.#options = options
   }
 
-  /** Looks from now on what is due, where the rules have the job switched on. */
+  /** Looks every ten minutes from now on. */
   start(): void {
-    const run = async (): Promise<void> => {
-      const { job } = await loadRetention(this.#options.dataDir)
-      if (!job) return
-      const { failed } = await this.apply(gatewayBy('retention'))
-      const [first] = failed
-      if (first !== undefined) throw new Error(`${first.session} is not erased: ${first.why}`)
-    }
-    this.#timer = setInterval(() => void run().catch(this.#options.onFault), jobEveryMs)
+    this.#timer = setInterval(() => void this.job().catch(this.#options.onFault), jobEveryMs)
     this.#timer.unref()
+  }
+
+  /** Erases what is due where the rules have the job switched on. Rejects where not all of it could be. */
+  async job(): Promise<void> {
+    const { job } = await loadRetention(this.#options.dataDir)
+    if (!job) return
+    const { failed } = await this.apply(gatewayBy('retention'))
+    const [first] = failed
+    if (first === undefined) return
+    const said = `${failed.length} recordings that are due are not erased; ${first.session}: ${first.why}`
+    throw new SallyportError('SP_RECORD_UNAVAILABLE', said)
   }
 
   /** Resolves when what runs has come to an end. */

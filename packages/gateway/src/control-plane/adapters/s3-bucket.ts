@@ -111,7 +111,11 @@ export class S3Bucket {
       )
       for (const { Key } of page.Contents ?? [])
         if (Key?.startsWith(place.prefix) === true) yield Key.slice(place.prefix.length)
-      token = page.IsTruncated === true ? page.NextContinuationToken : undefined
+      const next = page.IsTruncated === true ? page.NextContinuationToken : undefined
+      // A server that gives the same page again and again would be listed for ever.
+      if (next !== undefined && next === token)
+        throw s3Problem(new Error('its list does not go on'), this.where)
+      token = next
     } while (token !== undefined)
   }
 

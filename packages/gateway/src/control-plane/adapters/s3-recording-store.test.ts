@@ -227,6 +227,18 @@ suite('a bucket that is not as it should be', { skip: bucketSkipReason() }, () =
     await proxy.set({ kind: 'none' })
   })
 
+  test('a list that does not go on is told, and not followed for ever', async () => {
+    const store = await behind()
+    const body =
+      '<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken></ListBucketResult>'
+    const head = 'HTTP/1.1 200 OK\r\ncontent-type: application/xml\r\nconnection: close\r\n'
+    const bytes = `${head}content-length: ${body.length}\r\n\r\n${body}`
+    await proxy.set({ kind: 'answer', bytes })
+    await fails(first(store), 'SP_RECORDINGS_AWAY', /its list does not go on/)
+    await proxy.set({ kind: 'none' })
+    store.close()
+  })
+
   test('lists of more than a page are whole', async () => {
     const store = await buckets.store()
     const keys = Array.from(

@@ -212,6 +212,9 @@ suite('the ledger', { skip: skipReason() }, () => {
   })
 })
 
+/** The embedded database is made first, which takes a machine with much else to do its time. */
+const startMsMax = 90_000
+
 /** The gateway as `sallyport up` starts it. */
 async function up(t: TestContext, dataDir: string): Promise<{ child: ChildProcess; port: number }> {
   const words = ['up', '--no-demo', '--workers', '1', '--port-postgres', '0', '--port-api', '0']
@@ -225,10 +228,14 @@ async function up(t: TestContext, dataDir: string): Promise<{ child: ChildProces
   let said = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text))
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
-  const port = await until('the gateway serves', () => {
-    assert.equal(child.exitCode, null, said)
-    const found = /http:\/\/127\.0\.0\.1:(\d+)/u.exec(said)?.[1]
-    return found === undefined ? false : Number(found)
-  })
+  const port = await until(
+    'the gateway serves',
+    () => {
+      assert.equal(child.exitCode, null, said)
+      const found = /http:\/\/127\.0\.0\.1:(\d+)/u.exec(said)?.[1]
+      return found === undefined ? false : Number(found)
+    },
+    startMsMax,
+  )
   return { child, port }
 }

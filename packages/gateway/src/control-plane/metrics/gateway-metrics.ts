@@ -6,7 +6,7 @@ import type { SearchStatus } from '../recordings/index/search-index.ts'
 import type { ShippingStatus } from '../recordings/shipping/shipper.ts'
 import type { WorkerState } from '../worker-pool.ts'
 import type { Metric, Sample } from './exposition.ts'
-import type { JournalSpace } from './journal-space.ts'
+import type { JournalSpace } from '../recordings/journal-space.ts'
 import type { LatencyTotal, WorkerTotals } from './totals.ts'
 
 /** How the gateway is, as `/metrics` tells it. No agent, principal or statement is in it. */

@@ -1,11 +1,10 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Exports } from '../exports/exports.ts'
 import type { Parts } from '../parts.ts'
-import { workerSpace } from '../recordings/journal-space.ts'
+import { journalSpace, workerSpace } from '../recordings/journal-space.ts'
 import type { WorkerPool } from '../worker-pool.ts'
 import { printMetrics } from './exposition.ts'
 import { gatewayMetrics, type MetricsView } from './gateway-metrics.ts'
-import { journalSpace, type JournalSpace } from './journal-space.ts'
 import { listenMetrics } from './listen-metrics.ts'
 import { readiness } from './readiness.ts'
 
@@ -36,7 +35,7 @@ export async function serveMetrics(
         workers: pool.states(),
         store,
         shipping: shipper.status(),
-        journals: await spaceOf(parts),
+        journals: journalSpace(parts.journalDir),
         failingJournals: failing.map(([worker]) => worker),
         limits: workerSpace(parts.options.journal, pool.states().length),
       })
@@ -69,13 +68,9 @@ async function viewOf(
     // Without the database it is not known how far they are.
     exports: await parts.exports.status().catch(() => []),
     pool: store.pool(),
-    journals: await spaceOf(parts),
+    journals: journalSpace(parts.journalDir),
     loopLag,
   }
-}
-
-async function spaceOf({ journalDir }: Parts): Promise<JournalSpace | undefined> {
-  return await journalSpace(journalDir).catch(() => undefined)
 }
 
 /** The longest that this process was late in the last whole second, in seconds. */

@@ -33,17 +33,40 @@ export function workerSpace(
   return { maxBytes: Math.floor(space.maxBytes / workers), minFreeBytes: space.minFreeBytes }
 }
 
-/** How full the journals are now. */
-export function journalUse(dir: string, space: JournalBounds = journalSpaceDefault): JournalUse {
-  let bytes = 0
+/** What the journals take of the disk, in bytes, and what is left of it. */
+export interface JournalSpace {
+  readonly freeBytes: number
+  readonly usedBytes: number
+  /** Of the worker that has most. */
+  readonly largestBytes: number
+}
+
+/** Looks at the folder of the journals; undefined where it or its disk can't be asked. */
+export function journalSpace(dir: string): JournalSpace | undefined {
   try {
+    const byWorker = new Map<number, number>()
     for (const name of readdirSync(dir)) {
-      if (parseJournalFileName(name) === undefined) continue
-      bytes += statSync(join(dir, name), { throwIfNoEntry: false })?.size ?? 0
+      const worker = parseJournalFileName(name)?.worker
+      if (worker === undefined) continue
+      // One that was shipped and removed since takes nothing.
+      const bytes = statSync(join(dir, name), { throwIfNoEntry: false })?.size ?? 0
+      byWorker.set(worker, (byWorker.get(worker) ?? 0) + bytes)
     }
+    const sizes = [...byWorker.values()]
     const disk = statfsSync(dir)
-    return { ...space, bytes, freeBytes: disk.bavail * disk.bsize }
+    return {
+      freeBytes: disk.bavail * disk.bsize,
+      usedBytes: sizes.reduce((sum, size) => sum + size, 0),
+      largestBytes: Math.max(0, ...sizes),
+    }
   } catch {
-    return { ...space, bytes }
+    return undefined
   }
+}
+
+/** How full the journals are now. */
+export function journalUse(dir: string, bounds: JournalBounds = journalSpaceDefault): JournalUse {
+  const space = journalSpace(dir)
+  if (space === undefined) return { ...bounds, bytes: 0 }
+  return { ...bounds, bytes: space.usedBytes, freeBytes: space.freeBytes }
 }

@@ -8,9 +8,12 @@ export function addRetentionVerbs(
   verb: MakeVerb,
   finish: (code: number) => void,
 ): void {
-  const retention = program
-    .command('retention')
-    .description('Erase recordings whose time is over, as retention.yaml in the data folder says.')
+  const retention = verb(
+    program,
+    'retention',
+    'Erase recordings whose time is over, as retention.yaml in the data folder says.',
+    'sallyport retention plan',
+  )
   verb(
     retention,
     'plan',
@@ -29,9 +32,12 @@ export function addRetentionVerbs(
     const { applyRetention } = await import('./verbs/retention.ts')
     finish(await applyRetention(contextOf(command)))
   })
-  const hold = program
-    .command('hold')
-    .description('Keep recordings, whatever retention says (legal hold).')
+  const hold = verb(
+    program,
+    'hold',
+    'Keep recordings, whatever retention says (legal hold).',
+    'sallyport hold list',
+  )
   verb(
     hold,
     'add <subject>',

@@ -310,6 +310,9 @@ suite('attacks on the API', { skip: skipReason(), timeout: 120_000 }, () => {
     }
     const redeem = (): Promise<string> => code('POST', '/v1/tickets/redeem', { ticket }, 'none')
     const answers = await Promise.all(Array.from({ length: 8 }, redeem))
-    assert.deepEqual(answers.toSorted(), ['201', ...Array(7).fill('400 SP_TICKET_SPENT')])
+    assert.equal(answers.filter((answer) => answer === '201').length, 1, answers.join())
+    // A tree makes ten children a second, and the family was made in this one: some may be told to wait.
+    for (const answer of answers.filter((each) => each !== '201'))
+      assert.match(answer, /^(400 SP_TICKET_SPENT|429 )/)
   })
 })

@@ -4,7 +4,6 @@ const rows: Readonly<Record<string, readonly string[]>> = {
   session: ['a search path that is rolled back'],
   'whole-row': ['a row as XML', 'a row from a join'],
   sessions: ['prepared and explained'],
-  writes: ['update from'],
 }
 
 export const expectedFailures: ReadonlySet<string> = new Set(

@@ -3,7 +3,7 @@ import type { Context, Output, Place } from './context.ts'
 import { withCtes } from './cte-rules.ts'
 import { clean, derived, either, inexact, isTainted, type Flow } from './flow.ts'
 import { fromClause, fromItem, relationItem } from './from-rules.ts'
-import type { LineageRelation } from './lineage-catalog.ts'
+import type { LineageRelation, RowEvent } from './lineage-catalog.ts'
 import { conditions } from './select-rules.ts'
 import {
   beside,
@@ -15,8 +15,8 @@ import {
   type Visible,
 } from './scope.ts'
 import { targetOutput } from './target-rules.ts'
-import { codeBehindWrites, type RowEvent } from './trigger-rules.ts'
-import { assign, constraintsOn } from './write-rules.ts'
+import { codeBehindWrites } from './trigger-rules.ts'
+import { assign, constraintsOn, referrersOf } from './write-rules.ts'
 import { flowsOf } from './outputs.ts'
 
 /** The relation that a statement writes. */
@@ -24,20 +24,27 @@ interface Target {
   readonly item: ScopeItem
   readonly relations: readonly LineageRelation[]
   readonly name: string
+  readonly events: readonly RowEvent[]
 }
 
-function targetOf(body: Tree, events: readonly RowEvent[], place: Place, context: Context): Target {
+function targetOf(
+  body: Tree,
+  events: readonly RowEvent[],
+  assigned: ReadonlySet<string> | 'all',
+  place: Place,
+  context: Context,
+): Target {
   const rangeVar = at(body, 'relation') ?? {}
   const name = rangeVarName(rangeVar)
   const relations = context.catalog.named(name)
   const item = relationItem(rangeVar, { ...place, ctes: new Map() }, context)
-  codeBehindWrites(relations, events, context)
-  return { item, relations, name: name.join('.') }
+  codeBehindWrites(relations, events, assigned, context)
+  return { item, relations, name: name.join('.'), events }
 }
 
 export function insertOutput(body: Tree, outer: Place, context: Context): Output {
   const place = withCtes(body, outer, context)
-  const target = targetOf(body, insertEvents(body), place, context)
+  const target = targetOf(body, insertEvents(body), 'all', place, context)
   const given = at(body, 'selectStmt')
   const columns = assignedColumns(list(body, 'cols'), target)
   if (given !== undefined) insertRows(given, columns, target, place, context)
@@ -137,19 +144,21 @@ function assignedFlow(value: Tree | undefined, place: Place, context: Context): 
 
 export function updateOutput(body: Tree, outer: Place, context: Context): Output {
   const place = withCtes(body, outer, context)
-  const target = targetOf(body, ['update'], place, context)
+  const assigned = names(list(body, 'targetList'))
+  const target = targetOf(body, ['update'], assigned, place, context)
   const own = visibleItem(target.item)
   const from = fromClause(list(body, 'fromClause'), own, place, context)
   const inner = inside(beside(own, from), place)
   assignments(list(body, 'targetList'), target, inner, context)
-  constraintsOn(target.relations, names(list(body, 'targetList')), true, context)
+  constraintsOn(target.relations, assigned, true, context)
   if (context.isOn('clause.where')) conditions(at(body, 'whereClause'), 'WHERE', inner, context)
   return returning(body, target, from, place, context)
 }
 
 export function deleteOutput(body: Tree, outer: Place, context: Context): Output {
   const place = withCtes(body, outer, context)
-  const target = targetOf(body, ['delete'], place, context)
+  const target = targetOf(body, ['delete'], 'all', place, context)
+  referrersOf(target.relations, context)
   const own = visibleItem(target.item)
   const using = fromClause(list(body, 'usingClause'), own, place, context)
   if (context.isOn('clause.where'))
@@ -159,7 +168,7 @@ export function deleteOutput(body: Tree, outer: Place, context: Context): Output
 
 export function mergeOutput(body: Tree, outer: Place, context: Context): Output {
   const place = withCtes(body, outer, context)
-  const target = targetOf(body, ['insert', 'update', 'delete'], place, context)
+  const target = targetOf(body, ['insert', 'update', 'delete'], 'all', place, context)
   const own = visibleItem(target.item)
   const source = fromItem(at(body, 'sourceRelation') ?? {}, nothingVisible, place, context)
   const inner = inside(beside(own, source), place)
@@ -168,6 +177,7 @@ export function mergeOutput(body: Tree, outer: Place, context: Context): Output 
     const clause = tagged(node, 'MergeWhenClause') ?? {}
     conditions(at(clause, 'condition'), 'WHEN of a MERGE', inner, context)
     const targets = list(clause, 'targetList')
+    if (text(clause, 'commandType') === 'CMD_DELETE') referrersOf(target.relations, context)
     if (text(clause, 'commandType') === 'CMD_INSERT') {
       const columns = assignedColumns(targets, target)
       for (const [index, value] of list(clause, 'values').entries()) {
@@ -213,7 +223,10 @@ function returning(
   }))
   const scope = { ...visible, items: [...visible.items, ...states], outer: place.scope }
   const output = targetOutput(targets, visible, { ...place, scope }, context)
-  if (!target.relations.some(({ hasRules }) => hasRules)) return output
+  const isRuled = target.relations.some(({ rules }) =>
+    target.events.some((event) => rules.includes(event)),
+  )
+  if (!isRuled) return output
   return {
     columns: output.columns.map((column) => ({
       ...column,

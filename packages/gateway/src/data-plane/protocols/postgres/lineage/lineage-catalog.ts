@@ -19,18 +19,21 @@ export interface LineageRelation {
   readonly columns: readonly LineageColumn[]
   /** The query of a view, every name in it qualified; undefined where it is no view, or its query is not known. */
   readonly definition?: string
-  /** Rules other than a view's own: what is written may be something else, and rows may come back. */
-  readonly hasRules: boolean
+  /** Events that rules other than a view's own wait for: what is written may be something else, and rows may come back. */
+  readonly rules: readonly RowEvent[]
   readonly constraints: readonly LineageConstraint[]
   readonly triggers: readonly LineageTrigger[]
   /** The session has just made it: its columns are not known, and nothing masked is in them. */
   readonly isMade?: true
 }
 
+/** What a statement does to rows, as triggers and rules wait for it. */
+export type RowEvent = 'insert' | 'update' | 'delete'
+
 /** Code that runs when rows are written. */
 export interface LineageTrigger {
   readonly name: string
-  readonly events: readonly ('insert' | 'update' | 'delete')[]
+  readonly events: readonly RowEvent[]
   /** `schema.name` of its function. */
   readonly function: string
   readonly language: string
@@ -45,6 +48,16 @@ export interface LineageConstraint {
   /** Attributes that it looks at; empty where it may look at any of the relation's. */
   readonly attributes: readonly number[]
   readonly references?: { readonly oid: number; readonly attributes: readonly number[] }
+}
+
+/** A foreign key, seen from the relation that it refers to. */
+export interface LineageReferrer {
+  readonly relation: number
+  readonly attributes: readonly number[]
+  /** The attributes that it refers to. */
+  readonly keys: readonly number[]
+  /** What becomes of the rows that refer, where they are not in the way: by ON DELETE and ON UPDATE. */
+  readonly actions: { readonly delete: RowEvent | undefined; readonly update: RowEvent | undefined }
 }
 
 /** A function outside `pg_catalog`. */
@@ -80,6 +93,8 @@ export interface LineageCatalog {
   relation(oid: number): LineageRelation | undefined
   /** All partitions and children below, at any depth. */
   descendants(oid: number): readonly number[]
+  /** Foreign keys of other relations that refer to this one. */
+  referrers(oid: number): readonly LineageReferrer[]
   functionsNamed(name: string): readonly LineageFunction[]
   builtin(name: string): BuiltinFacts | undefined
   /** Names of operators outside `pg_catalog`. */

@@ -1,4 +1,10 @@
-import type { LineageConstraint, LineageFunction, LineageTrigger } from './lineage-catalog.ts'
+import type {
+  LineageConstraint,
+  LineageFunction,
+  LineageReferrer,
+  LineageTrigger,
+  RowEvent,
+} from './lineage-catalog.ts'
 
 /** What of the target's catalog only lineage asks for. Names and definitions come as the server prints them for an empty search path. */
 export interface LineageRows {
@@ -6,9 +12,12 @@ export interface LineageRows {
   readonly definitions: ReadonlyMap<number, string>
   /** Expressions of generated columns, by relation and attribute. */
   readonly generated: ReadonlyMap<number, ReadonlyMap<number, string>>
-  readonly withRules: ReadonlySet<number>
+  /** Events that rules other than a view's own wait for, by relation. */
+  readonly rules: ReadonlyMap<number, readonly RowEvent[]>
   readonly constraints: ReadonlyMap<number, readonly LineageConstraint[]>
   readonly triggers: ReadonlyMap<number, readonly LineageTrigger[]>
+  /** Foreign keys, by the relation that they refer to. */
+  readonly referrers: ReadonlyMap<number, readonly LineageReferrer[]>
   /** Partitions and children, by the relation above. */
   readonly children: ReadonlyMap<number, readonly number[]>
   readonly parents: ReadonlyMap<number, readonly number[]>
@@ -42,15 +51,15 @@ const definitionsSql = `select c.oid, pg_catalog.pg_get_viewdef(c.oid) from pg_c
   where c.relkind in ('v', 'm') and n.nspname not in ('pg_catalog', 'information_schema')`
 const generatedSql = `select a.attrelid, a.attnum, pg_catalog.pg_get_expr(d.adbin, d.adrelid) from pg_catalog.pg_attrdef d
   join pg_catalog.pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum where a.attgenerated <> ''`
-const rulesSql = "select distinct ev_class from pg_catalog.pg_rewrite where rulename <> '_RETURN'"
+const rulesSql = `select ev_class, ev_type from pg_catalog.pg_rewrite where rulename <> '_RETURN' and ev_enabled <> 'D'`
 const uniqueSql = `select i.indrelid, c.relname, i.indkey::text, i.indexprs is not null or i.indpred is not null
   from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid where i.indisunique and i.indrelid >= 16384`
 const constraintsSql = `select conrelid, conname, contype, pg_catalog.array_to_string(conkey, ' '), confrelid,
-  pg_catalog.array_to_string(confkey, ' ') from pg_catalog.pg_constraint where conrelid >= 16384 and contype in ('c', 'f', 'x')`
+  pg_catalog.array_to_string(confkey, ' '), confdeltype, confupdtype from pg_catalog.pg_constraint where conrelid >= 16384 and contype in ('c', 'f', 'x')`
 const triggersSql = `select t.tgrelid, t.tgname, t.tgtype, n.nspname || '.' || p.proname, l.lanname, p.prosrc
   from pg_catalog.pg_trigger t join pg_catalog.pg_proc p on p.oid = t.tgfoid
   join pg_catalog.pg_namespace n on n.oid = p.pronamespace join pg_catalog.pg_language l on l.oid = p.prolang
-  where not t.tgisinternal and t.tgenabled <> 'D'`
+  where (not t.tgisinternal or t.tgfoid >= 16384) and t.tgenabled <> 'D'`
 const inheritsSql = 'select inhrelid, inhparent from pg_catalog.pg_inherits'
 const functionsSql = `select p.oid, n.nspname, p.proname, p.provolatile, l.lanname, p.proretset,
     case when l.lanname = 'sql' and p.prokind in ('f', 'p') then pg_catalog.pg_get_functiondef(p.oid) end,
@@ -72,9 +81,10 @@ const typesSql = `select t.typname from pg_catalog.pg_type t where t.oid >= 1638
 export const noLineageRows: LineageRows = {
   definitions: new Map(),
   generated: new Map(),
-  withRules: new Set(),
+  rules: new Map(),
   constraints: new Map(),
   triggers: new Map(),
+  referrers: new Map(),
   children: new Map(),
   parents: new Map(),
   functions: [],
@@ -91,7 +101,11 @@ export async function readLineageRows(
 ): Promise<LineageRows> {
   await ask(quietPath)
   const definitions = await ask(definitionsSql)
-  const rules = await ask(rulesSql)
+  const rules = new Map<number, RowEvent[]>()
+  for (const [oid, type] of await ask(rulesSql)) {
+    const event = ruleEvents[type ?? '']
+    if (event !== undefined) push(rules, Number(oid), event)
+  }
   const parents = new Map<number, number[]>()
   const children = new Map<number, number[]>()
   for (const [child, parent] of await ask(inheritsSql)) {
@@ -110,8 +124,8 @@ export async function readLineageRows(
   return {
     definitions: new Map(definitions.map(([oid, text]) => [Number(oid), text ?? ''])),
     generated: await readGenerated(ask),
-    withRules: new Set(rules.map(([oid]) => Number(oid))),
-    constraints: await readConstraints(ask),
+    rules,
+    ...(await readConstraints(ask)),
     triggers: await readTriggers(ask),
     parents,
     children,
@@ -149,17 +163,35 @@ const kinds: Readonly<Record<string, LineageConstraint['kind']>> = {
   x: 'exclusion',
 }
 
+/** Values of `pg_constraint.confdeltype` and `confupdtype` that write: cascade, set null, set default. */
+const deleteActions: Readonly<Record<string, RowEvent>> = { c: 'delete', n: 'update', d: 'update' }
+const updateActions: Readonly<Record<string, RowEvent>> = { c: 'update', n: 'update', d: 'update' }
+
 async function readConstraints(
   ask: (sql: string) => Promise<string[][]>,
-): Promise<Map<number, LineageConstraint[]>> {
+): Promise<Pick<LineageRows, 'constraints' | 'referrers'>> {
   const constraints = new Map<number, LineageConstraint[]>()
+  const referrers = new Map<number, LineageReferrer[]>()
   for (const [oid, name, attributes, isComputed] of await ask(uniqueSql)) {
     const seen = isComputed === 't' ? [] : numbers(attributes)
     push(constraints, Number(oid), { kind: 'unique', name: name ?? '', attributes: seen })
   }
-  for (const [oid, name, kind, attributes, other, theirs] of await ask(constraintsSql)) {
-    const references =
-      Number(other) === 0 ? {} : { references: { oid: Number(other), attributes: numbers(theirs) } }
+  for (const row of await ask(constraintsSql)) {
+    const [oid, name, kind, attributes, other, theirs, onDelete, onUpdate] = row
+    const isForeign = Number(other) !== 0
+    const references = isForeign
+      ? { references: { oid: Number(other), attributes: numbers(theirs) } }
+      : {}
+    if (isForeign)
+      push(referrers, Number(other), {
+        relation: Number(oid),
+        attributes: numbers(attributes),
+        keys: numbers(theirs),
+        actions: {
+          delete: deleteActions[onDelete ?? ''],
+          update: updateActions[onUpdate ?? ''],
+        },
+      })
     push(constraints, Number(oid), {
       kind: kinds[kind ?? ''] ?? 'check',
       name: name ?? '',
@@ -167,8 +199,11 @@ async function readConstraints(
       ...references,
     })
   }
-  return constraints
+  return { constraints, referrers }
 }
+
+/** Values of `pg_rewrite.ev_type`. */
+const ruleEvents: Readonly<Record<string, RowEvent>> = { 2: 'update', 3: 'insert', 4: 'delete' }
 
 /** Bits of `pg_trigger.tgtype`. */
 const eventBits = [

@@ -54,6 +54,19 @@ const rows: LineageRows = {
   constraints: new Map([[1, [{ kind: 'unique', name: 'people_email_key', attributes: [3] }]]]),
   parents: new Map([[5, [4]]]),
   children: new Map([[4, [5]]]),
+  referrers: new Map([
+    [
+      2,
+      [
+        {
+          relation: 5,
+          attributes: [2],
+          keys: [3],
+          actions: { delete: undefined, update: undefined },
+        },
+      ],
+    ],
+  ]),
   triggers: new Map([
     [
       2,

@@ -210,6 +210,14 @@ test('without any one of the rules something is not told', async (t) => {
   }
 })
 
+test('a key that masked values refer to tells of them when it goes away or changes', () => {
+  const told = (sql: string) => lineage(sql).influences.map(({ what }) => what)
+  const keys = 'foreign keys to public.orders'
+  assert.deepEqual(told('delete from orders where id = 1'), [keys])
+  assert.deepEqual(told("update orders set item = 'x' where id = 1"), [keys])
+  assert.deepEqual(told('update orders set person = 2 where id = 1'), [])
+})
+
 test('texts that differ in constants alone share their lineage, unless a constant stands for a column', () => {
   const of = (sql: string) => database.statements(sql)
   assert.equal(

@@ -83,7 +83,7 @@ export class OwnFunctions {
       context.facts.influence('branch', flow, `the body of ${fn.schema}.${fn.name}`)
       if (reach.acts && context.isOn('write')) {
         context.facts.launder(flow, `the function ${fn.schema}.${fn.name}`)
-        codeBehindWrites(reach.relations, ['insert', 'update', 'delete'], context)
+        codeBehindWrites(reach.relations, ['insert', 'update', 'delete'], 'all', context)
       }
       return { columns: [], open: flow }
     })

@@ -4,6 +4,7 @@ import type {
   BuiltinFacts,
   LineageCatalog,
   LineageFunction,
+  LineageReferrer,
   LineageRelation,
 } from './lineage-catalog.ts'
 import type { LineageRows } from './lineage-rows.ts'
@@ -93,7 +94,7 @@ export class LineageDatabase implements MaskSource {
           }
         }),
       ...(definition === undefined || definition === '' ? {} : { definition }),
-      hasRules: rows.withRules.has(oid),
+      rules: rows.rules.get(oid) ?? [],
       constraints: rows.constraints.get(oid) ?? [],
       triggers: rows.triggers.get(oid) ?? [],
     }
@@ -155,6 +156,10 @@ export class SessionCatalog implements LineageCatalog {
 
   descendants(oid: number): readonly number[] {
     return this.#database.descendants(oid)
+  }
+
+  referrers(oid: number): readonly LineageReferrer[] {
+    return this.#database.rows.referrers.get(oid) ?? []
   }
 
   functionsNamed(name: string): readonly LineageFunction[] {
@@ -226,7 +231,7 @@ function madeRelation(name: string): LineageRelation {
   const facts = {
     kind: 'r',
     columns: [],
-    hasRules: false,
+    rules: [],
     constraints: [],
     triggers: [],
     isMade: true,

@@ -83,7 +83,7 @@ function copyOutput(body: Tree, context: Context): Output {
     const columns = words(list(body, 'attlist'))
     const assigned = columns.length === 0 ? 'all' : new Set(columns)
     constraintsOn(context.catalog.named(name), assigned, false, context)
-    codeBehindWrites(context.catalog.named(name), ['insert'], context)
+    codeBehindWrites(context.catalog.named(name), ['insert'], 'all', context)
     return noRows
   }
   if (isOutside) {

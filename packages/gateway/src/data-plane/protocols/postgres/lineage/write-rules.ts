@@ -5,6 +5,8 @@ import type { Context } from './context.ts'
 import { columnFlow, derived, isTainted, type Flow, type MaskedColumn } from './flow.ts'
 import type { LineageRelation } from './lineage-catalog.ts'
 import type { ScopeColumn } from './scope.ts'
+import { assigns } from './trigger-rules.ts'
+import { behindView, isView } from './view-writes.ts'
 
 /** A column that a statement assigns. */
 export interface Assignment {
@@ -56,26 +58,71 @@ export function constraintsOn(
 ): void {
   if (!context.isOn('constraint')) return
   for (const relation of relations) {
-    const attributes = new Set(
-      relation.columns
-        .filter(({ name }) => assigned === 'all' || assigned.has(name))
-        .map(({ attribute }) => attribute),
-    )
-    for (const constraint of relation.constraints) {
-      // A row that is inserted is the caller's own: a check of it tells nothing else.
-      if (constraint.kind === 'check' && !isUpdate) continue
-      const seen =
-        constraint.attributes.length > 0
-          ? constraint.attributes
-          : relation.columns.map(({ attribute }) => attribute)
-      if (!seen.some((attribute) => attributes.has(attribute))) continue
-      const flows = maskedFlows(relation.oid, seen, context)
-      const { references } = constraint
-      if (references !== undefined)
-        flows.push(...maskedFlows(references.oid, references.attributes, context))
-      context.facts.influence('constraint', derived(flows), `the constraint ${constraint.name}`)
+    if (isView(relation)) constraintsBehind(relation, assigned, isUpdate, context)
+    for (const one of withParts(relation, context)) {
+      for (const constraint of one.constraints) {
+        // A row that is inserted is the caller's own: a check of it tells nothing else.
+        if (constraint.kind === 'check' && !isUpdate) continue
+        const seen =
+          constraint.attributes.length > 0
+            ? constraint.attributes
+            : one.columns.map(({ attribute }) => attribute)
+        if (!assigns(one, seen, assigned)) continue
+        const flows = maskedFlows(one.oid, seen, context)
+        const { references } = constraint
+        if (references !== undefined)
+          flows.push(...maskedFlows(references.oid, references.attributes, context))
+        context.facts.influence('constraint', derived(flows), `the constraint ${constraint.name}`)
+      }
+      if (isUpdate) referrersOn(one, assigned, context)
     }
   }
+}
+
+/** Rows that are deleted may be in the way of a foreign key, or take the rows along that refer to them. */
+export function referrersOf(relations: readonly LineageRelation[], context: Context): void {
+  if (!context.isOn('constraint')) return
+  for (const relation of relations) {
+    const behind = isView(relation) ? behindView(relation, context) : undefined
+    if (behind !== undefined) referrersOf(behind.relations, context)
+    for (const one of withParts(relation, context)) referrersOn(one, 'all', context)
+  }
+}
+
+/** What foreign keys of others look at when these columns change. */
+function referrersOn(
+  relation: LineageRelation,
+  assigned: ReadonlySet<string> | 'all',
+  context: Context,
+): void {
+  for (const { relation: oid, attributes, keys } of context.catalog.referrers(relation.oid)) {
+    if (!assigns(relation, keys, assigned)) continue
+    const what = `foreign keys to ${relation.schema}.${relation.name}`
+    context.facts.influence('constraint', derived(maskedFlows(oid, attributes, context)), what)
+  }
+}
+
+/** The relation with its partitions and children, in which its rows may stand. */
+function withParts(relation: LineageRelation, context: Context): readonly LineageRelation[] {
+  const parts = context.catalog
+    .descendants(relation.oid)
+    .flatMap((oid) => context.catalog.relation(oid) ?? [])
+  return [relation, ...parts]
+}
+
+/** A view is checked by what stands behind it. */
+function constraintsBehind(
+  view: LineageRelation,
+  assigned: ReadonlySet<string> | 'all',
+  isUpdate: boolean,
+  context: Context,
+): void {
+  const behind = behindView(view, context)
+  if (behind === undefined) return
+  const { relations, columns } = behind
+  const isTold = assigned !== 'all' && [...assigned].every((name) => columns.has(name))
+  const names = isTold ? new Set([...assigned].map((name) => columns.get(name) ?? '')) : 'all'
+  constraintsOn(relations, names, isUpdate, context)
 }
 
 function maskedFlows(oid: number, attributes: readonly number[], context: Context): Flow[] {

@@ -49,6 +49,8 @@ export {
   type RuleSubject,
 } from './policy/policy.ts'
 export type {
+  Clause,
+  ClauseTree,
   CompileResult,
   Condition,
   ConditionEngine,
@@ -150,6 +152,14 @@ export {
   type PolicyOutcome,
   type RuleError,
 } from './policy/decide.ts'
+export { explainDecision, type ExplainedDecision, type ExplainedRule } from './policy/explain.ts'
+export {
+  clausesIn,
+  explainClauses,
+  type ClauseState,
+  type ExplainedClause,
+  type ExplainedTree,
+} from './policy/explain-clauses.ts'
 export { factSchema } from './policy/fact-schema.ts'
 export { matchesAny } from './policy/star-glob.ts'
 export { selectRules, type RuleConnection, type SelectedRules } from './policy/select-rules.ts'

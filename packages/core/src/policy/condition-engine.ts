@@ -35,6 +35,21 @@ export interface Condition {
   readonly reads: readonly FactPath[]
   /** Synchronous, pure, bounded. What it costs is taken off `meter`; an empty meter gives the error `cost`. */
   evaluate(facts: Facts, meter?: CostMeter): Outcome
+  /** The condition taken apart, for people. Made when first asked for: deciding has no use for it. */
+  clauses(): ClauseTree
+}
+
+/** A condition taken apart at `&&`, `||` and `!`, down to what is true or false by itself. */
+export type ClauseTree =
+  | { readonly kind: 'all' | 'any'; readonly parts: readonly ClauseTree[] }
+  | { readonly kind: 'not'; readonly part: ClauseTree }
+  | Clause
+
+/** What is evaluated on its own. */
+export interface Clause {
+  readonly kind: 'clause'
+  readonly text: string
+  readonly condition: Condition
 }
 
 /** What one decision may still cost. Counted, not timed, so that a replay gives the same result. */

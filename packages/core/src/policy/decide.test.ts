@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import type { Chain } from '../chain.ts'
 import type { AgentId } from '../ids.ts'
 import { compilePolicies, type CompiledPolicies } from './compile-policies.ts'
-import type { ConditionEngine, Outcome } from './condition-engine.ts'
+import type { Condition, ConditionEngine, Outcome } from './condition-engine.ts'
 import { decidePolicies, type PolicyOutcome } from './decide.ts'
 import type { Policy, Rule, RuleSubject } from './policy.ts'
 import { selectRules } from './select-rules.ts'
@@ -20,7 +20,12 @@ const engine: ConditionEngine = {
         ? { kind: 'unknown', fact: 'op.class' }
         : { kind: 'value', value: source !== 'no' }
     const reads = source === 'now' ? ['now'] : ['op.class']
-    return { kind: 'ok', condition: { reads, evaluate: () => outcome } }
+    const condition: Condition = {
+      reads,
+      evaluate: () => outcome,
+      clauses: () => ({ kind: 'clause', text: source, condition }),
+    }
+    return { kind: 'ok', condition }
   },
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { factSchema } from '@sallyport/core'
+import { factSchema, type ClauseTree } from '@sallyport/core'
 import { celConditions } from './cel-conditions.ts'
 import { compileGlob } from './fact-glob.ts'
 
@@ -101,24 +101,25 @@ const rows: [source: string, expected: string][] = [
   ['k8s.resource == "x"', 'unknown-field 0-12'],
   ['op == op', 'unknown-field 0-2'],
   ['op["class"] == "read"', 'unknown-field 0-2'],
-  ['op.class == "delete"', 'never-true 12-20 did you mean "delete" in op.classes?'],
-  ['op.class == "raed"', 'never-true 12-18 did you mean "read"?'],
-  ['"raed" != op.class', 'never-true 0-6'],
-  ['op.class in ["read", "drop"]', 'never-true 21-27'],
-  ['"raed" in op.classes', 'never-true 0-6 never contains'],
-  ['root.kind == "humn"', 'never-true 13-19'],
-  ['has(op.class)', 'has 0-13'],
-  ['op.class', 'type 0-8'],
-  ['op.class == 1', 'type 0-13'],
+  ['op.class == "delete"', 'enum-value 12-20 did you mean "delete" in op.classes?'],
+  ['op.class == "raed"', 'enum-value 12-18 did you mean "read"?'],
+  ['"raed" != op.class', 'enum-value 0-6'],
+  ['op.class in ["read", "drop"]', 'enum-value 21-27'],
+  ['"raed" in op.classes', 'enum-value 0-6 never contains'],
+  ['root.kind == "humn"', 'enum-value 13-19'],
+  ['op.class == "READ"', 'case-mismatch 12-18 did you mean "read"?'],
+  ['has(op.class)', 'has-on-fact 0-13'],
+  ['op.class', 'type-error 0-8'],
+  ['op.class == 1', 'type-error 0-13'],
   ['op.class ==', 'syntax 11-11'],
-  ['foo(1)', 'function 0-6'],
-  ['dyn(op.class) == 1', 'function 0-13'],
-  ['cel.bind(x, op.verb, x == "a")', 'function 0-30'],
-  ['op.text.matches(op.verb)', 'literal 16-23'],
+  ['foo(1)', 'unknown-function 0-6'],
+  ['dyn(op.class) == 1', 'unknown-function 0-13'],
+  ['cel.bind(x, op.verb, x == "a")', 'unknown-function 0-30'],
+  ['op.text.matches(op.verb)', 'regex-dynamic 16-23'],
   ['op.text.glob(op.verb)', 'literal 13-20'],
-  ['op.text.matches("(?=a)")', 'matches 16-23 RE2'],
-  ['op.text.matches("(a)\\\\1")', 'matches 16-24 RE2'],
-  [`op.text.matches("${'a'.repeat(513)}")`, 'matches 16-531 512'],
+  ['op.text.matches("(?=a)")', 'regex-not-re2 16-23 RE2'],
+  ['op.text.matches("(a)\\\\1")', 'regex-not-re2 16-24 RE2'],
+  [`op.text.matches("${'a'.repeat(513)}")`, 'regex-not-re2 16-531 512'],
   ['client.ip.inCidr("10.0.0.0")', 'inCidr 17-27 "10.0.0.0" is not a network'],
   ['now.within("Mon 25:00-26:00 UTC")', 'within 11-32'],
   ['now.within("Mon 08:00-09:00 Mars/Base")', 'within 11-38'],
@@ -143,7 +144,7 @@ function answer(source: string): string {
 for (const [source, expected] of rows) {
   test(`${source.slice(0, 60)} gives ${expected}`, () => {
     const got = answer(source)
-    const words = /^([a-zA-Z-]+(?: \d+-\d+)?)(?: (.*))?$/u.exec(expected)
+    const words = /^([a-zA-Z\d-]+(?: \d+-\d+)?)(?: (.*))?$/u.exec(expected)
     if (/\d+-\d+|^limit/u.test(expected)) {
       assert.ok(got.includes(words?.[1] ?? '?') && got.includes(words?.[2] ?? ''), got)
     } else assert.equal(got, expected)
@@ -194,3 +195,35 @@ test('every fact of the sql and session schemas can be read by a condition', () 
     }
   }
 })
+
+/** `all(a, any(b, not(c)))` */
+function printed(tree: ClauseTree): string {
+  if (tree.kind === 'clause') return tree.text
+  if (tree.kind === 'not') return `not(${printed(tree.part)})`
+  return `${tree.kind}(${tree.parts.map(printed).join(', ')})`
+}
+
+const taken: [source: string, tree: string][] = [
+  ['true', 'true'],
+  [
+    'op.class != "read" && agent.depth > 0 && !op.unbounded',
+    'all(op.class != "read", agent.depth > 0, !op.unbounded)',
+  ],
+  [
+    '(agent.depth > 0 || !(op.persists && op.unbounded)) && op.verb == "x"',
+    'all(any(agent.depth > 0, not(all(op.persists, op.unbounded))), op.verb == "x")',
+  ],
+  ['(agent.depth + 1) == 2 || true', 'any(agent.depth + 1 == 2, true)'],
+  [
+    '(agent.depth + agent.level) * 2 == 2 && true',
+    'all((agent.depth + agent.level) * 2 == 2, true)',
+  ],
+  ['op.text.matches("^a")\n  && true', 'all(op.text.matches("^a"), true)'],
+]
+for (const [source, tree] of taken) {
+  test(`${source} is taken apart into ${tree}`, () => {
+    const result = celConditions.compile(source, schema)
+    assert.ok(result.kind === 'ok')
+    assert.equal(printed(result.condition.clauses()).replaceAll('.0', ''), tree)
+  })
+}

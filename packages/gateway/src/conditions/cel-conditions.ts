@@ -3,8 +3,10 @@ import {
   EvaluationError,
   ParseError,
   TypeError as CelTypeError,
+  type ASTNode,
 } from '@marcbachmann/cel-js'
 import type {
+  ClauseTree,
   CompileResult,
   Condition,
   ConditionEngine,
@@ -22,6 +24,7 @@ import {
   type Edit,
   type SyntaxFindings,
 } from './check-syntax.ts'
+import { clausesOf } from './clauses.ts'
 import {
   evaluateGlob,
   evaluateInCidr,
@@ -67,14 +70,20 @@ function compileChecked(source: string, schema: FactSchema): CompileResult {
   if (!checked.valid) return { kind: 'refused', problems: [problemOf(checked.error, source)] }
   if (checked.type !== 'bool') {
     const message = `a condition must be bool, but this is ${checked.type}`
-    return refuseWhole('type', message, source)
+    return refuseWhole('type-error', message, source)
   }
   const run = evaluating.parse(applyEdits(source, findings.edits))
   const again = run.check()
   if (!again.valid || again.type !== 'bool') {
     return refuseWhole('syntax', 'this condition cannot be prepared for evaluation', source)
   }
-  return { kind: 'ok', condition: new CelCondition(run, findings) }
+  const clauses = (): ClauseTree => clausesOf(parsed.ast, source, (text) => compile(text, schema))
+  return { kind: 'ok', condition: new CelCondition(run, findings, clauses) }
+}
+
+/** The syntax tree of a condition that was compiled with these facts. */
+export function parseCondition(source: string, schema: FactSchema): ASTNode {
+  return environmentsOf(schema).checking.parse(source).ast
 }
 
 function refuseWhole(check: string, message: string, source: string): CompileResult {
@@ -83,7 +92,7 @@ function refuseWhole(check: string, message: string, source: string): CompileRes
 
 function problemOf(error: unknown, source: string): Problem {
   if (error instanceof ParseError || error instanceof CelTypeError) {
-    const check = error instanceof ParseError ? 'syntax' : 'type'
+    const check = error instanceof ParseError ? 'syntax' : 'type-error'
     const start = Math.min(error.range?.start ?? 0, source.length)
     const end = Math.min(error.range?.end ?? source.length, source.length)
     return { check, message: error.summary, start, end }
@@ -107,9 +116,16 @@ class CelCondition implements Condition {
   readonly #paths: ReadonlyMap<string, FactPath>
   readonly #nodes: number
   readonly #loopNodes: number
+  readonly #makeClauses: () => ClauseTree
+  #clauses: ClauseTree | undefined
 
-  constructor(run: (context: Record<string, unknown>) => unknown, findings: SyntaxFindings) {
+  constructor(
+    run: (context: Record<string, unknown>) => unknown,
+    findings: SyntaxFindings,
+    clauses: () => ClauseTree,
+  ) {
     this.#run = run
+    this.#makeClauses = clauses
     this.reads = findings.reads
     this.#facts = findings.reads.map((path) => ({ flat: flatName(path), parts: path.split('.') }))
     this.#paths = new Map(findings.reads.map((path) => [flatName(path), path]))
@@ -136,6 +152,11 @@ class CelCondition implements Condition {
     } catch (error) {
       return this.#outcomeOf(error)
     }
+  }
+
+  clauses(): ClauseTree {
+    this.#clauses ??= this.#makeClauses()
+    return this.#clauses
   }
 
   #outcomeOf(error: unknown): Outcome {

@@ -133,7 +133,7 @@ class Walk {
         return
       case '.?':
       case '[?]':
-        this.#refuse('function', 'optional access is not available in conditions', node)
+        this.#refuse('unknown-function', 'optional access is not available in conditions', node)
         return
       case '==':
       case '!=':
@@ -221,9 +221,9 @@ class Walk {
     const [name, args] = node.args
     if (name === 'has') {
       const why = 'it would turn an unknown fact into false'
-      this.#refuse('has', `has() is not available in conditions: ${why}`, node)
+      this.#refuse('has-on-fact', `has() is not available in conditions: ${why}`, node)
     } else if (!functions.has(name)) {
-      this.#refuse('function', `${name}() is not available in conditions`, node)
+      this.#refuse('unknown-function', `${name}() is not available in conditions`, node)
     } else {
       this.#limit('arguments', args.length, CONDITION_LIMITS.callArguments, node)
       this.#visitAll(args, depth)
@@ -233,7 +233,7 @@ class Walk {
   #method(node: ASTNode & { readonly op: 'rcall' }, depth: number): void {
     const [name, receiver, args] = node.args
     if (!methods.has(name)) {
-      this.#refuse('function', `${name}() is not available in conditions`, node)
+      this.#refuse('unknown-function', `${name}() is not available in conditions`, node)
       return
     }
     this.#limit('arguments', args.length, CONDITION_LIMITS.callArguments, node)
@@ -270,11 +270,16 @@ class Walk {
   ): void {
     if (argument === undefined) return
     if (argument.op !== 'value' || typeof argument.args !== 'string') {
-      this.#refuse('literal', `the pattern of ${name}() must be a literal string`, argument)
+      this.#refuse(
+        name === 'matches' ? 'regex-dynamic' : 'literal',
+        `the pattern of ${name}() must be a literal string`,
+        argument,
+      )
       return
     }
     const problem = literalProblem(name, argument.args)
-    if (problem !== undefined) this.#refuse(name, problem, argument)
+    const check = name === 'matches' ? 'regex-not-re2' : name
+    if (problem !== undefined) this.#refuse(check, problem, argument)
     if (name !== 'matches') return
     const between = this.#source.slice(receiver.end, argument.start)
     const found = /^[\s)]*\.\s*(matches)\s*\(\s*$/u.exec(between)
@@ -311,19 +316,21 @@ class Walk {
     op: string,
   ): void {
     const finer = path === 'op.class' ? this.#schema.facts['op.classes']?.values : undefined
-    const near = didYouMean(value, values)
+    const cased = values.find((one) => one.toLowerCase() === value.toLowerCase())
+    const near = cased ?? didYouMean(value, values)
     const hint = finer?.includes(value)
       ? `did you mean "${value}" in op.classes?`
       : near === undefined
         ? `it is one of ${values.join(', ')}`
         : `did you mean "${near}"?`
     const verb = op === 'in' && path === 'op.classes' ? 'never contains' : 'is never'
-    this.#refuse('never-true', `${path} ${verb} "${value}"; ${hint}`, node)
+    const check = cased === undefined ? 'enum-value' : 'case-mismatch'
+    this.#refuse(check, `${path} ${verb} "${value}"; ${hint}`, node)
   }
 }
 
 /** `['op', 'class']` of the node `op.class`; undefined where the node is anything else. */
-function dottedNames(node: ASTNode): string[] | undefined {
+export function dottedNames(node: ASTNode): string[] | undefined {
   const names: string[] = []
   let at = node
   while (at.op === '.') {

@@ -24,6 +24,7 @@ import type { ExportTest } from './exports/exports.ts'
 import { type GuardRequest, parseGuardRequest } from './guard/parse-guard-request.ts'
 import type { LedgerPage } from './ledger/read-ledger.ts'
 import { servedFrom } from './ledger/request-source.ts'
+import { addPolicyRoutes, type PolicyOperations } from './policies/policy-routes.ts'
 import { parseCredentialRequest } from './parse-credential-request.ts'
 import { parseNewConnection } from './parse-new-connection.ts'
 import { tokenAlgorithms } from './births/workload/verify-token.ts'
@@ -73,6 +74,7 @@ export interface Operations {
   /** What is recorded from now on, of one session, of a tree, or of all that a search names; see `LiveView`. */
   watch(of: string, form: ViewForm): Promise<AsyncIterable<string>>
   readonly incidents: IncidentOperations
+  readonly policies: PolicyOperations
   /** A ZIP archive, piece by piece. */
   exportSessions(idPrefixes: readonly string[]): Promise<AsyncIterable<Uint8Array>>
 }
@@ -148,6 +150,7 @@ export function apiRoutes(
   )
   addSessionRoutes(app, operations)
   addIncidentRoutes(app, operations.incidents, jsonBody)
+  addPolicyRoutes(app, operations.policies)
   addRetentionRoutes(app, operations)
   return app
 }

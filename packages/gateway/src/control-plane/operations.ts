@@ -4,6 +4,7 @@ import type { KeyRing } from './keys/key-ring.ts'
 import { Incidents } from './incidents/incidents.ts'
 import { readLedger } from './ledger/read-ledger.ts'
 import type { FactBy } from './ledger/ledger.ts'
+import { knownGroups } from './policies/known-groups.ts'
 import { Guards } from './guard/guards.ts'
 import type { Parts } from './parts.ts'
 import { recordedSession } from './recorded-session.ts'
@@ -122,6 +123,7 @@ export function operationsOf(
       signedBy: () => [signingKeys.current.id],
       indexProblem: () => problemOf(index.status()),
     }),
+    policies: { groups: async () => await knownGroups(store) },
     async watch(of, form) {
       await ledger.write({ what: 'session.watched', actor, subject: of === '' ? 'all' : of })
       return await watchSessions(live, sessions, of, form)

@@ -12,12 +12,17 @@ export interface ConfigProblem {
   /** `spec.rules.0.when`; empty where the place is not a field. */
   readonly path: string
   readonly sourceLine: string
+  /** The name of the check that found it, where it has one. */
+  readonly check?: string
 }
 
-/** Prints problems with line and caret, for people. */
-export function printProblems(problems: readonly ConfigProblem[]): string {
+/** Prints problems with line and caret, for people. `outcome` says what became of the files. */
+export function printProblems(
+  problems: readonly ConfigProblem[],
+  outcome = 'Nothing was applied.',
+): string {
   const count = problems.length === 1 ? '1 error' : `${problems.length} errors`
-  const footer = `${count}. Nothing was applied. Docs: https://sallyport.dev/docs/config\n`
+  const footer = `${count}. ${outcome} Docs: https://sallyport.dev/docs/config\n`
   return [...problems.map(printProblem), footer].join('\n')
 }
 

@@ -27,7 +27,7 @@ export class FieldReader {
       const near = didYouMean(name, known)
       const hint =
         near === undefined ? `known fields: ${known.join(', ')}` : `did you mean "${near}"?`
-      this.source.report(`unknown field "${name}"`, hint, this.at(name), key)
+      this.source.report(`unknown field "${name}"`, hint, this.at(name), key, 'unknown-field')
     } else this.#fields.set(name, asNode(pair.value) ?? null)
   }
 
@@ -47,13 +47,18 @@ export class FieldReader {
     return this.#fields.get(name)
   }
 
-  report(name: string, message: string, hint = ''): void {
-    this.source.report(message, hint, this.at(name), this.get(name) ?? this.node)
+  /** The map that a field holds. */
+  inner(name: string, known: readonly string[]): FieldReader {
+    return new FieldReader(this.source, this.get(name), this.at(name), known)
+  }
+
+  report(name: string, message: string, hint = '', check?: string): void {
+    this.source.report(message, hint, this.at(name), this.get(name) ?? this.node, check)
   }
 
   require(name: string): boolean {
     if (this.has(name)) return true
-    if (isMap(this.node)) this.report(name, `missing field "${name}"`, `add ${name}:`)
+    if (isMap(this.node)) this.report(name, `missing field "${name}"`, `add ${name}:`, `no-${name}`)
     return false
   }
 

@@ -28,10 +28,23 @@ export async function loadPolicyFolder(dir: string): Promise<LoadedPolicies> {
   return readPolicyFiles(files)
 }
 
+/** A file of policies, or of tests of them. */
+export interface PolicyFile {
+  readonly file: string
+  readonly text: string
+}
+
 /** Reads policies from the text of files, without touching the disk. */
-export function readPolicyFiles(
-  files: readonly { readonly file: string; readonly text: string }[],
-): LoadedPolicies {
+export function readPolicyFiles(files: readonly PolicyFile[]): LoadedPolicies {
+  const { policies, problems } = readWhatCanBeRead(files)
+  return problems.length > 0 ? { kind: 'refused', problems } : { kind: 'ok', policies }
+}
+
+/** As `readPolicyFiles`, for those who look for problems: rules without one are there beside those that have some. */
+export function readWhatCanBeRead(files: readonly PolicyFile[]): {
+  readonly policies: readonly Policy[]
+  readonly problems: readonly ConfigProblem[]
+} {
   const problems: ConfigProblem[] = []
   const policies = new Map<string, Policy>()
   for (const { file, text } of files) {
@@ -51,8 +64,7 @@ export function readPolicyFiles(
     }
     problems.push(...source.problems)
   }
-  if (problems.length > 0) return { kind: 'refused', problems }
-  return { kind: 'ok', policies: [...policies.values()] }
+  return { policies: [...policies.values()], problems }
 }
 
 function ruleCount(policies: ReadonlyMap<string, Policy>): number {
@@ -61,6 +73,8 @@ function ruleCount(policies: ReadonlyMap<string, Policy>): number {
 
 function readDocument(source: YamlSource, document: Document, policies: Map<string, Policy>): void {
   if (document.errors.length > 0 || !isNode(document.contents)) return
+  // Tests may stand beside what they test; nobody runs them here.
+  if (document.get('kind') === policyTestKind) return
   const top = new FieldReader(source, document.contents, '', topFields)
   for (const name of topFields) top.require(name)
   top.oneOf('apiVersion', ['sallyport.dev/v1'])
@@ -72,11 +86,14 @@ function readDocument(source: YamlSource, document: Document, policies: Map<stri
   if (metadata.has('name') && !namePattern.test(name)) {
     metadata.report('name', `"${name}" is not a name`, 'use a-z, 0-9 and -, at most 63 characters')
   }
-  if (policies.has(name)) metadata.report('name', `there is another policy "${name}"`)
+  if (policies.has(name))
+    metadata.report('name', `there is another policy "${name}"`, '', 'duplicate-name')
   const policy = readSpec(new FieldReader(source, top.get('spec'), 'spec', specFields), name)
   policies.set(name, policy)
 }
 
+/** Documents of this kind say what policies have to decide; `sallyport policy test` reads them. */
+export const policyTestKind = 'PolicyTest'
 const topFields = ['apiVersion', 'kind', 'metadata', 'spec']
 const specFields = ['owner', 'applies', 'mode', 'defaults', 'rules']
 const effects = ['allow', 'approve', 'block'] as const
@@ -100,7 +117,8 @@ function readRules(spec: FieldReader): Rule[] {
     if (rule === undefined) continue
     if (rules.has(rule.name)) {
       const message = `there is another rule "${rule.name}" in this policy`
-      spec.source.report(message, '', path, isNode(node) ? node : undefined)
+      const at = isNode(node) ? node : undefined
+      spec.source.report(message, '', path, at, 'duplicate-name')
     }
     rules.set(rule.name, rule)
   }

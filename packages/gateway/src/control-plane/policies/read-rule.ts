@@ -72,7 +72,7 @@ function checkCondition(fields: FieldReader, when: string, on: Rule['on']): void
   for (const problem of result.problems) {
     const wrongSubject = problem.check === 'wrong-protocol'
     const node = fields.get(wrongSubject ? 'on' : 'when')
-    if (wrongSubject || !isScalar(node)) fields.report('on', problem.message)
+    if (wrongSubject || !isScalar(node)) fields.report('on', problem.message, '', problem.check)
     else fields.source.reportInScalar(problem.message, fields.at('when'), node, problem)
   }
 }

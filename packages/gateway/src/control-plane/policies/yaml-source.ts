@@ -16,25 +16,39 @@ export class YamlSource {
     this.documents = Array.isArray(parsed) ? parsed : []
     for (const document of this.documents) {
       for (const error of document.errors) {
-        this.reportRange(error.message, '', '', error.pos[0], error.pos[1])
+        this.reportRange(error.message, '', '', error.pos[0], error.pos[1], 'syntax')
       }
     }
   }
 
   /** Reports a problem with a node; a file without one is marked at its start. */
-  report(message: string, hint: string, path: string, node: Node | null | undefined): void {
+  report(
+    message: string,
+    hint: string,
+    path: string,
+    node: Node | null | undefined,
+    check?: string,
+  ): void {
     const [start, end] = node?.range ?? [0, 0]
-    this.reportRange(message, hint, path, start, end)
+    this.reportRange(message, hint, path, start, end, check)
   }
 
-  reportRange(message: string, hint: string, path: string, start: number, end: number): void {
+  reportRange(
+    message: string,
+    hint: string,
+    path: string,
+    start: number,
+    end: number,
+    check?: string,
+  ): void {
     const { line, col: column } = this.#lines.linePos(start)
     const lineNumber = Math.max(1, line)
     const sourceLine = this.#text.split('\n')[lineNumber - 1]?.replace(/\r$/u, '') ?? ''
     const from = Math.max(1, column)
     const length = Math.max(1, Math.min(end - start, sourceLine.length - from + 1))
     const place = { file: this.file, line: lineNumber, column: from, length }
-    this.problems.push({ message, hint, ...place, path, sourceLine })
+    const named = check === undefined ? {} : { check }
+    this.problems.push({ message, hint, ...place, path, sourceLine, ...named })
   }
 
   /** `policies/prod.yaml:39`. */
@@ -47,13 +61,14 @@ export class YamlSource {
     message: string,
     path: string,
     node: Node,
-    offsets: { readonly start: number; readonly end: number },
+    offsets: { readonly start: number; readonly end: number; readonly check?: string },
   ): void {
     const places = isScalar(node) ? this.#placesOf(node) : []
     const first = places[Math.min(offsets.start, places.length - 1)]
     const last = places[Math.min(Math.max(offsets.start, offsets.end - 1), places.length - 1)]
-    if (first === undefined || last === undefined) this.report(message, '', path, node)
-    else this.reportRange(message, '', path, first, last + 1)
+    if (first === undefined || last === undefined)
+      this.report(message, '', path, node, offsets.check)
+    else this.reportRange(message, '', path, first, last + 1, offsets.check)
   }
 
   /**

@@ -24,6 +24,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
       'gateway/control-plane',
       'gateway/data-plane',
       'gateway/demo',
+      'gateway/workbench',
     ],
     libraries: ['node:'],
   },
@@ -65,6 +66,11 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
       'pino',
       'yaml',
     ],
+  },
+  // Tools that try policies without a gateway: the files are the control plane's to read, the commands the data plane's to classify.
+  'gateway/workbench': {
+    parts: ['core', 'gateway/conditions', 'gateway/control-plane', 'gateway/data-plane'],
+    libraries: ['node:', 'yaml'],
   },
   'gateway/demo': { parts: ['core', 'wire'], libraries: ['node:', '@electric-sql/pglite', 'pg'] },
 }

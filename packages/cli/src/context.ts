@@ -17,9 +17,11 @@ interface CommonFlags {
   readonly json?: boolean
 }
 
-/** Reads the flags that all verbs share. */
-export function contextOf(command: Command): VerbContext {
-  const flags = command.optsWithGlobals<CommonFlags>()
+/** Reads the flags that all verbs share. `ownForm` is one of the verb's own, which the verb itself prints. */
+export function contextOf(command: Command, ownForm?: string): VerbContext {
+  const given = command.optsWithGlobals<CommonFlags>()
+  const flags =
+    given.output === ownForm && ownForm !== undefined ? { ...given, output: 'json' } : given
   const dataDir = dataDirOf(flags.data)
   const api = async (): Promise<GatewayApi> =>
     await (await import('./owner-api.ts')).ownerApi(dataDir)

@@ -1,9 +1,11 @@
 import type { Command } from 'commander'
 import { contextOf } from './context.ts'
 import type { MakeVerb } from './program.ts'
+import type { LintFlags } from './verbs/policy-lint.ts'
+import type { TestFlags } from './verbs/policy-test.ts'
 import type { TryFlags } from './verbs/policy-try.ts'
 
-/** Verbs around policies: `policy try`, `policy observed`, `policy explain`. */
+/** Verbs around policies: they look at files, at recorded decisions, and at what files would make of these. */
 export function addPolicyVerbs(
   program: Command,
   verb: MakeVerb,
@@ -12,7 +14,7 @@ export function addPolicyVerbs(
   const group = verb(
     program,
     'policy',
-    'Try policies, and see what rules in observe mode would have done.',
+    'Check, test and try policies, and see why a command was decided as it was.',
     'sallyport policy try guardrails/postgres.yaml',
   )
   verb(
@@ -28,6 +30,7 @@ export function addPolicyVerbs(
         await (await import('./verbs/policy-try.ts')).tryPolicy(contextOf(command), file, flags),
       )
     })
+  addFileVerbs(group, verb, finish)
   verb(
     group,
     'observed',
@@ -44,4 +47,37 @@ export function addPolicyVerbs(
   ).action(async (what: string, _flags: unknown, command: Command) => {
     finish(await (await import('./verbs/policy-explain.ts')).explain(contextOf(command), what))
   })
+}
+
+/** Verbs that need no gateway. */
+function addFileVerbs(group: Command, verb: MakeVerb, finish: (code: number) => void): void {
+  verb(
+    group,
+    'lint <path...>',
+    'Say what is wrong with policies, and what looks wrong. Also: -o sarif. Exit code 8 where something was found.',
+    'sallyport policy lint policies/ --fail-on warning',
+  )
+    .option('--fail-on <severity>', 'error, warning, or never', 'error')
+    .option(
+      '--matrix',
+      'show instead what becomes of dangerous commands on each connection: allowed, held or blocked',
+    )
+    .option('--no-gateway', 'look at the files alone, also where a gateway runs')
+    .action(async (paths: string[], flags: LintFlags, command: Command) => {
+      const { output } = command.optsWithGlobals<{ output?: string }>()
+      const context = contextOf(command, 'sarif')
+      const { lint } = await import('./verbs/policy-lint.ts')
+      finish(await lint(context, paths, output === undefined ? flags : { ...flags, output }))
+    })
+  verb(
+    group,
+    'test <path...>',
+    'Run the tests in the files (kind: PolicyTest) against the policies in them. Exit code 8 where one fails.',
+    'sallyport policy test policies/ --coverage',
+  )
+    .option('--coverage', 'list the rules and clauses that no test has shown both true and false')
+    .action(async (paths: string[], flags: TestFlags, command: Command) => {
+      const { testPolicies } = await import('./verbs/policy-test.ts')
+      finish(await testPolicies(contextOf(command), paths, flags))
+    })
 }

@@ -7,7 +7,7 @@ import { suite, test } from 'node:test'
 import { promisify } from 'node:util'
 import { unzipSync } from 'fflate'
 import { mkdir } from 'node:fs/promises'
-import type { IncidentReport, IncidentView } from '@sallyport/gateway'
+import type { HeldIncident, IncidentReport, IncidentView } from '@sallyport/gateway'
 import { skipReason, until } from '@sallyport/testkit'
 import { AgentFamily, type TestAgent } from './agent-family.ts'
 import { psql, sallyport } from './command-line.ts'
@@ -154,6 +154,40 @@ function sixAnswers(report: IncidentReport, { root, fixer, scout }: Attack): voi
   assert.deepEqual(report.proof.findings, [])
 }
 
+/** Who has only the archive reads in it what the ledger says, and finds out where it was changed. */
+async function ledgerFacts(folder: string, incident: IncidentView, actors: Attack): Promise<void> {
+  const path = join(folder, 'ledger.jsonl')
+  const text = await readFile(path, 'utf8')
+  const facts = text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { what: string; subject: string; actor: string })
+  const has = (what: string, subject?: string): boolean =>
+    facts.some((fact) => fact.what === what && subject === (subject && fact.subject))
+  assert.ok(has('policies.loaded'), 'the policies that were in force')
+  assert.ok(has('agent.born', actors.scout.id))
+  assert.ok(has('credential.issued', actors.scout.id))
+  assert.ok(has('agent.revoked', actors.fixer.id))
+  assert.ok(has('connection.added', 'shop'))
+  assert.ok(has('incident.opened', incident.id))
+  assert.ok(!has('ledger.read'), 'and nothing that is not of it')
+  const verify = async (): Promise<string> => {
+    const run = promisify(execFile)(process.execPath, ['verify.mjs'], { cwd: folder })
+    return await run.then(
+      ({ stdout }) => stdout,
+      (error: unknown) => `found ${String(Object(error).stdout)}`,
+    )
+  }
+  assert.match(await verify(), new RegExp(`ledger\\.jsonl: ${facts.length} facts of 1 ledger`))
+  await writeFile(path, text.replace('the scout went mad', 'the scout went bad'))
+  assert.match(await verify(), /^found [^]*ledger\.jsonl: it was changed since it was signed/)
+  await writeFile(path, `${text.split('\n').slice(1).join('\n')}`)
+  assert.match(await verify(), /^found [^]*ledger\.jsonl: it was changed since it was signed/)
+  await rm(path)
+  assert.match(await verify(), /^found [^]*the facts that were signed are missing/)
+  await writeFile(path, text)
+}
+
 suite('an incident is put together', { skip: skipReason() }, () => {
   test('all six questions are answered by command, and again from the unpacked archive alone', async () => {
     const away = await mkdtemp(join(tmpdir(), 'sallyport-evidence-'))
@@ -199,6 +233,7 @@ suite('an incident is put together', { skip: skipReason() }, () => {
       }
       const verified = await promisify(execFile)(process.execPath, ['verify.mjs'], { cwd: folder })
       assert.match(verified.stdout, /2 recordings|2 sessions/)
+      await ledgerFacts(folder, made, actors)
       const alone = JSON.parse(
         await readFile(join(folder, 'report.json'), 'utf8'),
       ) as IncidentReport
@@ -326,5 +361,71 @@ suite('an incident is put together', { skip: skipReason() }, () => {
       const view = await (await gateway.api('GET', `/v1/incidents/${ofRoot.view.id}`)).json()
       return (view as IncidentView).sessions.length === 3
     })
+  })
+
+  test('a closed incident keeps what it covered and its hold, and is closed once', async () => {
+    await using gateway = await startTestGateway({ policy, seed })
+    const family = new AgentFamily(gateway)
+    const { root } = await attack(gateway)
+    const session = await sessionOf(gateway, 'scout')
+    const id = (
+      await command(gateway, ['incident', 'new', session, '--title', 'x', '-o', 'name'])
+    ).trim()
+    const held = async (): Promise<string[]> => {
+      const holds = (await (await gateway.api('GET', '/v1/holds')).json()) as {
+        id: string
+        subject: string
+      }[]
+      return holds.filter(({ subject }) => subject === root.id).map((each) => each.id)
+    }
+    const [hold = ''] = await held()
+    const close = async (body: unknown): Promise<Response> =>
+      await gateway.api('POST', `/v1/incidents/${id}/close`, body)
+    for (const body of [
+      {},
+      { note: '' },
+      { note: 'x'.repeat(501) },
+      { note: 1 },
+      { note: 'x', at: 1 },
+    ])
+      assert.equal((await close(body)).status, 400, JSON.stringify(body))
+    assert.equal((await gateway.api('POST', '/v1/incidents/in_0/close', { note: 'x' })).status, 404)
+    assert.match(await command(gateway, ['incident', '-o', 'table']), / open /)
+    const said = await command(gateway, [
+      'incident',
+      'close',
+      id,
+      '-o',
+      'table',
+      '--note',
+      'keys \u001B[1mrotated',
+    ])
+    assert.match(said, new RegExp(`closed by .*keys .*rotated[^]*held by ${hold}[^]*hold remove`))
+    assert.ok(!said.includes('\u001B'))
+    assert.equal((await close({ note: 'again' })).status, 400, 'once')
+    await psql(gateway, await family.url(root), `select 'later' as word`)
+    await until('a third session has ended', async () => {
+      const rows = (await (await gateway.api('GET', '/v1/sessions')).json()) as {
+        closedAt?: string
+      }[]
+      return rows.filter(({ closedAt }) => closedAt !== undefined).length === 3
+    })
+    const view = (await (await gateway.api('GET', `/v1/incidents/${id}`)).json()) as HeldIncident
+    assert.equal(view.sessions.length, 2, 'what came later is not of it')
+    assert.deepEqual(view.holds, [hold])
+    assert.match(view.closed?.note ?? '', /rotated/)
+    assert.match(await command(gateway, ['incident', '-o', 'table']), / closed /)
+    assert.match(await command(gateway, ['incident', 'report', id]), /^Closed by .*rotated/mu)
+    const facts = await gateway.api(
+      'GET',
+      `/v1/ledger?q=${encodeURIComponent('what:incident.closed')}`,
+    )
+    const [fact] = (
+      (await facts.json()) as { facts: { subject: string; detail: { holds: number } }[] }
+    ).facts
+    assert.deepEqual([fact?.subject, fact?.detail.holds], [id, 1])
+    await command(gateway, ['hold', 'remove', hold, '--reason', 'over'])
+    await until('the ledger is read that says so', async () => (await held()).length === 0)
+    assert.match(await command(gateway, ['incident', 'show', id, '-o', 'table']), /held by nothing/)
   })
 })

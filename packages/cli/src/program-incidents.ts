@@ -12,7 +12,7 @@ export function addIncidentVerbs(
   const group = verb(
     program,
     'incident',
-    'List incidents; new, show and report open one, tell what it covers, and answer its questions.',
+    'List incidents; new, show, report and close open one, tell what it covers, answer its questions, and end it.',
     'sallyport incident',
   ).action(async (_flags: unknown, command: Command) => {
     finish(await (await import('./verbs/incident.ts')).listIncidents(contextOf(command)))
@@ -39,6 +39,17 @@ export function addIncidentVerbs(
     const { showIncident } = await import('./verbs/incident.ts')
     finish(await showIncident(contextOf(command), incident))
   })
+  verb(
+    group,
+    'close <incident>',
+    'Say that an incident is over. What it covers stays as it is, and held, until each hold is removed by its name.',
+    'sallyport incident close in_22 --note "backups restored, key rotated"',
+  )
+    .requiredOption('--note <text>', 'what came of it, at most 500 characters')
+    .action(async (incident: string, flags: { note: string }, command: Command) => {
+      const { closeIncident } = await import('./verbs/incident.ts')
+      finish(await closeIncident(contextOf(command), incident, flags))
+    })
   verb(
     group,
     'report <incident>',

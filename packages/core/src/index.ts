@@ -234,6 +234,13 @@ export {
 } from './recording/part-reader.ts'
 export type { AnchorCopy, ComparedAnchors } from './recording/compare-anchors.ts'
 export { openKeyChange, type KeyChange } from './recording/key-changes.ts'
+export {
+  extractName,
+  extractSealName,
+  type ExtractedLedger,
+  type LedgerExtract,
+  type VerifiedExtract,
+} from './recording/ledger-extract.ts'
 export { storeKeys } from './recording/store-keys.ts'
 export { storedThings } from './recording/stored-parts.ts'
 export {

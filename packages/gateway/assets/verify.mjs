@@ -19,89 +19,6 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { constants, crc32, zstdCompress, zstdDecompress } from 'node:zlib'
 
-// packages/core/src/recording/tell-verification.ts
-const core_src_recording_tell_verification_ts = (() => {
-  /** Findings beyond this are counted: a store that lost its keys has one for each object. */
-  const findingsMax = 20
-
-  /** Names of files may be anyone's, and must not steer the terminal of whoever reads this. */
-  const steering = /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu
-
-  /** What a verification found, in words for people: lines that are safe to print. */
-  function tellVerification(result) {
-    return tell(result).map((line) => line.replaceAll(steering, '\ufffd'))
-  }
-
-  function tell(result) {
-    const { sessions, ledgers, entries, segments, unopened, anchors, findings, notes, signedBy } =
-      result
-    const { trusted } = result
-    const lines = []
-    const recorded = sessions + ledgers
-    if (recorded === 0 && anchors.count === 0 && findings.length === 0)
-      return ['  Nothing is recorded here.']
-    const beside = ledgers === 0 ? '' : ` and ${ledgers} ${ledgers === 1 ? 'ledger' : 'ledgers'}`
-    const count = `${sessions} ${sessions === 1 ? 'recording' : 'recordings'}${beside}, ${entries} entries in ${segments} ${segments === 1 ? 'segment' : 'segments'}`
-    const keys = signedBy.length === 0 ? 'nothing is signed' : `signed by ${signedBy.join(' and ')}`
-    if (findings.length === 0) lines.push(`✓ ${count}, ${keys}`)
-    else {
-      lines.push(`✕ ${findings.length} found in ${count}`)
-      for (const { where, what, offset } of findings.slice(0, findingsMax))
-        lines.push(`  ${where}${offset === undefined ? '' : ` at byte ${offset}`}: ${what}`)
-      if (findings.length > findingsMax) lines.push(`  and ${findings.length - findingsMax} more`)
-    }
-    if (anchors.count > 0)
-      lines.push(
-        `  Anchors ${anchors.from} to ${anchors.to}, the newest of ${result.anchoredAt ?? '?'}.`,
-      )
-    for (const { where, from, to, same } of result.copies)
-      if (same > 0 && same === to - from + 1)
-        lines.push(`  Anchors ${from} to ${to} are the same in ${where}.`)
-      else if (same > 0) lines.push(`  ${same} anchors are the same in ${where}.`)
-    if (trusted.keys.length > 0)
-      lines.push(
-        trusted.isExpected
-          ? `  Trusted: ${trusted.keys.join(' and ')}, as expected, and what changes of keys link to it.`
-          : `  Trusted: ${trusted.keys.join(' and ')}, only since it signed first. Compare it with what the gateway's "keys" prints, or say --signed-by.`,
-      )
-    if (unopened > 0)
-      lines.push(
-        `  ${unopened} were not opened, since their keys are not here: only places, lengths and signatures were checked.`,
-      )
-    for (const note of notes) lines.push(`  ${note}`)
-    if (findings.length > 0 || recorded === 0) return lines
-    const which = unopened > 0 ? ', of the recordings that were opened' : ''
-    lines.push(
-      `  Proves${which}: nothing was changed since it was signed, and nothing is missing in between.`,
-      `  Does not prove: that the gateway wrote the truth${trusted.isExpected ? '' : ', that these keys are its own'}, or anything after the newest anchor.`,
-    )
-    return lines
-  }
-
-  return { tellVerification }
-})()
-
-// packages/core/src/ids.ts
-const core_src_ids_ts = (() => {
-  /** Lower-case Crockford base32: no i, l, o, u. */
-  const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
-  const idCharacters = 13
-
-  /** Makes `<prefix>_` plus 13 characters (65 random bits) from `random`, which must return that many bytes. */
-  function makeId(prefix, random) {
-    let id = `${prefix}_`
-    for (const byte of random(idCharacters)) id += alphabet.charAt(byte & 31)
-    return id
-  }
-
-  /** True of the id of a ledger, which is recorded as sessions are. */
-  function isLedgerId(session) {
-    return session.startsWith('l_')
-  }
-
-  return { makeId, isLedgerId }
-})()
-
 // packages/core/src/recording/signed.ts
 const core_src_recording_signed_ts = (() => {
   /** The public keys that stand beside recordings, by their thumbprints (RFC 7638). */
@@ -179,6 +96,186 @@ const core_src_recording_signed_ts = (() => {
   }
 
   return { SigningKeys, thumbprint, fieldsOf, membersOf }
+})()
+
+// packages/core/src/recording/ledger-extract.ts
+const core_src_recording_ledger_extract_ts = (() => {
+  const { fieldsOf } = core_src_recording_signed_ts
+  const { membersOf } = core_src_recording_signed_ts
+
+  /** Where an archive has facts of ledgers: one JSON object a line. */
+  const extractName = 'ledger.jsonl'
+  /** What the node signed of them. */
+  const extractSealName = 'ledger.jws'
+
+  /** A ledger that facts were taken from, as far as it had been verified then. */
+
+  /** What the node says of an extract. */
+
+  /** What was found out of an extract. */
+
+  /** What an extract is checked against. */
+
+  /** Checks the facts of an archive by what the node signed of them; undefined where there are none. */
+  async function checkExtract(check) {
+    const [lines, seal] = [
+      await check.source.get(extractName),
+      await check.source.get(extractSealName),
+    ]
+    if (lines === undefined && seal === undefined) return undefined
+    if (lines === undefined)
+      return { where: extractName, what: 'the facts that were signed are missing' }
+    if (seal === undefined)
+      return { where: extractName, what: 'nothing that is signed speaks of it' }
+    try {
+      return read(Buffer.from(lines), Buffer.from(seal).toString(), check)
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
+      return { where: extractName, what: error.message }
+    }
+  }
+
+  function read(lines, seal, { keys, trusted, sessions, anchored }) {
+    const { key, fields } = keys.open(seal)
+    if (!trusted.trusts(key))
+      throw new RangeError(
+        `${key} signed it, and nothing leads there from ${trusted.roots.join(' or ')}`,
+      )
+    if (fields.get('type') !== 'sallyport.extract.1')
+      throw new RangeError(`${extractSealName} signs something else`)
+    if (fields.get('sha256') !== hash('sha256', lines))
+      throw new RangeError('it was changed since it was signed')
+    const of = new Set(listOf(fields.get('sessions')).map(String))
+    if (of.size !== sessions.size || [...of].some((session) => !sessions.has(session)))
+      throw new RangeError('it was made for other recordings than the ones here')
+    const ledgers = new Map(
+      listOf(fields.get('ledgers')).map((each) => ledgerOf(membersOf(each), anchored)),
+    )
+    const text = lines.toString()
+    const facts = text === '' ? [] : text.trimEnd().split('\n')
+    if (fields.get('facts') !== facts.length)
+      throw new RangeError(
+        `it has ${facts.length} facts, and ${String(fields.get('facts'))} were signed`,
+      )
+    for (const line of facts) {
+      const fact = fieldsOf(line)
+      const entries = ledgers.get(`${String(fact.get('ledger'))}/${String(fact.get('part'))}`) ?? 0
+      const position = fact.get('position')
+      if (typeof position !== 'number' || position >= entries)
+        throw new RangeError('a fact is of a ledger, or of a place in one, that was not verified')
+    }
+    return {
+      facts: facts.length,
+      ledgers: ledgers.size,
+      at: String(fields.get('at')),
+      signedBy: key,
+    }
+  }
+
+  /** Where an anchor here speaks of the same ledger, the two say the same. */
+  function ledgerOf(fields, anchored) {
+    const name = `${String(fields.get('session'))}/${String(fields.get('part'))}`
+    const entries = Number(fields.get('entries'))
+    const head = anchored.get(name)?.hashes.get(entries) ?? fields.get('head')
+    if (head !== fields.get('head'))
+      throw new RangeError(`an anchor names another hash of ${name} after ${entries} entries`)
+    return [name, entries]
+  }
+
+  function listOf(value) {
+    return Array.isArray(value) ? value : []
+  }
+
+  return { extractName, extractSealName, checkExtract }
+})()
+
+// packages/core/src/recording/tell-verification.ts
+const core_src_recording_tell_verification_ts = (() => {
+  const { extractName } = core_src_recording_ledger_extract_ts
+
+  /** Findings beyond this are counted: a store that lost its keys has one for each object. */
+  const findingsMax = 20
+
+  /** Names of files may be anyone's, and must not steer the terminal of whoever reads this. */
+  const steering = /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu
+
+  /** What a verification found, in words for people: lines that are safe to print. */
+  function tellVerification(result) {
+    return tell(result).map((line) => line.replaceAll(steering, '\ufffd'))
+  }
+
+  function tell(result) {
+    const { sessions, ledgers, entries, segments, unopened, anchors, findings, notes, signedBy } =
+      result
+    const { trusted } = result
+    const lines = []
+    const recorded = sessions + ledgers
+    if (recorded === 0 && anchors.count === 0 && findings.length === 0)
+      return ['  Nothing is recorded here.']
+    const beside = ledgers === 0 ? '' : ` and ${ledgers} ${ledgers === 1 ? 'ledger' : 'ledgers'}`
+    const count = `${sessions} ${sessions === 1 ? 'recording' : 'recordings'}${beside}, ${entries} entries in ${segments} ${segments === 1 ? 'segment' : 'segments'}`
+    const keys = signedBy.length === 0 ? 'nothing is signed' : `signed by ${signedBy.join(' and ')}`
+    if (findings.length === 0) lines.push(`✓ ${count}, ${keys}`)
+    else {
+      lines.push(`✕ ${findings.length} found in ${count}`)
+      for (const { where, what, offset } of findings.slice(0, findingsMax))
+        lines.push(`  ${where}${offset === undefined ? '' : ` at byte ${offset}`}: ${what}`)
+      if (findings.length > findingsMax) lines.push(`  and ${findings.length - findingsMax} more`)
+    }
+    if (anchors.count > 0)
+      lines.push(
+        `  Anchors ${anchors.from} to ${anchors.to}, the newest of ${result.anchoredAt ?? '?'}.`,
+      )
+    if (result.extract !== undefined)
+      lines.push(
+        `  ${extractName}: ${result.extract.facts} facts of ${result.extract.ledgers} ${result.extract.ledgers === 1 ? 'ledger' : 'ledgers'}, as ${result.extract.signedBy} signed them at ${result.extract.at}. It does not prove that no other fact belongs there.`,
+      )
+    for (const { where, from, to, same } of result.copies)
+      if (same > 0 && same === to - from + 1)
+        lines.push(`  Anchors ${from} to ${to} are the same in ${where}.`)
+      else if (same > 0) lines.push(`  ${same} anchors are the same in ${where}.`)
+    if (trusted.keys.length > 0)
+      lines.push(
+        trusted.isExpected
+          ? `  Trusted: ${trusted.keys.join(' and ')}, as expected, and what changes of keys link to it.`
+          : `  Trusted: ${trusted.keys.join(' and ')}, only since it signed first. Compare it with what the gateway's "keys" prints, or say --signed-by.`,
+      )
+    if (unopened > 0)
+      lines.push(
+        `  ${unopened} were not opened, since their keys are not here: only places, lengths and signatures were checked.`,
+      )
+    for (const note of notes) lines.push(`  ${note}`)
+    if (findings.length > 0 || recorded === 0) return lines
+    const which = unopened > 0 ? ', of the recordings that were opened' : ''
+    lines.push(
+      `  Proves${which}: nothing was changed since it was signed, and nothing is missing in between.`,
+      `  Does not prove: that the gateway wrote the truth${trusted.isExpected ? '' : ', that these keys are its own'}, or anything after the newest anchor.`,
+    )
+    return lines
+  }
+
+  return { tellVerification }
+})()
+
+// packages/core/src/ids.ts
+const core_src_ids_ts = (() => {
+  /** Lower-case Crockford base32: no i, l, o, u. */
+  const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
+  const idCharacters = 13
+
+  /** Makes `<prefix>_` plus 13 characters (65 random bits) from `random`, which must return that many bytes. */
+  function makeId(prefix, random) {
+    let id = `${prefix}_`
+    for (const byte of random(idCharacters)) id += alphabet.charAt(byte & 31)
+    return id
+  }
+
+  /** True of the id of a ledger, which is recorded as sessions are. */
+  function isLedgerId(session) {
+    return session.startsWith('l_')
+  }
+
+  return { makeId, isLedgerId }
 })()
 
 // packages/core/src/recording/store-keys.ts
@@ -1445,6 +1542,34 @@ const core_src_recording_part_reader_ts = (() => {
   return { PartReader }
 })()
 
+// packages/core/src/recording/session-seal.ts
+const core_src_recording_session_seal_ts = (() => {
+  const { membersOf } = core_src_recording_signed_ts
+
+  /** Compares a part with what the node signed of its session when that was whole. Returns who signed; throws a RangeError that says what is wrong. */
+  function checkSeal(text, part, keys, trusted) {
+    const { key, fields } = keys.open(text)
+    if (!trusted.trusts(key))
+      throw new RangeError(
+        `${key} signed it, and nothing leads there from ${trusted.roots.join(' or ')}`,
+      )
+    if (fields.get('type') !== 'sallyport.seal.1' || fields.get('session') !== part.session)
+      throw new RangeError('this is the seal of something else')
+    const parts = fields.get('parts')
+    const all = (Array.isArray(parts) ? parts : []).map(membersOf)
+    const sealed = all.find((each) => each.get('part') === part.part)
+    if (sealed === undefined) throw new RangeError(`the seal does not name part ${part.part}`)
+    for (const name of ['entries', 'head', 'segments', 'bytes', 'last'])
+      if (sealed.get(name) !== part[name])
+        throw new RangeError(
+          `the seal says ${name} ${String(sealed.get(name))}; here it is ${part[name]}`,
+        )
+    return key
+  }
+
+  return { checkSeal }
+})()
+
 // packages/core/src/recording/stored-parts.ts
 const core_src_recording_stored_parts_ts = (() => {
   const { parseSegmentKey } = core_src_recording_store_keys_ts
@@ -1485,8 +1610,9 @@ const core_src_recording_verify_recordings_ts = (() => {
   const { readErased } = core_src_recording_erased_sessions_ts
   const { openKeyChange } = core_src_recording_key_changes_ts
   const { TrustedKeys } = core_src_recording_key_changes_ts
+  const { checkExtract } = core_src_recording_ledger_extract_ts
   const { PartReader } = core_src_recording_part_reader_ts
-  const { membersOf } = core_src_recording_signed_ts
+  const { checkSeal } = core_src_recording_session_seal_ts
   const { SigningKeys } = core_src_recording_signed_ts
   const { storeKeys } = core_src_recording_store_keys_ts
   const { storedThings } = core_src_recording_stored_parts_ts
@@ -1541,6 +1667,7 @@ const core_src_recording_verify_recordings_ts = (() => {
       await this.#checkSessions()
       this.#findMissing()
       this.#tellErased()
+      const extract = await this.#checkExtract()
       const { range, at, findings, notes } = this.#anchors
       const signedBy = new Set([...this.#anchors.signedBy, ...this.#sealers.keys()])
       const ledgers = [...this.#sessions].filter(isLedgerId).length
@@ -1559,6 +1686,7 @@ const core_src_recording_verify_recordings_ts = (() => {
         },
         copies: this.#copies.map(({ where, from, to, same }) => ({ where, from, to, same })),
         findings: [...findings, ...this.#findings],
+        ...(extract === undefined ? {} : { extract }),
         erased: [...this.#erased],
         notes: [...notes, ...this.#notes],
       }
@@ -1701,29 +1829,25 @@ const core_src_recording_verify_recordings_ts = (() => {
         return false
       }
       try {
-        const { key, fields } = this.#keys.open(Buffer.from(text).toString())
+        const key = checkSeal(Buffer.from(text).toString(), part, this.#keys, this.#trusted)
         this.#sealers.set(key, part.session)
-        if (!this.#trusted.trusts(key))
-          throw new RangeError(
-            `${key} signed it, and nothing leads there from ${this.#trusted.roots.join(' or ')}`,
-          )
-        if (fields.get('type') !== 'sallyport.seal.1' || fields.get('session') !== part.session)
-          throw new RangeError('this is the seal of something else')
-        const parts = fields.get('parts')
-        const all = (Array.isArray(parts) ? parts : []).map(membersOf)
-        const sealed = all.find((each) => each.get('part') === part.part)
-        if (sealed === undefined) throw new RangeError(`the seal does not name part ${part.part}`)
-        for (const name of ['entries', 'head', 'segments', 'bytes', 'last'])
-          if (sealed.get(name) !== part[name])
-            throw new RangeError(
-              `the seal says ${name} ${String(sealed.get(name))}; here it is ${part[name]}`,
-            )
         return true
       } catch (error) {
         if (!(error instanceof RangeError)) throw error
         this.#find(where, error.message)
         return false
       }
+    }
+
+    /** Beside an export alone: in a store nothing of that name means anything. */
+    async #checkExtract() {
+      const { source, only } = this.#request
+      if (only === undefined) return undefined
+      const of = { source, keys: this.#keys, trusted: this.#trusted, sessions: only }
+      const found = await checkExtract({ ...of, anchored: this.#anchors.parts })
+      if (found === undefined || !('what' in found)) return found
+      this.#findings.push(found)
+      return undefined
     }
 
     #findMissing() {

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { SallyportError } from '@sallyport/core'
-import type { IncidentView } from '@sallyport/gateway'
+import type { HeldIncident, IncidentView } from '@sallyport/gateway'
 import type { VerbContext } from '../context.ts'
 import { age } from '../durations.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -20,6 +20,7 @@ export interface ReportFlags {
   readonly force: boolean
 }
 
+const holdsShown = 20
 const forms = ['markdown', 'json', 'zip']
 
 export async function newIncident(
@@ -46,6 +47,7 @@ export async function listIncidents(context: VerbContext): Promise<number> {
   const now = Date.now()
   const columns = {
     INCIDENT: (row: IncidentView) => row.id,
+    STATE: (row: IncidentView) => (row.closed === undefined ? 'open' : 'closed'),
     AGE: (row: IncidentView) => age(now - Date.parse(row.openedAt)),
     SESSIONS: (row: IncidentView) => String(row.sessions.length),
     COVERS: (row: IncidentView) => row.scope.text,
@@ -57,9 +59,25 @@ export async function listIncidents(context: VerbContext): Promise<number> {
 
 export async function showIncident(context: VerbContext, incident: string): Promise<number> {
   const api = await context.api()
-  const view = await api.json<IncidentView>('GET', `/v1/incidents/${encodeURIComponent(incident)}`)
+  const view = await api.json<HeldIncident>('GET', pathOf(incident))
   const sessions = view.sessions.map((id) => `  ${id}\n`).join('')
-  await printOne(context.output, view, textOf(view) + sessions, view.id)
+  await printOne(context.output, view, textOf(view) + holdsOf(view) + sessions, view.id)
+  return EXIT.done
+}
+
+/** Says that it is over. Its holds stay, and are named. */
+export async function closeIncident(
+  context: VerbContext,
+  incident: string,
+  { note }: { readonly note: string },
+): Promise<number> {
+  const api = await context.api()
+  const view = await api.json<HeldIncident>('POST', `${pathOf(incident)}/close`, { note })
+  const next =
+    view.holds.length === 0
+      ? ''
+      : '  Nothing of it is erased until its holds are removed, each by its name: sallyport hold remove ho_… --reason "…"\n'
+  await printOne(context.output, view, textOf(view) + holdsOf(view) + next, view.id)
   return EXIT.done
 }
 
@@ -71,7 +89,7 @@ export async function reportIncident(
 ): Promise<number> {
   if (!forms.includes(as)) throw usage(`--as takes ${forms.join(', ')}; not "${as}"`)
   const api = await context.api()
-  const query = `/v1/incidents/${encodeURIComponent(incident)}/report?as=${as}`
+  const query = `${pathOf(incident)}/report?as=${as}`
   const path = file ?? (as === 'zip' ? `evidence-${incident}.zip` : '-')
   if (path === '-') {
     for await (const piece of api.bytes(query)) {
@@ -98,14 +116,26 @@ function textOf({
   from,
   until,
   sessions,
+  closed,
 }: IncidentView): string {
   const time =
     from === undefined && until === undefined ? '' : ` · ${from ?? '…'} to ${until ?? 'now'}`
   const lines = [
     `${id}  ${title}`,
     `  ${scope.kind} ${scope.text}${time} · ${sessions.length} sessions · opened by ${openedBy} at ${openedAt}`,
+    ...(closed === undefined ? [] : [`  closed by ${closed.by} at ${closed.at}: ${closed.note}`]),
   ]
   return lines.map((line) => `${printable(line)}\n`).join('')
+}
+
+function holdsOf({ holds }: HeldIncident): string {
+  const shown = holds.slice(0, holdsShown).join(' ')
+  const more = holds.length > holdsShown ? ` and ${holds.length - holdsShown} more` : ''
+  return `  held by ${holds.length === 0 ? 'nothing' : `${shown}${more}`}\n`
+}
+
+function pathOf(incident: string): string {
+  return `/v1/incidents/${encodeURIComponent(incident)}`
 }
 
 function usage(detail: string): SallyportError {

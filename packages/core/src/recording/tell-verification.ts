@@ -1,3 +1,4 @@
+import { extractName } from './ledger-extract.ts'
 import type { Verification } from './verify-recordings.ts'
 
 /** Findings beyond this are counted: a store that lost its keys has one for each object. */
@@ -32,6 +33,10 @@ function tell(result: Verification): string[] {
   if (anchors.count > 0)
     lines.push(
       `  Anchors ${anchors.from} to ${anchors.to}, the newest of ${result.anchoredAt ?? '?'}.`,
+    )
+  if (result.extract !== undefined)
+    lines.push(
+      `  ${extractName}: ${result.extract.facts} facts of ${result.extract.ledgers} ${result.extract.ledgers === 1 ? 'ledger' : 'ledgers'}, as ${result.extract.signedBy} signed them at ${result.extract.at}. It does not prove that no other fact belongs there.`,
     )
   for (const { where, from, to, same } of result.copies)
     if (same > 0 && same === to - from + 1)

@@ -4,6 +4,7 @@ import { AnchorReader, type AnchoredPart } from './anchor-reader.ts'
 import { compareAnchors, type AnchorCopy, type ComparedAnchors } from './compare-anchors.ts'
 import { misfit, readErased, type ErasedSession } from './erased-sessions.ts'
 import { openKeyChange, TrustedKeys } from './key-changes.ts'
+import { checkExtract, type VerifiedExtract } from './ledger-extract.ts'
 import {
   PartReader,
   type Finding,
@@ -11,7 +12,8 @@ import {
   type PartItem,
   type PartSummary,
 } from './part-reader.ts'
-import { membersOf, SigningKeys } from './signed.ts'
+import { checkSeal } from './session-seal.ts'
+import { SigningKeys } from './signed.ts'
 import { storeKeys } from './store-keys.ts'
 import { storedThings } from './stored-parts.ts'
 
@@ -51,6 +53,8 @@ export interface Verification {
   /** What was compared with copies of anchors. */
   readonly copies: readonly Omit<ComparedAnchors, 'findings'>[]
   readonly findings: readonly Finding[]
+  /** Facts of ledgers that lie beside an export's recordings; absent where there are none, or where they do not verify. */
+  readonly extract?: VerifiedExtract
   /** Sessions that are not here, since retention erased them, as an anchored ledger says. */
   readonly erased: readonly string[]
   /** What is no fault, and keeps the proof from reaching further. */
@@ -103,6 +107,7 @@ class Verifier {
     await this.#checkSessions()
     this.#findMissing()
     this.#tellErased()
+    const extract = await this.#checkExtract()
     const { range, at, findings, notes } = this.#anchors
     const signedBy = new Set([...this.#anchors.signedBy, ...this.#sealers.keys()])
     const ledgers = [...this.#sessions].filter(isLedgerId).length
@@ -121,6 +126,7 @@ class Verifier {
       },
       copies: this.#copies.map(({ where, from, to, same }) => ({ where, from, to, same })),
       findings: [...findings, ...this.#findings],
+      ...(extract === undefined ? {} : { extract }),
       erased: [...this.#erased],
       notes: [...notes, ...this.#notes],
     }
@@ -268,29 +274,25 @@ class Verifier {
       return false
     }
     try {
-      const { key, fields } = this.#keys.open(Buffer.from(text).toString())
+      const key = checkSeal(Buffer.from(text).toString(), part, this.#keys, this.#trusted)
       this.#sealers.set(key, part.session)
-      if (!this.#trusted.trusts(key))
-        throw new RangeError(
-          `${key} signed it, and nothing leads there from ${this.#trusted.roots.join(' or ')}`,
-        )
-      if (fields.get('type') !== 'sallyport.seal.1' || fields.get('session') !== part.session)
-        throw new RangeError('this is the seal of something else')
-      const parts = fields.get('parts')
-      const all = (Array.isArray(parts) ? parts : []).map(membersOf)
-      const sealed = all.find((each) => each.get('part') === part.part)
-      if (sealed === undefined) throw new RangeError(`the seal does not name part ${part.part}`)
-      for (const name of ['entries', 'head', 'segments', 'bytes', 'last'] as const)
-        if (sealed.get(name) !== part[name])
-          throw new RangeError(
-            `the seal says ${name} ${String(sealed.get(name))}; here it is ${part[name]}`,
-          )
       return true
     } catch (error) {
       if (!(error instanceof RangeError)) throw error
       this.#find(where, error.message)
       return false
     }
+  }
+
+  /** Beside an export alone: in a store nothing of that name means anything. */
+  async #checkExtract(): Promise<VerifiedExtract | undefined> {
+    const { source, only } = this.#request
+    if (only === undefined) return undefined
+    const of = { source, keys: this.#keys, trusted: this.#trusted, sessions: only }
+    const found = await checkExtract({ ...of, anchored: this.#anchors.parts })
+    if (found === undefined || !('what' in found)) return found
+    this.#findings.push(found)
+    return undefined
   }
 
   #findMissing(): void {

@@ -1,6 +1,7 @@
 import type { KeysView, Operations } from './api.ts'
 import type { Exports } from './exports/exports.ts'
 import type { KeyRing } from './keys/key-ring.ts'
+import { IncidentReports } from './incidents/incident-reports.ts'
 import { Incidents } from './incidents/incidents.ts'
 import { readLedger } from './ledger/read-ledger.ts'
 import type { FactBy } from './ledger/ledger.ts'
@@ -40,6 +41,15 @@ export function operationsOf(
 ): Operations {
   const actor: FactBy = { by: 'owner', name: owner }
   const guards = new Guards(connections, snapshots, publish)
+  const reports = new IncidentReports({
+    store,
+    exporter,
+    ledger,
+    actor,
+    signedBy: () => [signingKeys.current.id],
+    sign: async (payload) => await signingKeys.current.sign(payload),
+    indexProblem: () => problemOf(index.status()),
+  })
   return {
     status,
     listConnections: async () => await connections.list(),
@@ -116,12 +126,11 @@ export function operationsOf(
     incidents: new Incidents({
       store,
       sessions,
-      exporter,
       ledger,
       actor,
       hold: async (kind, subject, reason) => await retention.hold(kind, subject, reason, actor),
-      signedBy: () => [signingKeys.current.id],
-      indexProblem: () => problemOf(index.status()),
+      holds: async () => await retention.holds(),
+      report: async (incident, form) => await reports.make(incident, form),
     }),
     policies: { groups: async () => await knownGroups(store) },
     async watch(of, form) {

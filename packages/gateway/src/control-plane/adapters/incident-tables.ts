@@ -17,3 +17,12 @@ export const incidentTables: Migration = {
         sessions text[] not null)`.execute(db)
   },
 }
+
+/** When somebody said that an incident is over, and what came of it. */
+export const incidentEnds: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await sql`
+      alter table incident add column closed_at timestamptz, add column closed_by text,
+        add column close_note text`.execute(db)
+  },
+}

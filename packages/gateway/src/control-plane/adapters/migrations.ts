@@ -4,7 +4,7 @@ import type { Tables } from '../ports/store.ts'
 import { agentTables } from './agent-tables.ts'
 import { birthTables } from './birth-tables.ts'
 import { handleTables } from './handle-tables.ts'
-import { incidentTables } from './incident-tables.ts'
+import { incidentEnds, incidentTables } from './incident-tables.ts'
 import { ledgerTables } from './ledger-tables.ts'
 import { exportTables } from './export-tables.ts'
 import { recordingTables } from './recording-tables.ts'
@@ -97,6 +97,7 @@ export const migrations = {
   '0011_incidents': incidentTables,
   '0012_exports': exportTables,
   '0013_retention': retentionTables,
+  '0014_incident_ends': incidentEnds,
 }
 
 /** Brings the tables to the newest version; a failed step leaves the version before it. */

@@ -2,6 +2,7 @@ import { type Kysely, sql } from 'kysely'
 import { visibleText } from '@sallyport/core'
 import type { Tables } from '../ports/store.ts'
 import type { AgentFact, AgentOfIncident } from './incident-report.ts'
+import type { LedgerFact } from './ledger-evidence.ts'
 
 const agentsMax = 1000
 const factsMax = 2000
@@ -53,30 +54,25 @@ export async function agentsOf(
   }))
 }
 
-/** What the ledger's index says of these agents, oldest first: births, and what stopped them. */
-export async function factsOf(
-  db: Kysely<Tables>,
+/** What verified ledgers say of these agents, oldest first: births, or what stopped them. */
+export function factsOf(
+  facts: readonly LedgerFact[],
   agents: readonly string[],
   kinds: readonly string[],
-): Promise<AgentFact[]> {
-  if (agents.length === 0) return []
-  const rows = await db
-    .selectFrom('fact')
-    .select(['at', 'what', 'subject', 'actor', 'by_kind', 'detail', 'session_id'])
-    .where('subject', 'in', [...agents])
-    .where('what', 'in', [...kinds])
-    .orderBy('at')
-    .limit(factsMax)
-    .execute()
-  return rows.map(({ at, what, subject, actor, by_kind: kind, detail, session_id: ledger }) => {
-    const reason = new Map(Object.entries(Object(detail))).get('reason')
-    return {
-      at: at.toISOString(),
-      what,
-      agent: subject,
-      by: visibleText(actor === '' ? kind : `${kind} ${actor}`),
-      ...(typeof reason === 'string' ? { reason: visibleText(reason) } : {}),
-      ledger,
-    }
-  })
+): AgentFact[] {
+  const own = facts.filter(({ subject, what }) => agents.includes(subject) && kinds.includes(what))
+  return own
+    .toSorted((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0))
+    .slice(0, factsMax)
+    .map(({ at, what, subject, actor, by, detail, ledger }) => {
+      const reason = new Map(Object.entries(Object(detail))).get('reason')
+      return {
+        at,
+        what,
+        agent: subject,
+        by: visibleText(actor === '' ? by : `${by} ${actor}`),
+        ...(typeof reason === 'string' ? { reason: visibleText(reason) } : {}),
+        ledger,
+      }
+    })
 }

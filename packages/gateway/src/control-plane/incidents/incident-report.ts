@@ -1,3 +1,4 @@
+import type { ExtractedLedger } from '@sallyport/core'
 import type { IncidentView } from './incident.ts'
 
 /** A place in a recording: `sallyport replay SESSION --at '#seq'` shows it. */
@@ -51,7 +52,7 @@ export interface ChangeFact extends CommandFact {
   readonly outcome: 'done' | 'committed' | 'rolled back' | 'failed' | 'unknown'
 }
 
-/** Something that happened to an agent, from the index of the ledger. */
+/** Something that happened to an agent, from a ledger that was verified. */
 export interface AgentFact {
   readonly at: string
   readonly what: string
@@ -109,6 +110,10 @@ export interface ReportProof {
   readonly signedBy: readonly string[]
   readonly findings: readonly string[]
   readonly notes: readonly string[]
+  /** Ledgers that facts were taken from, each verified from its beginning. */
+  readonly ledgers: readonly ExtractedLedger[]
+  /** Facts about this incident in them, all of which an archive holds. */
+  readonly facts: number
 }
 
 /** The answers to the six questions of an incident. */

@@ -1,13 +1,21 @@
 import type { Context, Hono } from 'hono'
 import { bytesOf } from '../bytes-of.ts'
-import { invalid, type IncidentView, type NewIncident, parseNewIncident } from './incident.ts'
+import {
+  invalid,
+  type HeldIncident,
+  type IncidentView,
+  type NewIncident,
+  parseClosing,
+  parseNewIncident,
+} from './incident.ts'
 import { reportForms, type ReportForm } from './report-forms.ts'
 
 /** What the API can do with incidents. */
 export interface IncidentOperations {
   open(incident: NewIncident): Promise<IncidentView>
   list(): Promise<readonly IncidentView[]>
-  get(prefix: string): Promise<IncidentView>
+  get(prefix: string): Promise<HeldIncident>
+  close(prefix: string, note: string): Promise<HeldIncident>
   report(prefix: string, form: ReportForm): Promise<AsyncIterable<string | Uint8Array>>
 }
 
@@ -25,6 +33,10 @@ export function addIncidentRoutes(
   app.get('/v1/incidents/:id', async (context) =>
     context.json(await incidents.get(context.req.param('id'))),
   )
+  app.post('/v1/incidents/:id/close', async (context) => {
+    const note = parseClosing(await jsonBody(context))
+    return context.json(await incidents.close(context.req.param('id'), note))
+  })
   app.get('/v1/incidents/:id/report', async (context) => {
     const form = context.req.query('as') ?? 'json'
     if (!isForm(form))

@@ -24,20 +24,25 @@ export interface IncidentView {
   readonly scope: IncidentScope
   readonly from?: string
   readonly until?: string
-  /** Ids of the sessions that it covers. They only become more, until `until`. */
+  /** Ids of the sessions that it covers. They only become more, until `until` or until it is closed. */
   readonly sessions: readonly string[]
+  /** Absent while it is open. */
+  readonly closed?: { readonly at: string; readonly by: string; readonly note: string }
+}
+
+/** An incident with the holds that were put on what it covers, and that nobody has taken away. */
+export interface HeldIncident extends IncidentView {
+  readonly holds: readonly string[]
 }
 
 const titleCharactersMax = 200
 const scopeCharactersMax = 4096
+/** The whole of it stands in the ledger, which keeps so much of a text. */
+const noteCharactersMax = 500
 
 /** Reads `{title, of, since, until}`; throws `SP_CONFIG_INVALID`. */
 export function parseNewIncident(body: unknown, nowMs: number): NewIncident {
-  const fields = new Map(Object.entries(typeof body === 'object' && body !== null ? body : {}))
-  const unknown = [...fields.keys()].find(
-    (name) => !['title', 'of', 'since', 'until'].includes(name),
-  )
-  if (unknown !== undefined) throw invalid(`there is no field "${unknown}"`)
+  const fields = fieldsOf(body, ['title', 'of', 'since', 'until'])
   const title = textOf(fields.get('title'), 'title', titleCharactersMax)
   const text = textOf(fields.get('of'), 'of', scopeCharactersMax)
   const fromMs = momentOf(fields.get('since'), 'since', nowMs)
@@ -50,6 +55,18 @@ export function parseNewIncident(body: unknown, nowMs: number): NewIncident {
     ...(fromMs === undefined ? {} : { fromMs }),
     ...(untilMs === undefined ? {} : { untilMs }),
   }
+}
+
+/** Reads `{note}`; throws `SP_CONFIG_INVALID`. */
+export function parseClosing(body: unknown): string {
+  return textOf(fieldsOf(body, ['note']).get('note'), 'note', noteCharactersMax)
+}
+
+function fieldsOf(body: unknown, names: readonly string[]): ReadonlyMap<string, unknown> {
+  const fields = new Map(Object.entries(typeof body === 'object' && body !== null ? body : {}))
+  const unknown = [...fields.keys()].find((name) => !names.includes(name))
+  if (unknown !== undefined) throw invalid(`there is no field "${unknown}"`)
+  return fields
 }
 
 function scopeOf(text: string): IncidentScope {

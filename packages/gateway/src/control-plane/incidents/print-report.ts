@@ -19,6 +19,12 @@ export function printReport(report: IncidentReport): string {
     `# Incident ${incident.id}: ${code(incident.title)}`,
     '',
     `Opened by ${code(incident.openedBy)} at ${incident.openedAt}; covers ${incident.scope.kind} ${code(incident.scope.text)}${time}: ${incident.sessions.length} sessions. Report made ${report.madeAt}.`,
+    ...(incident.closed === undefined
+      ? []
+      : [
+          '',
+          `Closed by ${code(incident.closed.by)} at ${incident.closed.at}: ${code(incident.closed.note)}.`,
+        ]),
     '',
     ...proof(report),
     '## 1. Who started the chain',
@@ -60,7 +66,12 @@ function proof({ proof: of }: IncidentReport): string[] {
     '',
     ...of.findings.map((finding) => `- finding: ${code(finding)}`),
     ...of.notes.map((note) => `- ${code(note)}`),
-    ...(of.findings.length + of.notes.length === 0 ? [] : ['']),
+    ...of.ledgers.map(
+      ({ session, entries }) =>
+        `- the ledger ${session} was verified from its beginning to entry ${entries - 1}`,
+    ),
+    `- ${of.facts} facts of ledgers are about this incident; an archive holds them in \`ledger.jsonl\``,
+    '',
   ]
 }
 

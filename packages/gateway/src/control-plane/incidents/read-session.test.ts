@@ -9,7 +9,8 @@ import type {
   SessionId,
   StoredRecord,
 } from '@sallyport/core'
-import { noneGathered, readSession, type Gathered } from './read-session.ts'
+import { Gathered } from './gathered.ts'
+import { readSession } from './read-session.ts'
 
 const opened = (level: number): Entry => ({
   kind: 'session.opened',
@@ -111,7 +112,7 @@ async function read(
       })
     }
   }
-  const gathered = noneGathered()
+  const gathered = new Gathered()
   const { fromMs = -Infinity, untilMs = Infinity } = range
   await readSession({ session: 's_one', fromMs, untilMs, isOpen: false }, records(), gathered)
   return gathered

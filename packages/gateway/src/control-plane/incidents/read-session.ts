@@ -9,52 +9,11 @@ import {
   type StoredRecord,
 } from '@sallyport/core'
 import { ResponseGrid } from '../recordings/response-grid.ts'
-import type {
-  ChangeFact,
-  CommandFact,
-  ReturnedFact,
-  SessionFact,
-  UnknownFact,
-} from './incident-report.ts'
+import { valuesMax, type Gathered } from './gathered.ts'
+import type { CommandFact, ReturnedFact } from './incident-report.ts'
 import { Transactions } from './transactions.ts'
 
-/** What is gathered of all sessions of an incident. Bounded: what is beyond is counted, and told. */
-export interface Gathered {
-  readonly sessions: SessionFact[]
-  readonly commands: CommandFact[]
-  readonly returned: Map<string, ReturnedFact & { values: number; commands: number[] }>
-  readonly changed: ChangeFact[]
-  readonly stopped: CommandFact[]
-  readonly unknown: UnknownFact[]
-  /** Entries that were read, and those of them that did not verify. */
-  entries: number
-  unverified: number
-  /** What was left out of a list. */
-  leftOut: number
-  /** Values that detectors have looked at. */
-  values: number
-}
-
-export const noneGathered = (): Gathered => ({
-  sessions: [],
-  commands: [],
-  returned: new Map(),
-  changed: [],
-  stopped: [],
-  unknown: [],
-  entries: 0,
-  unverified: 0,
-  leftOut: 0,
-  values: 0,
-})
-
-/** Commands, changes and refusals of a report; the transcripts have all. */
-const listedMax = 10_000
 const textCharactersMax = 500
-const unknownMax = 1000
-const commandsNamedMax = 20
-/** Detectors look at so many values of an incident. */
-export const valuesMax = 500_000
 /** Between two turns of the event loop: reading must not keep the gateway from its callers. */
 const entriesPerTurn = 200
 const changing: ReadonlySet<string> = new Set([
@@ -120,7 +79,7 @@ class SessionReader {
   constructor(request: ReadRequest, into: Gathered) {
     this.#request = request
     this.#into = into
-    this.#transactions = new Transactions((change) => this.#list(into.changed, change))
+    this.#transactions = new Transactions((change) => into.list(into.changed, change))
   }
 
   take({ entry, timeMs, verified }: StoredRecord): void {
@@ -157,7 +116,7 @@ class SessionReader {
   end(): void {
     const { session, isOpen } = this.#request
     for (const { fact } of this.#open.values()) {
-      this.#list(this.#into.commands, fact)
+      this.#into.list(this.#into.commands, fact)
       if (fact.verdict === 'allowed')
         this.#unknown('no end of its answer is recorded: what it did is not known', fact.seq)
     }
@@ -251,8 +210,8 @@ class SessionReader {
     if (command === undefined) return
     this.#open.delete(seq)
     const fact = { ...command.fact, refused: { code, message } }
-    this.#list(this.#into.commands, fact)
-    this.#list(this.#into.stopped, fact)
+    this.#into.list(this.#into.commands, fact)
+    this.#into.list(this.#into.stopped, fact)
     if (code === 'SP_RECORD_UNAVAILABLE' || command.fact.verdict !== 'allowed') return
     if (command.rows > 0) this.#unknown('it was stopped after a part of its answer had come', seq)
   }
@@ -273,8 +232,8 @@ class SessionReader {
       ...(sqlState === undefined ? {} : { sqlState }),
       rows: command.rows,
     }
-    this.#list(this.#into.commands, fact)
-    if (fact.verdict !== 'allowed') return this.#list(this.#into.stopped, fact)
+    this.#into.list(this.#into.commands, fact)
+    if (fact.verdict !== 'allowed') return this.#into.list(this.#into.stopped, fact)
     this.#changed(command, fact)
     if (command.rows > 0 && command.grid === undefined)
       this.#unknown('its answer is not recorded: only rows and bytes were kept', entry.seq)
@@ -295,7 +254,7 @@ class SessionReader {
     const change = { ...fact, ...(rows === undefined ? {} : { changed: Number(rows) }) }
     if (status === 'complete') this.#transactions.done(tag, fullText, isChange ? change : undefined)
     else if (isChange)
-      this.#list(this.#into.changed, {
+      this.#into.list(this.#into.changed, {
         ...change,
         outcome: status === 'error' ? 'failed' : 'unknown',
       })
@@ -331,37 +290,23 @@ class SessionReader {
     values: number,
     seq: number,
   ): void {
-    const { session } = this.#request
-    const shown = columns.map(visibleText)
-    const key = JSON.stringify([session, how, what, shown])
-    const known = this.#into.returned.get(key)
-    if (known !== undefined) {
-      known.values += values
-      if (known.commands.at(-1) !== seq && known.commands.length < commandsNamedMax)
-        known.commands.push(seq)
-      return
-    }
-    if (this.#into.returned.size >= listedMax) {
-      this.#into.leftOut += 1
-      return
-    }
     const opened = this.#opened
-    const agent = opened?.chain.at(-1)?.id ?? ''
-    const chain = opened === undefined ? '' : chainOf(opened)
-    const connection = opened?.connection ?? ''
-    const fact = { session, seq, agent, chain, connection, how, what, columns: shown, values }
-    this.#into.returned.set(key, { ...fact, commands: [seq] })
-  }
-
-  #list<T>(list: T[], fact: T): void {
-    if (list.length < listedMax) list.push(fact)
-    else this.#into.leftOut += 1
+    this.#into.came({
+      session: this.#request.session,
+      seq,
+      agent: opened?.chain.at(-1)?.id ?? '',
+      chain: opened === undefined ? '' : chainOf(opened),
+      connection: opened?.connection ?? '',
+      how,
+      what,
+      columns: columns.map(visibleText),
+      values,
+    })
   }
 
   #unknown(what: string, seq?: number): void {
-    const place = { session: this.#request.session, ...(seq === undefined ? {} : { seq }) }
-    if (this.#into.unknown.length < unknownMax) this.#into.unknown.push({ what, ...place })
-    else this.#into.leftOut += 1
+    const { session } = this.#request
+    this.#into.say({ what, session, ...(seq === undefined ? {} : { seq }) })
   }
 }
 

@@ -102,6 +102,7 @@ export const FACTS = {
   'session.watched': { rule: 'refuse', says: 'somebody watches: a session, an agent, a search' },
   'session.exported': { rule: 'refuse', says: 'recordings left the gateway as an archive' },
   'incident.opened': { rule: 'refuse', says: 'an incident was opened: title, what it covers' },
+  'incident.closed': { rule: 'refuse', says: 'an incident was closed: note, holds that stay' },
   'incident.reported': { rule: 'refuse', says: 'the report of an incident was made: form' },
   'ledger.read': { rule: 'refuse', says: 'the ledger was searched: query' },
   'hold.added': {

@@ -89,6 +89,9 @@ export interface IncidentTable {
   from_at: NullableTimestamp
   until_at: NullableTimestamp
   sessions: string[]
+  closed_at: NullableTimestamp
+  closed_by: string | null
+  close_note: string | null
 }
 
 export interface ConnectionTable {

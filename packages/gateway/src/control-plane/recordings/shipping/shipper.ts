@@ -18,6 +18,7 @@ import { JournalFollower, type FollowedFile } from './journal-follower.ts'
 import { nothingShipped, partName, RecordedPart, type PendingSegment } from './recorded-part.ts'
 import type { KnownPart, ShippedParts } from './shipped-parts.ts'
 import { SignedObjects } from './signed-objects.ts'
+import { Rest } from './rest.ts'
 import { shippedInStore } from './store-ahead.ts'
 
 /** What the shipper needs. */
@@ -63,8 +64,6 @@ const shipAfterMs = 60_000
 const pendingBytesMax = 64 * 1024 * 1024
 const putsAtOnce = 4
 const stopMsMax = 3000
-/** The longest rest between two pieces of what is behind. */
-const restMsMax = 1000
 
 /** Brings what workers record into the recording store: reads their journals, seals segments, and removes files that are wholly there. */
 export class Shipper {
@@ -84,6 +83,7 @@ export class Shipper {
   readonly #failed = new Set<RecordedPart>()
   /** Sessions that are to be shipped at once. */
   readonly #wanted = new Set<string>()
+  readonly #rest = new Rest()
   #pendingBytes = 0
   #readers = 0
   #timer: NodeJS.Timeout | undefined
@@ -250,10 +250,14 @@ export class Shipper {
       // Under load it may take long until all is read: what goes on is told as going on, and makes room.
       if (failures.length === 0) this.#problem = undefined
       await this.#removeFiles()
-      // Who is behind leaves half of the time, of the processor and of the database, to those who are served.
-      if (!isAll && !this.#isStopped) await sleep(Math.min(performance.now() - begunMs, restMsMax))
+      if (!isAll && !this.#isStopped && this.#wanted.size === 0)
+        await sleep(this.#rest.afterWork(performance.now() - begunMs, this.#filesWaiting()))
     }
     if (failures.length > 0) throw failures[0]
+  }
+
+  #filesWaiting(): number {
+    return this.#follower.files.filter(({ isFinal, isRead }) => isFinal && !isRead).length
   }
 
   #hasTime(): boolean {

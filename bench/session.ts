@@ -29,6 +29,8 @@ import { HeldCatalog } from '../packages/gateway/src/data-plane/protocols/postgr
 import { SqlClassifier } from '../packages/gateway/src/data-plane/protocols/postgres/classify/classify-sql.ts'
 import { FormerNames } from '../packages/gateway/src/data-plane/protocols/postgres/former-names.ts'
 import { noLineageRows } from '../packages/gateway/src/data-plane/protocols/postgres/lineage/lineage-rows.ts'
+import { HoldDesk } from '../packages/gateway/src/data-plane/approvals/hold-desk.ts'
+import { Holds } from '../packages/gateway/src/data-plane/approvals/holds.ts'
 import { LookupMeter } from '../packages/gateway/src/data-plane/protocols/postgres/lineage/lookup-meter.ts'
 import { MaskedDatabases } from '../packages/gateway/src/data-plane/protocols/postgres/lineage/masked-database.ts'
 import { Rewriter } from '../packages/gateway/src/data-plane/protocols/postgres/rewrite.ts'
@@ -220,6 +222,19 @@ async function openSession(dir: string): Promise<{
       ),
       trustedFunctions: new Set(),
       guard: undefined,
+      desk: new HoldDesk({
+        holds: new Holds(() => undefined),
+        journal: opened,
+        agent,
+        session: opened.id,
+        connection: 'shop',
+        target: [],
+        database: 'shop',
+        application: 'bench',
+        source: '127.0.0.1',
+        now,
+        tell: () => undefined,
+      }),
     },
     rewriter: new Rewriter(
       MaskKey.derive(Buffer.alloc(32), 'bench'),

@@ -26,13 +26,30 @@ export function sallyport(gateway: TestGateway, words: readonly string[]): Runni
 
 /** The same on a terminal of its own. */
 export function sallyportOnTerminal(gateway: TestGateway, words: readonly string[]): Running {
-  const line = [process.execPath, source, bin, ...words, '--data', gateway.dataDir]
+  return onTerminal([process.execPath, source, bin, ...words, '--data', gateway.dataDir], gateway)
+}
+
+/** psql, as a person sits before it. */
+export function psqlOnTerminal(gateway: TestGateway, url: string): Running {
+  return onTerminal(['psql', '-X', '-w', url], gateway)
+}
+
+function onTerminal(line: readonly string[], gateway: TestGateway): Running {
   const quoted = line.map((word) => `'${word.replaceAll("'", String.raw`'\''`)}'`).join(' ')
   return run(
     'script',
     ['--quiet', '--return', '--flush', '--command', quoted, '/dev/null'],
     gateway,
   )
+}
+
+/** psql with these words, which runs while the test goes on. */
+export function startPsql(
+  gateway: TestGateway,
+  url: string,
+  words: readonly string[] = [],
+): Running {
+  return run('psql', ['-X', '-w', url, ...words], gateway)
 }
 
 /** psql, as an agent's shell would call it. */

@@ -23,12 +23,6 @@ spec:
       when: op.verb == "drop" && sql.objectKind in ["database", "schema"]
       effect: block
       message: "Databases and schemas are never dropped here."
-    - name: ask-before-truncate
-      on: sql
-      when: op.verb == "truncate"
-      effect: approve
-      approve: {from: [group:dba]}
-      message: "Ask first."
 `
 
 const seed = `
@@ -119,14 +113,6 @@ suite('psql through the gateway', { skip: skipReason() }, () => {
       'select count(*) from customers where id = 50',
     )
     assert.match(out, /ROLLBACK\n0\n$/)
-  })
-
-  test('what would need a person is refused and says so', async () => {
-    const { err } = await psql('truncate customers')
-    assert.match(
-      err,
-      /needs approval by Sallyport rule "ask-before-truncate", which isn't available yet/,
-    )
   })
 
   test('what cannot be understood does not run', async () => {

@@ -11,17 +11,18 @@ const pipeline = resolve('packages/gateway/src/data-plane/pipeline/run-command.t
 const mutations = {
   'the verdict is not awaited': ['await stages.recordVerdict(', 'stages.recordVerdict('],
   'nothing is recorded': ['await stages.recordVerdict(unit, command, verdict)', 'undefined'],
-  'the permit is dropped': ['Permit.issue(leave), ', ''],
-  'the entry stands in for the permit': ['Permit.issue(leave)', 'leave'],
+  'the permit is dropped': ['Permit.issue(leave.entry), ', ''],
+  'the entry stands in for the permit': ['Permit.issue(leave.entry)', 'leave.entry'],
   'the block branch is dropped': [/^ *if \(verdict\.effect === 'block'\).*\n/m, ''],
-  'a hold is ignored': [
-    /verdict\.effect === 'approve' \? .* : entry$/m,
-    'await stages.hold(command, entry, verdict)',
+  'a hold is ignored': [/^ *verdict\.effect === 'approve'\n.*\n *: /m, ''],
+  'all is held': [
+    /^ *verdict\.effect === 'approve'\n.*\n *: .*$/m,
+    'await stages.hold(unit, command, entry, verdict)',
   ],
   'a refused hold goes on': [/^ *if \('code' in leave\).*\n/m, ''],
-  'the answer is not recorded': [', Answer.expect(leave, verdict.masks, verdict.rowsMax)', ''],
-  'the masks are left out': ['(leave, verdict.masks, verdict.rowsMax)', '(leave)'],
-  'the row limit is left out': ['verdict.masks, verdict.rowsMax', 'verdict.masks'],
+  'the answer is not recorded': [', Answer.expect(leave.entry, masks, rowsMax)', ''],
+  'the masks are left out': ['(leave.entry, masks, rowsMax)', '(leave.entry)'],
+  'the row limit is left out': ['masks, rowsMax)', 'masks)'],
 } as const satisfies Record<string, readonly [string | RegExp, string]>
 
 test('a pipeline that forgets a step does not compile', () => {

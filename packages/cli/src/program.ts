@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { contextOf, type VerbContext } from './context.ts'
+import { addApprovalVerbs } from './program-approvals.ts'
 import { addAgentVerbs } from './program-agents.ts'
 import { addRecordingVerbs } from './program-recordings.ts'
 import { addPolicyVerbs } from './program-policy.ts'
@@ -71,6 +72,7 @@ export function buildProgram(finish: (code: number) => void): Command {
   addCredentialVerbs(program, verb, finish)
   addRecordingVerbs(program, verb, finish)
   addPolicyVerbs(program, verb, finish)
+  addApprovalVerbs(program, verb, finish)
   addAgentVerbs(program, verb, finish)
   verb(program, 'doctor', 'Check this machine and the gateway on it.', 'sallyport doctor')
     .option('--port-postgres <n>', 'port to look at', portPostgresDefault)

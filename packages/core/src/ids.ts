@@ -5,6 +5,7 @@ export type AgentId = Brand<'AgentId'>
 export type SessionId = Brand<'SessionId'>
 export type CommandId = Brand<'CommandId'>
 export type DecisionId = Brand<'DecisionId'>
+export type ApprovalId = Brand<'ApprovalId'>
 export type CredentialId = Brand<'CredentialId'>
 
 /** Lower-case Crockford base32: no i, l, o, u. */

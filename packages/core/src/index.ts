@@ -27,6 +27,7 @@ export {
   isLedgerId,
   makeId,
   type AgentId,
+  type ApprovalId,
   type CommandId,
   type CredentialId,
   type DecisionId,
@@ -42,12 +43,17 @@ export {
   type Verdict,
 } from './verdict.ts'
 export {
-  RULE_SUBJECTS,
+  areMet,
+  describeDemands,
+  refusalOfApprover,
+  sameDemands,
+  withinOf,
   type ApprovalDemand,
-  type Policy,
-  type Rule,
-  type RuleSubject,
-} from './policy/policy.ts'
+  type Approver,
+  type Requester,
+  type RuleDemand,
+} from './approval/demand.ts'
+export { RULE_SUBJECTS, type Policy, type Rule, type RuleSubject } from './policy/policy.ts'
 export type {
   Clause,
   ClauseTree,
@@ -65,7 +71,9 @@ export {
   COMMAND_UNITS,
   ENTRY_KINDS,
   FACT_ACTORS,
+  HOLD_OUTCOMES,
   RESPONSE_STATUSES,
+  type AnsweredEntry,
   type CancelledEntry,
   type CommandEntry,
   type CommandUnit,
@@ -73,6 +81,8 @@ export {
   type Entry,
   type FactActor,
   type FactEntry,
+  type HeldEntry,
+  type HoldOutcome,
   type MaskedEntry,
   type NoticeEntry,
   type RefusedEntry,

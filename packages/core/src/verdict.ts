@@ -1,3 +1,4 @@
+import type { RuleDemand } from './approval/demand.ts'
 import type { ErrorCode } from './errors.ts'
 import type { DecisionId } from './ids.ts'
 
@@ -20,6 +21,9 @@ export type Verdict =
       readonly policyVersion: number
       /** Rows that the answer may have at most, by the grants of the chain; absent = any number. */
       readonly rowsMax?: number
+      /** Whose approval it needs: all of these. */
+      readonly demands: readonly RuleDemand[]
+      /** What the caller reads where nobody can be asked. */
       readonly reason: Refusal
     }
   | {

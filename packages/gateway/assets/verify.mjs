@@ -844,6 +844,13 @@ const core_src_entry_entry_ts = (() => {
 
   /** A command was not forwarded. */
 
+  /** A command waits for an approval. */
+
+  /** How a request for an approval ended. Only `approved` lets its command go on. */
+  const HOLD_OUTCOMES = ['approved', 'denied', 'expired', 'withdrawn', 'pending']
+
+  /** A command that was held goes on, or does not. */
+
   /** The caller asked to cancel the command; 0 where none ran. */
 
   /** Something that belongs to the session as a whole. */
@@ -871,15 +878,18 @@ const core_src_entry_entry_ts = (() => {
     'session.closed',
     'lineage',
     'fact',
+    'held',
+    'answered',
   ]
 
-  return { COMMAND_UNITS, RESPONSE_STATUSES, FACT_ACTORS, ENTRY_KINDS }
+  return { COMMAND_UNITS, RESPONSE_STATUSES, HOLD_OUTCOMES, FACT_ACTORS, ENTRY_KINDS }
 })()
 
 // packages/core/src/entry/entry-fields.ts
 const core_src_entry_entry_fields_ts = (() => {
   const { COMMAND_UNITS } = core_src_entry_entry_ts
   const { FACT_ACTORS } = core_src_entry_entry_ts
+  const { HOLD_OUTCOMES } = core_src_entry_entry_ts
   const { RESPONSE_STATUSES } = core_src_entry_entry_ts
 
   const noBytes = new Uint8Array()
@@ -913,6 +923,13 @@ const core_src_entry_entry_fields_ts = (() => {
         return out.count(entry.seq)
       case 'notice':
         return out.text(entry.text)
+      case 'held':
+        out.count(entry.seq)
+        out.text(entry.approval)
+        out.text(entry.wants)
+        return out.count(entry.untilMs)
+      case 'answered':
+        return writeAnswered(out, entry)
       case 'session.closed':
         out.text(entry.reason)
         out.count(entry.commands)
@@ -946,6 +963,23 @@ const core_src_entry_entry_fields_ts = (() => {
         return { kind, seq: from.count() }
       case 'notice':
         return { kind, text: from.text() }
+      case 'held':
+        return {
+          kind,
+          seq: from.count(),
+          approval: from.text(),
+          wants: from.text(),
+          untilMs: from.count(),
+        }
+      case 'answered':
+        return {
+          kind,
+          seq: from.count(),
+          approval: from.text(),
+          outcome: from.oneOf(HOLD_OUTCOMES),
+          by: from.list(() => from.text()),
+          note: from.text(),
+        }
       case 'session.closed':
         return {
           kind,
@@ -957,6 +991,15 @@ const core_src_entry_entry_fields_ts = (() => {
       case 'fact':
         return readFact(from)
     }
+  }
+
+  function writeAnswered(out, entry) {
+    out.count(entry.seq)
+    out.text(entry.approval)
+    out.u8(HOLD_OUTCOMES.indexOf(entry.outcome))
+    out.count(entry.by.length)
+    for (const name of entry.by) out.text(name)
+    out.text(entry.note)
   }
 
   function writeOpened(out, entry) {
@@ -1367,6 +1410,8 @@ const core_src_recording_session_rules_ts = (() => {
         case 'lineage':
         case 'copy.data':
         case 'refused':
+        case 'held':
+        case 'answered':
           if (entry.seq >= 1 && entry.seq <= this.#commands) return undefined
           return `an answer belongs to command ${entry.seq}, which is not before it`
         case 'cancelled':

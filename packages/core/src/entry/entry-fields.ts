@@ -3,7 +3,9 @@ import type { ByteWriter } from './byte-writer.ts'
 import {
   COMMAND_UNITS,
   FACT_ACTORS,
+  HOLD_OUTCOMES,
   RESPONSE_STATUSES,
+  type AnsweredEntry,
   type CommandEntry,
   type Entry,
   type FactEntry,
@@ -12,7 +14,7 @@ import {
 } from './entry.ts'
 import type { CoarseClass } from '../command.ts'
 import type { ErrorCode } from '../errors.ts'
-import type { CommandId, DecisionId, SessionId } from '../ids.ts'
+import type { ApprovalId, CommandId, DecisionId, SessionId } from '../ids.ts'
 
 const noBytes = new Uint8Array()
 const VERDICT_EFFECTS = ['allow', 'approve', 'block'] as const
@@ -45,6 +47,13 @@ export function writeFields(out: ByteWriter, entry: Entry): void {
       return out.count(entry.seq)
     case 'notice':
       return out.text(entry.text)
+    case 'held':
+      out.count(entry.seq)
+      out.text(entry.approval)
+      out.text(entry.wants)
+      return out.count(entry.untilMs)
+    case 'answered':
+      return writeAnswered(out, entry)
     case 'session.closed':
       out.text(entry.reason)
       out.count(entry.commands)
@@ -78,6 +87,23 @@ export function readFields(from: ByteReader, kind: Entry['kind']): Entry {
       return { kind, seq: from.count() }
     case 'notice':
       return { kind, text: from.text() }
+    case 'held':
+      return {
+        kind,
+        seq: from.count(),
+        approval: from.text() as ApprovalId,
+        wants: from.text(),
+        untilMs: from.count(),
+      }
+    case 'answered':
+      return {
+        kind,
+        seq: from.count(),
+        approval: from.text() as ApprovalId,
+        outcome: from.oneOf(HOLD_OUTCOMES),
+        by: from.list(() => from.text()),
+        note: from.text(),
+      }
     case 'session.closed':
       return {
         kind,
@@ -89,6 +115,15 @@ export function readFields(from: ByteReader, kind: Entry['kind']): Entry {
     case 'fact':
       return readFact(from)
   }
+}
+
+function writeAnswered(out: ByteWriter, entry: AnsweredEntry): void {
+  out.count(entry.seq)
+  out.text(entry.approval)
+  out.u8(HOLD_OUTCOMES.indexOf(entry.outcome))
+  out.count(entry.by.length)
+  for (const name of entry.by) out.text(name)
+  out.text(entry.note)
 }
 
 function writeOpened(out: ByteWriter, entry: SessionOpenedEntry): void {

@@ -1,6 +1,6 @@
 import type { CoarseClass, ObjectName } from '../command.ts'
 import type { ErrorCode } from '../errors.ts'
-import type { CommandId, DecisionId, SessionId } from '../ids.ts'
+import type { ApprovalId, CommandId, DecisionId, SessionId } from '../ids.ts'
 import type { Verdict } from '../verdict.ts'
 
 /** How a command stood on the wire: a simple query, a parse, an execution, a function call, or a copy that runs. */
@@ -101,6 +101,33 @@ export interface RefusedEntry {
   readonly message: string
 }
 
+/** A command waits for an approval. */
+export interface HeldEntry {
+  readonly kind: 'held'
+  readonly seq: number
+  readonly approval: ApprovalId
+  /** Whose: `1 of group:dba`. */
+  readonly wants: string
+  /** Milliseconds since the epoch at which no answer is a denial. */
+  readonly untilMs: number
+}
+
+/** How a request for an approval ended. Only `approved` lets its command go on. */
+export const HOLD_OUTCOMES = ['approved', 'denied', 'expired', 'withdrawn', 'pending'] as const
+export type HoldOutcome = (typeof HOLD_OUTCOMES)[number]
+
+/** A command that was held goes on, or does not. */
+export interface AnsweredEntry {
+  readonly kind: 'answered'
+  readonly seq: number
+  readonly approval: ApprovalId
+  readonly outcome: HoldOutcome
+  /** Names of those who answered. */
+  readonly by: readonly string[]
+  /** What they said to it, or why it was withdrawn. */
+  readonly note: string
+}
+
 /** The caller asked to cancel the command; 0 where none ran. */
 export interface CancelledEntry {
   readonly kind: 'cancelled'
@@ -156,6 +183,8 @@ export type Entry =
   | RefusedEntry
   | CancelledEntry
   | NoticeEntry
+  | HeldEntry
+  | AnsweredEntry
   | SessionClosedEntry
   | FactEntry
 
@@ -173,4 +202,6 @@ export const ENTRY_KINDS = [
   'session.closed',
   'lineage',
   'fact',
+  'held',
+  'answered',
 ] as const satisfies readonly Entry['kind'][]

@@ -1,3 +1,4 @@
+import type { RuleDemand } from '../approval/demand.ts'
 import type { Chain } from '../chain.ts'
 import type { MaskRule } from '../verdict.ts'
 import type { CompiledPolicies, CompiledRule } from './compile-policies.ts'
@@ -15,6 +16,8 @@ export interface PolicyOutcome {
   readonly rules: readonly string[]
   /** The masks for the answer; empty for a blocked command. */
   readonly masks: readonly MaskRule[]
+  /** Of a command that is held, whose approval it needs: all of these. */
+  readonly demands: readonly RuleDemand[]
   /** What rules in observe mode would have done: `would-block policy/rule`. */
   readonly observed: readonly string[]
   readonly errors: readonly RuleError[]
@@ -115,6 +118,7 @@ function combine(
     rules: hits
       .filter((hit) => effect === 'allow' || hit.rule.rule.effect === effect)
       .map((hit) => hit.rule.id),
+    demands: effect === 'approve' ? demandsOf(selected, hits, added) : [],
     masks: effect === 'block' ? [] : hits.flatMap((hit) => hit.rule.masks),
     unknownBlocked,
   }
@@ -134,6 +138,20 @@ function defaultsThatJoin(
   const joined = [unknownDefault(selected, hits, unknown)]
   if (!answered) joined.push(selected.unmatched)
   return joined
+}
+
+/** They add up: what each rule asks for, and what the defaults do where one of them holds the command. */
+function demandsOf(
+  selected: SelectedRules,
+  hits: readonly Hit[],
+  added: readonly string[],
+): RuleDemand[] {
+  const ofRules = hits.flatMap(({ rule: { id, rule } }) =>
+    rule.effect === 'approve' && rule.approve !== undefined
+      ? [{ rule: id, message: rule.message, demand: rule.approve }]
+      : [],
+  )
+  return added.includes('approve') ? [...ofRules, ...selected.defaultDemands] : ofRules
 }
 
 /** `allow` adds nothing: the default for unknown commands can only add strength. */

@@ -1,3 +1,4 @@
+import type { ApprovalDemand } from '../approval/demand.ts'
 import type { MaskRule } from '../verdict.ts'
 
 /** What a rule is about. `any` stands for every protocol, but not for `session` and `shell-line`. */
@@ -50,12 +51,4 @@ export interface Rule {
   readonly owner?: string
   /** Where the rule stands, `policies/prod.yaml:39`, for people. */
   readonly at: string
-}
-
-/** Who has to approve, how many of them, how soon, and what they may offer. */
-export interface ApprovalDemand {
-  readonly from: readonly string[]
-  readonly count: number
-  readonly within: string
-  readonly offer: readonly string[]
 }

@@ -1,3 +1,4 @@
+import type { RuleDemand } from '../approval/demand.ts'
 import type { Chain } from '../chain.ts'
 import { compareIds, type CompiledPolicies, type CompiledRule } from './compile-policies.ts'
 import type { Policy, RuleSubject } from './policy.ts'
@@ -18,6 +19,8 @@ export interface SelectedRules {
   readonly defaultsApply: boolean
   readonly unmatched: 'allow' | 'approve' | 'block'
   readonly unknown: 'allow' | 'approve' | 'block'
+  /** Whose approval a default asks for that says `approve`. */
+  readonly defaultDemands: readonly RuleDemand[]
   /** True when a rule reads a fact that differs between two executions of the same text in one session. */
   readonly readsVolatileFacts: boolean
   /** True when a rule reads the text: commands with the same effects may get other verdicts. */
@@ -49,6 +52,11 @@ export function selectRules(
     defaultsApply: subject !== 'session',
     unmatched: strictest(stating.map(({ policy }) => policy.defaults.unmatched)) ?? 'allow',
     unknown: strictest(stating.map(({ policy }) => policy.defaults.unknown)) ?? 'block',
+    defaultDemands: stating.flatMap(({ policy: { name, defaults } }) =>
+      defaults.approve === undefined
+        ? []
+        : [{ rule: `${name}/defaults`, message: '', demand: defaults.approve }],
+    ),
     readsText: rules.some((rule) => rule.condition.reads.includes('op.text')),
     readsVolatileFacts: rules.some((rule) =>
       rule.condition.reads.some((path) => volatilePaths.test(path)),

@@ -42,6 +42,8 @@ export class SessionRules {
       case 'lineage':
       case 'copy.data':
       case 'refused':
+      case 'held':
+      case 'answered':
         if (entry.seq >= 1 && entry.seq <= this.#commands) return undefined
         return `an answer belongs to command ${entry.seq}, which is not before it`
       case 'cancelled':

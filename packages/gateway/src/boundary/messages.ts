@@ -1,4 +1,4 @@
-import type { AgentId, SessionId } from '@sallyport/core'
+import type { AgentId, ApprovalId, SessionId } from '@sallyport/core'
 import type {
   Admission,
   AdmissionRequest,
@@ -7,6 +7,7 @@ import type {
   Lease,
   LeaseRequest,
 } from './agents.ts'
+import type { HoldAnswer, HoldAsked } from './approvals.ts'
 import type { WorkerCounts } from './counts.ts'
 import type { ConnectionConfig, Snapshot, TargetPlace } from './snapshot.ts'
 
@@ -30,6 +31,7 @@ export type ToWorker =
   | { readonly kind: 'agents.version'; readonly version: number }
   | { readonly kind: 'admission'; readonly id: number; readonly admission: Admission }
   | ({ readonly kind: 'leased'; readonly id: number } & Lease)
+  | { readonly kind: 'hold.answered'; readonly id: ApprovalId; readonly answer: HoldAnswer }
   /** A cancel request that arrived at another worker. */
   | { readonly kind: 'cancel'; readonly key: CancelKey }
   /** Tries a target once, as a session would, and answers `probed`. */
@@ -60,6 +62,10 @@ export type FromWorker =
   | { readonly kind: 'admit'; readonly id: number; readonly request: AdmissionRequest }
   | { readonly kind: 'lease'; readonly id: number; readonly request: LeaseRequest }
   | { readonly kind: 'lease.return'; readonly request: LeaseRequest }
+  /** A command waits for an approval; the answer is `hold.answered`. */
+  | { readonly kind: 'hold.asked'; readonly hold: HoldAsked }
+  /** Nobody waits for the answer any more. */
+  | { readonly kind: 'hold.withdrawn'; readonly id: ApprovalId; readonly why: string }
   | { readonly kind: 'probed'; readonly id: string; readonly result: ProbeResult }
   /** Sent before anything of the session can reach its target. Kept in memory only, and never logged. */
   | { readonly kind: 'target.opened'; readonly session: SessionId; readonly target: OpenedTarget }

@@ -330,6 +330,7 @@ const statuses: Readonly<Record<string, ContentfulStatusCode>> = {
   SP_AGENT_ENDED: 401,
   SP_AGENT_FROZEN: 503,
   SP_NOT_GRANTED: 403,
+  SP_APPROVAL_REFUSED: 403,
   SP_LEVEL_TOO_LOW: 403,
   SP_GRANT_EXCEEDS_PARENT: 403,
   SP_GRANT_UNRESOLVED: 403,

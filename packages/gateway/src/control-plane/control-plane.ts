@@ -31,6 +31,8 @@ import type { RecordingSources } from './recordings/recordings.ts'
 import { StoredLogins } from './stored-logins.ts'
 import { startWorkers } from './start-workers.ts'
 import { gatewayVersion } from './version.ts'
+import type { Approvals } from './approvals/approvals.ts'
+import { approvalRoutes } from './approvals/approval-routes.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
 /** A running gateway. */
@@ -90,12 +92,12 @@ async function start(
   })
   parts.retention.start()
   undo.defer(async () => await parts.retention.stop())
-  const pool = await startWorkers(parts, undo)
+  const { pool, approvals } = await startWorkers(parts, undo)
   step('workers', `${pool.states().length} on port ${pool.port}`)
   const publish = async (): Promise<void> => await pool.publish(await parts.snapshots.build())
   await policies.follow(publish)
 
-  const api = await serveApi({ ...parts, exports }, pool, policies, publish, undo)
+  const api = await serveApi({ ...parts, exports, approvals }, pool, policies, publish, undo)
   step('api', `http://${options.host}:${api.ports.api}`)
   return {
     ports: api.ports,
@@ -113,7 +115,7 @@ async function start(
 }
 
 /** What the API serves: the parts, and what was opened on them. */
-type Served = Parts & { readonly exports: Exports }
+type Served = Parts & { readonly exports: Exports; readonly approvals: Approvals }
 
 /** Opens the API, with logins and agents, and tells other commands where it is. */
 async function serveApi(
@@ -166,17 +168,15 @@ async function serveApi(
     ...statusOf(parts, pool, policies, ports()),
     exports: { all: await parts.exports.status(), problems: parts.exports.problems },
   })
+  const who = { agents, ownerToken: keys.ownerToken, owner, callers, ...doors }
   const mounted = [
+    approvalRoutes({ ...who, approvals: parts.approvals }),
     agentRoutes({
-      agents,
-      ownerToken: keys.ownerToken,
-      owner,
+      ...who,
       address: () => ({ host: options.host, port: pool.port }),
       connections: async () => await connections.list(),
       lineageKey: keys.lineage,
       gatewayUrl,
-      ...doors,
-      callers,
       rates: new CallerRates(Date.now, CALLER_LIMITS, onLimit),
     }),
     births.routes,

@@ -2,6 +2,8 @@ import { availableParallelism, hostname } from 'node:os'
 import type { WorkerConfig } from '../boundary/messages.ts'
 import type { Parts } from './parts.ts'
 import { lostForMs } from './agents/admissions.ts'
+import type { Approvals } from './approvals/approvals.ts'
+import { openApprovals } from './approvals/open-approvals.ts'
 import { gatewayBy } from './ledger/ledger.ts'
 import { TargetCancels } from './target-cancels.ts'
 import { workerSpace } from './recordings/journal-space.ts'
@@ -12,12 +14,22 @@ const workersMax = 8
 const staleAfterMs = 5000
 const mebibyte = 1024 * 1024
 
+/** The workers, and the requests for approval of their sessions. */
+export interface DataPlane {
+  readonly pool: WorkerPool
+  readonly approvals: Approvals
+}
+
 /** Starts the data plane: its workers hear of agents from here on, and tell of their sessions. */
-export async function startWorkers(parts: Parts, undo: AsyncDisposableStack): Promise<WorkerPool> {
+export async function startWorkers(parts: Parts, undo: AsyncDisposableStack): Promise<DataPlane> {
   const { options, agents, ledger, sessions, snapshots, counts, fault } = parts
   const count = options.workers ?? Math.min(availableParallelism(), workersMax)
   const targets = new TargetCancels(lostForMs)
-  const pool = new WorkerPool({
+  const approvals = await openApprovals(parts, (worker, id, answer) =>
+    pool.answerHold(worker, id, answer),
+  )
+  undo.defer(async () => await approvals.stop())
+  const pool: WorkerPool = new WorkerPool({
     count,
     entry: options.parts.workerEntry,
     snapshot: await snapshots.build(),
@@ -35,10 +47,13 @@ export async function startWorkers(parts: Parts, undo: AsyncDisposableStack): Pr
       targets.closed(session.id)
       void sessions.closed(session).catch(fault)
     },
+    onHoldAsked: (worker, hold) => void approvals.asked(worker, hold),
+    onHoldWithdrawn: (id, why) => void approvals.withdrawn(id, why),
     onCounted: (worker, counted) => counts.workers.add(worker, counted),
     onLost: (worker, why) => {
       counts.workers.lost(worker)
       targets.workerLost(worker)
+      void approvals.workerLost(worker)
       const actor = gatewayBy('workers')
       const detail = { why }
       void ledger.write({ what: 'worker.lost', actor, subject: `worker ${worker}`, detail })
@@ -46,12 +61,16 @@ export async function startWorkers(parts: Parts, undo: AsyncDisposableStack): Pr
       void sessions.closeLost('the worker ended', worker).catch(fault)
     },
   })
-  agents.onChange((changes) => pool.publishAgents(changes))
+  agents.onChange((changes) => {
+    pool.publishAgents(changes)
+    approvals.agentsChanged()
+  })
   await pool.start()
+  approvals.start()
   undo.defer(() => pool.stop(0))
   agents.closer = async (version) => await pool.closing(version)
   agents.canceller = async (orphans) => await targets.cancel(orphans)
-  return pool
+  return { pool, approvals }
 }
 
 function workerConfig(

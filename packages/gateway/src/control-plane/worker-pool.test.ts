@@ -78,6 +78,8 @@ function pool(over: Partial<WorkerPoolOptions> & { node?: string } = {}): Worker
     onTarget: () => undefined,
     onOpened: () => undefined,
     onClosed: () => undefined,
+    onHoldAsked: () => undefined,
+    onHoldWithdrawn: () => undefined,
     onCounted: () => undefined,
     onLost: () => undefined,
     ...over,

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { SallyportError, type SessionId } from '@sallyport/core'
+import { SallyportError, type ApprovalId, type SessionId } from '@sallyport/core'
+import type { HoldAnswer, HoldAsked } from '../boundary/approvals.ts'
 import type {
   FromWorker,
   OpenedTarget,
@@ -29,6 +30,8 @@ export interface WorkerPoolOptions {
   readonly onTarget: (worker: number, session: SessionId, target: OpenedTarget) => void
   readonly onOpened: (session: SessionOpened) => void
   readonly onClosed: (session: SessionClosed) => void
+  readonly onHoldAsked: (worker: number, hold: HoldAsked) => void
+  readonly onHoldWithdrawn: (id: ApprovalId, why: string) => void
   readonly onCounted: (worker: number, counts: WorkerCounts) => void
   /** A worker ended unasked; its sessions ended with it. */
   readonly onLost: (worker: number, why: string) => void
@@ -185,6 +188,12 @@ export class WorkerPool {
     })
   }
 
+  /** Tells a worker how a request for approval ended. */
+  answerHold(worker: number, id: ApprovalId, answer: HoldAnswer): void {
+    const slot = this.#slots[worker]
+    if (slot !== undefined) this.#send(slot, { kind: 'hold.answered', id, answer })
+  }
+
   states(): WorkerState[] {
     return this.#slots.map(({ worker, child, state, snapshotVersion, restarts }) => ({
       worker,
@@ -252,6 +261,10 @@ export class WorkerPool {
       case 'target.opened':
         this.#options.onTarget(slot.worker, message.session, message.target)
         break
+      case 'hold.asked':
+        return this.#options.onHoldAsked(slot.worker, message.hold)
+      case 'hold.withdrawn':
+        return this.#options.onHoldWithdrawn(message.id, message.why)
       case 'counted':
         return this.#options.onCounted(slot.worker, message.counts)
       case 'session.opened':

@@ -9,6 +9,7 @@ import { reach, secure } from '../target/reach-target.ts'
 import { AgentIndex } from './agents/agent-index.ts'
 import { ControlLine } from './agents/control-line.ts'
 import { Purses } from './agents/purses.ts'
+import { Holds } from './approvals/holds.ts'
 import { Journal } from './journal/journal.ts'
 import { recoverJournals } from './journal/recover-journals.ts'
 import { WorkerMeter } from './meters/worker-meter.ts'
@@ -67,6 +68,7 @@ class Worker {
       catalogs: new Catalogs(now),
       guardWatches: new GuardWatches(now, log),
       cancels: new Cancels(),
+      holds: new Holds(tell),
       sessions: new Set(),
       limits: config.limits,
       log,
@@ -98,7 +100,7 @@ class Worker {
   }
 
   receive(message: Exclude<ToWorker, { kind: 'start' }>): void {
-    const { snapshots, agents, line, worker, cancels, log } = this.#postgres
+    const { snapshots, agents, line, worker, cancels, holds, log } = this.#postgres
     switch (message.kind) {
       case 'snapshot':
         try {
@@ -128,6 +130,9 @@ class Worker {
       case 'admission':
       case 'leased':
         line.answered(message)
+        return
+      case 'hold.answered':
+        holds.answered(message.id, message.answer)
         return
       case 'cancel':
         cancels.cancel(message.key).catch((error: unknown) => {

@@ -2,6 +2,7 @@ import { type Kysely, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import type { Tables } from '../ports/store.ts'
 import { agentTables } from './agent-tables.ts'
+import { approvalTables } from './approval-tables.ts'
 import { birthTables } from './birth-tables.ts'
 import { handleTables } from './handle-tables.ts'
 import { incidentEnds, incidentTables } from './incident-tables.ts'
@@ -98,6 +99,7 @@ export const migrations = {
   '0012_exports': exportTables,
   '0013_retention': retentionTables,
   '0014_incident_ends': incidentEnds,
+  '0015_approvals': approvalTables,
 }
 
 /** Brings the tables to the newest version; a failed step leaves the version before it. */

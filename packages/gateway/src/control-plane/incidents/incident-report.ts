@@ -15,6 +15,8 @@ export interface CommandFact extends Place {
   readonly agent: string
   readonly connection: string
   readonly verdict: 'allowed' | 'held' | 'blocked'
+  /** Who let it run that was held. */
+  readonly approved?: { readonly by: readonly string[]; readonly approval: string }
   readonly rules: readonly string[]
   readonly class: string
   readonly verb: string

@@ -130,9 +130,15 @@ function ran({ ran: { sessions, commands } }: IncidentReport): string[] {
   return lines
 }
 
+function ranBy({ approved }: CommandFact): string {
+  return approved === undefined
+    ? 'allowed'
+    : `**approved** by ${approved.by.map(code).join(', ')} (${approved.approval})`
+}
+
 function commandLine(fact: CommandFact): string {
   const by = fact.rules.length === 0 ? '' : ` by ${fact.rules.map(code).join(', ')}`
-  const verdict = fact.verdict === 'allowed' ? 'allowed' : `**${fact.verdict}**${by}`
+  const verdict = fact.verdict === 'allowed' ? ranBy(fact) : `**${fact.verdict}**${by}`
   const refused = fact.refused === undefined ? '' : ` → ${fact.refused.code}`
   const tag = fact.tag === undefined ? '' : ` → ${code(fact.tag)}`
   const state = fact.sqlState === undefined ? '' : ` ${code(fact.sqlState)}`

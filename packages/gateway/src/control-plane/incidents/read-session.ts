@@ -28,7 +28,7 @@ const changing: ReadonlySet<string> = new Set([
 const attributedLevel = 2
 
 interface OpenCommand {
-  readonly fact: CommandFact
+  fact: CommandFact
   readonly entry: CommandEntry
   readonly fullText: string
   rows: number
@@ -105,6 +105,9 @@ class SessionReader {
         return this.#refused(entry)
       case 'response.end':
         return this.#end(entry)
+      case 'answered':
+        return this.#answered(entry)
+      case 'held':
       case 'cancelled':
       case 'copy.data':
       case 'notice':
@@ -203,6 +206,13 @@ class SessionReader {
     const command = this.#open.get(seq)
     if (command === undefined || values === 0) return
     this.#returned('masked', rule, [...command.maskedColumns.values()], values, seq)
+  }
+
+  /** What was approved runs like what nobody had to be asked for. */
+  #answered({ seq, outcome, by, approval }: Extract<Entry, { kind: 'answered' }>): void {
+    const command = this.#open.get(seq)
+    if (command === undefined || outcome !== 'approved') return
+    command.fact = { ...command.fact, verdict: 'allowed', approved: { by, approval } }
   }
 
   #refused({ seq, code, message }: Extract<Entry, { kind: 'refused' }>): void {

@@ -105,6 +105,19 @@ export const FACTS = {
   'incident.closed': { rule: 'refuse', says: 'an incident was closed: note, holds that stay' },
   'incident.reported': { rule: 'refuse', says: 'the report of an incident was made: form' },
   'ledger.read': { rule: 'refuse', says: 'the ledger was searched: query' },
+  'approval.asked': {
+    rule: 'anyway',
+    says: 'a command waits for an approval: agent, rules, whose; SHA-256 of what it is bound to',
+  },
+  'approval.answered': { rule: 'refuse', says: 'somebody approved or denied it: note' },
+  'approval.ended': {
+    rule: 'anyway',
+    says: 'how it ended: approved, denied, expired, withdrawn; by whom, why',
+  },
+  'approval.refused': {
+    rule: 'counted',
+    says: 'somebody tried to answer it who may not, and why',
+  },
   'hold.added': {
     rule: 'refuse',
     says: 'a session or a tree is kept, whatever retention says: hold, reason',

@@ -107,8 +107,17 @@ for (const [defaults, expected] of [
   ['{unknown: approve}', /missing field "approve"/],
   ['{unknown: block, approve: {from: [group:dba]}}', /approve is for defaults that say approve/],
   ['{unmatched: approve, approve: {from: []}}', /nobody could approve/],
-  ['{unmatched: approve, approve: {from: [a], offer: [twice]}}', /"twice" cannot be offered/],
-  ['{unmatched: approve, approve: {from: [a], within: soon}}', /"soon" is not a duration/],
+  ['{unmatched: approve, approve: {from: [dba]}}', /"dba" names nobody/],
+  ['{unmatched: approve, approve: {from: ["group:"]}}', /"group:" names nobody/],
+  ['{unmatched: approve, approve: {from: [owner], offer: [shape-9h]}}', /at most 8 h/],
+  ['{unmatched: approve, approve: {from: [owner], offer: []}}', /offers nothing/],
+  ['{unmatched: approve, approve: {from: [owner], wait: ever}}', /"ever"/],
+  ['{unmatched: approve, approve: {from: [owner], selfRoot: maybe}}', /"maybe"/],
+  ['{unmatched: approve, approve: {from: [owner], chat: {maxRows: 1}}}', /unknown field "chat"/],
+  ['{unmatched: approve, approve: {from: [owner], shape: {maxRows: -1}}}', /shape.maxRows/],
+  ['{unmatched: approve, approve: {from: [owner], within: 2d}}', /at most 24 h/],
+  ['{unmatched: approve, approve: {from: [owner], offer: [twice]}}', /"twice" cannot be offered/],
+  ['{unmatched: approve, approve: {from: [owner], within: soon}}', /"soon" is not a duration/],
 ] as const) {
   test(`the loader refuses defaults ${defaults}`, () => {
     assert.match(printed(`${head}spec: {rules: [], defaults: ${defaults}}\n`), expected)
@@ -116,13 +125,22 @@ for (const [defaults, expected] of [
 }
 
 test('whose approval a default asks for is kept', () => {
-  const approve = '{from: [group:dba], count: 2, within: 5m, offer: [once, shape-30m]}'
+  const approve =
+    '{from: [group:dba], count: 2, within: 5m, offer: [once, shape-30m], shape: {maxRows: 7}, selfRoot: allow, wait: return}'
   const loaded = load(
     `${head}spec: {rules: [], defaults: {unmatched: approve, approve: ${approve}}}`,
   )
   assert.deepEqual(loaded.kind === 'ok' && loaded.policies[0]?.defaults, {
     unmatched: 'approve',
-    approve: { from: ['group:dba'], count: 2, within: '5m', offer: ['once', 'shape-30m'] },
+    approve: {
+      from: ['group:dba'],
+      count: 2,
+      withinMs: 300_000,
+      offer: ['once', 'shape-30m'],
+      shapeRowsMax: 7,
+      selfRoot: 'allow',
+      wait: 'return',
+    },
   })
 })
 

@@ -4,7 +4,8 @@ import type { ApprovalDemand, Policy, Rule } from '@sallyport/core'
 import { isNode, type Document } from 'yaml'
 import type { ConfigProblem } from './config-problem.ts'
 import { FieldReader } from './field-reader.ts'
-import { namePattern, readApprovalDemand, readRule } from './read-rule.ts'
+import { readApprovalDemand } from './read-approval-demand.ts'
+import { namePattern, readRule } from './read-rule.ts'
 import { YamlSource } from './yaml-source.ts'
 
 export type LoadedPolicies =

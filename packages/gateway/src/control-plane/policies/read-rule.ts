@@ -12,6 +12,7 @@ import {
 import { isScalar } from 'yaml'
 import { celConditions } from '../../conditions/cel-conditions.ts'
 import { FieldReader } from './field-reader.ts'
+import { readApprovalDemand } from './read-approval-demand.ts'
 import type { YamlSource } from './yaml-source.ts'
 
 const ruleFields =
@@ -104,29 +105,6 @@ function readApproval(
     fields.report('approve', 'approve is for rules with effect: approve')
   if (!fields.has('approve')) return undefined
   return readApprovalDemand(fields.source, fields.get('approve'), fields.at('approve'))
-}
-
-/** Reads `{from: [group:dba], count: 1, within: 10m, offer: [once]}`. */
-export function readApprovalDemand(
-  source: YamlSource,
-  node: unknown,
-  path: string,
-): ApprovalDemand {
-  const approve = new FieldReader(source, node, path, ['from', 'count', 'within', 'offer'])
-  approve.require('from')
-  const within = approve.text('within') ?? '10m'
-  if (!/^[1-9]\d{0,4}[smhd]$/u.test(within)) {
-    approve.report('within', `"${within}" is not a duration`, 'for example 10m')
-  }
-  const from = approve.texts('from')
-  if (approve.has('from') && from.length === 0) approve.report('from', 'nobody could approve')
-  const offer = approve.texts('offer')
-  for (const each of offer) {
-    if (!/^(?:once|bundle|shape-[1-9]\d{0,4}[smh])$/u.test(each)) {
-      approve.report('offer', `"${each}" cannot be offered`, 'once, bundle, shape-30m')
-    }
-  }
-  return { from, count: approve.int('count', 1, 20) ?? 1, within, offer }
 }
 
 function readMasks(

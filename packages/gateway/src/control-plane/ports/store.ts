@@ -1,5 +1,7 @@
-import type { AgentState, BudgetKind, FactActor, GrantLayer } from '@sallyport/core'
+import type { AgentState, Approver, BudgetKind, FactActor, GrantLayer } from '@sallyport/core'
 import type { ColumnType, Generated, Kysely, Transaction } from 'kysely'
+import type { HoldAsked } from '../../boundary/approvals.ts'
+import type { ApprovalDecision, ApprovalState } from '../approvals/approval.ts'
 import type { PartState } from '../exports/facts/part-facts.ts'
 import type { GuardState } from '../guard/guard-state.ts'
 
@@ -38,6 +40,8 @@ export interface Tables {
   indexed_part: IndexedPartTable
   recording_part: RecordingPartTable
   legal_hold: LegalHoldTable
+  approval: ApprovalTable
+  approval_answer: ApprovalAnswerTable
   revocation: RevocationTable
   search_term: { term: string; parts: string[] | null }
   session: SessionTable
@@ -51,6 +55,31 @@ export interface Tables {
   scim_user: ScimUserTable
   scim_group: ScimGroupTable
   scim_member: { issuer: string; group_id: string; user_id: string }
+}
+
+export interface ApprovalTable {
+  id: string
+  state: ApprovalState
+  wait: 'hold' | 'return'
+  session_id: string
+  agent_id: string
+  root_id: string
+  connection: string
+  binding: string
+  asked: Json<HoldAsked>
+  asked_at: Timestamp
+  until_at: Timestamp
+  ended_at: NullableTimestamp
+  note: string
+}
+
+export interface ApprovalAnswerTable {
+  approval_id: string
+  approver_id: string
+  approver: Json<Approver>
+  answer: ApprovalDecision
+  note: string
+  at: Timestamp
 }
 
 export interface LegalHoldTable {

@@ -3,6 +3,7 @@ import {
   isLedgerId,
   visibleJson,
   visibleText,
+  type AnsweredEntry,
   type CommandEntry,
   type Entry,
   type FactEntry,
@@ -66,6 +67,12 @@ export class SessionPrinter {
         return [`${time}  #${entry.seq} copied ${entry.bytes.length} bytes to the target`]
       case 'refused':
         return [`${time}  #${entry.seq} refused ${entry.code}: ${entry.message}`]
+      case 'held': {
+        const until = new Date(entry.untilMs).toISOString().slice(11, 19)
+        return [`${time}  #${entry.seq} held for ${entry.approval} (${entry.wants}) until ${until}`]
+      }
+      case 'answered':
+        return [`${time}  #${entry.seq} ${printAnswer(entry)}`]
       case 'cancelled':
         return [`${time}  #${entry.seq} cancelled`]
       case 'notice':
@@ -119,6 +126,11 @@ function printBytes(bytes: Uint8Array): { text: string } | { base64: string } {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   const text = buffer.toString('utf8')
   return Buffer.from(text).equals(buffer) ? { text } : { base64: buffer.toString('base64') }
+}
+
+function printAnswer({ approval, outcome, by, note }: AnsweredEntry): string {
+  const who = by.length === 0 ? '' : ` by ${by.join(', ')}`
+  return `${outcome}${who} (${approval})${note === '' ? '' : `: ${note}`}`
 }
 
 function printFact(

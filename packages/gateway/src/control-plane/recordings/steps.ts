@@ -50,6 +50,7 @@ export class StepPrinter {
 
 function decisionOf(entry: Entry): StepDecision | undefined {
   if (entry.kind === 'masked' || entry.kind === 'refused') return entry.kind
+  if (entry.kind === 'held' || entry.kind === 'answered') return 'held'
   if (entry.kind !== 'command' || entry.effect === 'allow') return undefined
   return entry.effect === 'block' ? 'blocked' : 'held'
 }

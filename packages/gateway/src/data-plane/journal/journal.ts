@@ -7,6 +7,7 @@ import {
   EntryChain,
   SallyportError,
   wrapSessionKey,
+  type AnsweredEntry,
   type CommandEntry,
   type CommandId,
   type Entry,
@@ -179,19 +180,20 @@ export class Journal implements EntrySink {
     encodeEntry(this.#out, entry, at, session.chain)
     this.#entries += 1
     if (this.#out.length > FLUSH_BYTES && this.#mayTry()) this.#flush()
-    else if (entry.kind === 'command') this.#scheduleFlush()
+    else if (entry.kind === 'command' || entry.kind === 'answered') this.#scheduleFlush()
     else this.#scheduleNotes()
   }
 
-  appendCommand(
+  appendVerdict(
     session: SessionJournal,
-    entry: CommandEntry,
+    entry: CommandEntry | AnsweredEntry,
+    commandId: CommandId,
     durability: CommandDurability,
   ): Promise<StoredEntry> {
     const mode = this.#config.durability
     const onDisk = mode === 'disk' || (mode === 'auto' && durability === 'write')
     const { promise, resolve, reject } = Promise.withResolvers<StoredEntry>()
-    const waiter = { session, commandId: entry.id, seq: entry.seq, onDisk, resolve, reject }
+    const waiter = { session, commandId, seq: entry.seq, onDisk, resolve, reject }
     // The waiter goes first, since `append` may write at once.
     this.#unwritten.push(waiter)
     try {

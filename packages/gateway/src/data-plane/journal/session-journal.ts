@@ -1,4 +1,11 @@
-import type { CommandEntry, Entry, EntryChain, SessionId } from '@sallyport/core'
+import type {
+  AnsweredEntry,
+  CommandEntry,
+  CommandId,
+  Entry,
+  EntryChain,
+  SessionId,
+} from '@sallyport/core'
 import { SallyportError } from '@sallyport/core'
 import type { StoredEntry } from './stored-entry.ts'
 
@@ -15,9 +22,11 @@ export type NoteEntry = Exclude<Entry, { kind: 'session.opened' | 'command' | 's
 export interface EntrySink {
   readonly bufferedBytes: number
   append(session: SessionJournal, entry: Entry): void
-  appendCommand(
+  /** Appends what a command waits for before it may run. */
+  appendVerdict(
     session: SessionJournal,
-    entry: CommandEntry,
+    entry: CommandEntry | AnsweredEntry,
+    command: CommandId,
     durability: CommandDurability,
   ): Promise<StoredEntry>
   /** Throws when there is no room for another command now. */
@@ -63,10 +72,22 @@ export class SessionJournal {
     this.#mustBeOpen()
     this.#sink.admit()
     const seq = this.#commands + 1
-    const stored = this.#sink.appendCommand(this, { ...fields, kind: 'command', seq }, durability)
+    const stored = this.#sink.appendVerdict(
+      this,
+      { ...fields, kind: 'command', seq },
+      fields.id,
+      durability,
+    )
     this.#commands = seq
     if (fields.effect === 'block') this.#blocked += 1
     return stored
+  }
+
+  /** Records that a command which was held may run. As `command`, and as durably as a write. */
+  async answered(command: StoredEntry, entry: AnsweredEntry): Promise<StoredEntry> {
+    this.#mustBeOpen()
+    this.#sink.admit()
+    return await this.#sink.appendVerdict(this, entry, command.commandId, 'write')
   }
 
   /** Records what follows a command, in order. Written with the next command, and after a few milliseconds at the latest. */

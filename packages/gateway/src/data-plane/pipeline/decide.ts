@@ -181,7 +181,8 @@ export class Decider {
     }
     const reason = refusalOf(outcome, command, connection, id)
     if (outcome.effect === 'block') return { effect: 'block', rules, policyVersion, reason }
-    return { effect: 'approve', masks, rules, policyVersion, reason, ...rows }
+    const { demands } = outcome
+    return { effect: 'approve', masks, rules, policyVersion, demands, reason, ...rows }
   }
 }
 
@@ -219,7 +220,7 @@ function refusalOf(
   const by = rule === undefined ? "Sallyport's default" : `Sallyport rule "${rule}"`
   return {
     code,
-    message: isHeld ? `needs approval by ${by}, which isn't available yet` : `blocked by ${by}`,
+    message: isHeld ? `needs approval by ${by}, and nobody can be asked` : `blocked by ${by}`,
     detail: `${outcome.message} ${sent}`.trim(),
     hint: `Do not retry unchanged. Decision ${id}. (${code})`,
     ...(rule === undefined ? {} : { rule }),

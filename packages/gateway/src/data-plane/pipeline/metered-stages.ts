@@ -21,6 +21,13 @@ export function meteredStages<Unit extends Timed>(
       meter.judged(verdict.effect, command.effects.class, performance.now() - unit.startedMs)
       return stages.recordVerdict(unit, command, verdict)
     },
+    async hold(unit, command, entry, verdict) {
+      const sinceMs = performance.now()
+      const leave = await stages.hold(unit, command, entry, verdict)
+      // How long people take is not what the gateway adds.
+      unit.startedMs += performance.now() - sinceMs
+      return leave
+    },
     forward(unit, permit, answer) {
       stages.forward(unit, permit, answer)
       meter.left(performance.now() - unit.startedMs)

@@ -105,6 +105,8 @@ export class PartFacts {
       case 'response.data':
       case 'copy.data':
       case 'cancelled':
+      case 'held':
+      case 'answered':
       case 'lineage':
       case 'notice':
         return []

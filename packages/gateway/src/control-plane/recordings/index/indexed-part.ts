@@ -164,6 +164,10 @@ export class IndexedPart {
           Object.assign(this.#outcome(chunk, entry.seq), { status: 'refused', code: entry.code })
         this.#answers.delete(entry.seq)
         return
+      case 'answered':
+        if (chunk !== undefined)
+          addNew(this.#outcome(chunk, entry.seq).terms, [term('verdict', entry.outcome)])
+        return
       case 'session.closed':
         this.isClosed = true
         if (chunk !== undefined) Object.assign(chunk, { closed: { entry, timeMs } })
@@ -172,6 +176,7 @@ export class IndexedPart {
         return chunk === undefined ? undefined : addFact(chunk, entry, position, timeMs)
       case 'copy.data':
       case 'cancelled':
+      case 'held':
       case 'lineage':
       case 'notice':
     }

@@ -1,4 +1,4 @@
-import { ERRORS, SallyportError } from '@sallyport/core'
+import { ERRORS, SallyportError, type Refusal } from '@sallyport/core'
 import {
   FrontendType,
   decodeBind,
@@ -17,6 +17,7 @@ import {
 import { meteredStages } from '../../pipeline/metered-stages.ts'
 import { runCommand, type Stages } from '../../pipeline/run-command.ts'
 import { Awaited, type NameChange } from './awaited.ts'
+import type { Judge } from './judge.ts'
 import type { Portal, Statement } from './names.ts'
 import { poison, poisonPortal } from './poison.ts'
 import {
@@ -41,6 +42,20 @@ import {
 /** Statements that do what an earlier one said under a name: what it stands for must be known before they are judged. */
 const usesNames = /\b(?:execute|fetch)\b/i
 
+/** Nobody reads it: the target skips the command in any case. */
+const skippedRefusal: Refusal = {
+  code: 'SP_APPROVAL_WITHDRAWN',
+  message: 'a command before it in its batch failed',
+  detail: 'Not executed.',
+  hint: '(SP_APPROVAL_WITHDRAWN)',
+}
+
+/** A command that has to be asked for. `turn` resolves when all before it is answered: true where it may still run. */
+interface HeldTurn {
+  readonly unit: Unit
+  readonly turn: PromiseWithResolvers<boolean>
+}
+
 /** Reads the caller's messages, carries commands through the pipeline, and sends to the target what may pass, in order. */
 export class CallerReader {
   readonly #state: SessionState
@@ -54,22 +69,34 @@ export class CallerReader {
   #isMidBatch = false
   /** Whether a message that waits does so for answers of the target. */
   #waitsForTarget = true
+  /** The command that waits for an approval, and what lets it ask for one. */
+  #held: HeldTurn | undefined
+  /** The newest batch of which a command was refused. */
+  #poisonedBatch = 0
   /** A fault of our own in the pipeline: thrown by the next flush, so that nothing of this turn leaves. */
   #failure: Error | undefined
 
   constructor(
     state: SessionState,
-    judge: Pick<Stages<Unit>, 'classify' | 'decide' | 'recordVerdict' | 'hold' | 'recheck'>,
+    judge: Pick<Judge, 'classify' | 'decide' | 'recordVerdict' | 'hold' | 'recheck'>,
   ) {
     this.#state = state
     const stages: Stages<Unit> = {
       classify: (unit) => judge.classify(unit),
       decide: (unit, command) => judge.decide(unit, command),
       recordVerdict: (unit, command, verdict) => {
-        unit.isRefused = verdict.effect !== 'allow'
+        unit.isRefused = verdict.effect === 'block'
+        if (verdict.effect === 'approve') this.#held = { unit, turn: Promise.withResolvers() }
         return judge.recordVerdict(unit, command, verdict)
       },
-      hold: (command, entry, verdict) => judge.hold(command, entry, verdict),
+      hold: async (unit, command, entry, verdict) => {
+        const mayAsk = await this.#held?.turn.promise
+        if (mayAsk !== true) return skippedRefusal
+        return await judge.hold({ unit, command, entry, verdict }, async () => {
+          while (!this.#state.isClosed && !this.#isReadyFor(unit.text)) await this.#state.progress()
+          return !this.#state.isClosed
+        })
+      },
       forward: (unit, permit, answer) => {
         permit.spend()
         const { slot, awaits } = unit
@@ -89,13 +116,10 @@ export class CallerReader {
         fillSlot(slot, withDescription(unit), awaits.toSpliced(1, 0, hidden))
       },
       recheck: (unit, command) => judge.recheck(unit, command),
-      refuse: (unit, refusal, entry) => {
-        state.journal.note({
-          kind: 'refused',
-          seq: entry.seq,
-          code: refusal.code,
-          message: refusal.message,
-        })
+      refuse: (unit, refusal, { seq }) => {
+        const { code, message } = refusal
+        // A session that ended while its command was held has recorded that.
+        if (!state.journal.closed) state.journal.note({ kind: 'refused', seq, code, message })
         poison(unit, refusal)
       },
     }
@@ -128,9 +152,33 @@ export class CallerReader {
         return
       } else {
         at = next
+        if (this.#held !== undefined) await this.#waitForAnswer(this.#held)
+        if (this.#state.isClosed) return
       }
     }
     await this.#flush()
+  }
+
+  /**
+   * What came before a command that is held leaves, and is answered, since the caller may wait for it; what comes behind waits.
+   * Where one before it failed, the target would skip it: then nobody is asked.
+   */
+  async #waitForAnswer({ unit, turn }: HeldTurn): Promise<void> {
+    const running = this.#running.pop()
+    this.#slots.pop()
+    if (!this.#isAllAnswered()) this.#pass(wholeOf(encodeFlush()), [])
+    await this.#flush()
+    while (!this.#state.isClosed && !this.#state.fifo.isEmpty && !this.#isOver(unit))
+      await this.#state.progress()
+    this.#slots.push(unit.slot)
+    turn.resolve(!this.#isOver(unit))
+    await running
+    this.#held = undefined
+  }
+
+  /** Another command of its batch has failed. */
+  #isOver({ slot }: Unit): boolean {
+    return this.#isSkipped() || slot.batch === this.#poisonedBatch
   }
 
   /** True where nothing of the caller's is half done: between a completion and its ReadyForQuery it is not. */
@@ -387,6 +435,7 @@ export class CallerReader {
       followed: undefined,
       renamed: undefined,
       decidedFor: undefined,
+      approvedFor: undefined,
       generation: 0,
       awaits: [],
       isRefused: false,
@@ -431,25 +480,24 @@ export class CallerReader {
     const slots = this.#slots
     this.#slots = []
     if (this.#state.isTaken || this.#state.isClosed) return
-    let poisonedBatch = 0
     for (const slot of slots) {
       if (slot.isSync) this.#state.isSkipping = false
-      else if (slot.batch === poisonedBatch || this.#state.isSkipping) {
+      else if (slot.batch === this.#poisonedBatch || this.#state.isSkipping) {
         this.#dropped(slot)
         continue
       }
-      if (slot.isPoison) poisonedBatch = slot.batch
+      if (slot.isPoison) this.#poisonedBatch = slot.batch
       for (const awaited of slot.awaits) this.#state.fifo.push(awaited)
       const { bytes, start, end } = slot.frames
       this.#state.toTarget.add(bytes, start, end)
     }
-    if (poisonedBatch === this.#batch) this.#isDiscarding = true
+    if (this.#poisonedBatch === this.#batch) this.#isDiscarding = true
     if (!this.#state.toTarget.flush()) await this.#state.targetDrained()
   }
 
   /** Refusals leave also while all else has to wait. */
   #hasUnrefused(): boolean {
-    let poisonedBatch = 0
+    let poisonedBatch = this.#poisonedBatch
     for (const { isPoison, batch } of this.#slots) {
       if (isPoison) poisonedBatch = batch
       else if (batch !== poisonedBatch) return true

@@ -1,5 +1,7 @@
+import { isDeepStrictEqual } from 'node:util'
 import {
   makeId,
+  sameDemands,
   SallyportError,
   type Command,
   type CommandId,
@@ -9,10 +11,12 @@ import {
   type Refusal,
   type Verdict,
 } from '@sallyport/core'
+import type { HoldDesk } from '../../approvals/hold-desk.ts'
 import type { Needs, Purse } from '../../agents/purse.ts'
 import type { StoredEntry } from '../../journal/stored-entry.ts'
 import type { SessionJournal } from '../../journal/session-journal.ts'
 import type { Decider } from '../../pipeline/decide.ts'
+import type { Leave } from '../../pipeline/run-command.ts'
 import { pooledRandom } from '../../random-pool.ts'
 import { budgetRefusal } from './budget-refusal.ts'
 import type { Unit } from './unit.ts'
@@ -37,6 +41,14 @@ import {
 import type { MadeFunction } from './classify/stored-code.ts'
 import type { Names, Statement } from './names.ts'
 
+/** A command that waits for an approval. */
+export interface HeldUnit {
+  readonly unit: Unit
+  readonly command: Command
+  readonly entry: StoredEntry
+  readonly verdict: Extract<Verdict, { effect: 'approve' }>
+}
+
 export interface JudgeDeps {
   readonly classifier: SqlClassifier
   readonly catalog: HeldCatalog
@@ -44,6 +56,7 @@ export interface JudgeDeps {
   readonly journal: SessionJournal
   readonly names: Names
   readonly purse: Purse
+  readonly desk: HoldDesk
   readonly trustedFunctions: ReadonlySet<string>
   readonly databases: MaskedDatabases
   readonly lookups: LookupMeter
@@ -82,6 +95,8 @@ export class Judge {
   readonly #unsettled = new UnsettledNames()
   /** Once a session has touched its search path, an unqualified name stands for all that bear it. */
   #isPathKnown = true
+  /** The session has set something: a text may mean here what it means nowhere else. */
+  #hasSet = false
   readonly #made: MadeFunctions = new Map()
   #madeCount = 0
   #madeCharacters = 0
@@ -145,7 +160,12 @@ export class Judge {
     unit.classified = classified
     unit.renamed = guard?.rename(unit)
     unit.generation = this.view().generation
-    for (const { makesFunctions } of classified.statements) this.#noteFunctions(makesFunctions)
+    for (const { makesFunctions, kind } of classified.statements) {
+      this.#noteFunctions(makesFunctions)
+      if (kind === 'set') this.#hasSet = true
+    }
+    if (classified.effects.sql?.functions.some((name) => name.endsWith('set_config')) === true)
+      this.#hasSet = true
     return {
       id: makeId<CommandId>('c', pooledRandom),
       effects: guard?.withLookups(classified.effects) ?? classified.effects,
@@ -156,12 +176,8 @@ export class Judge {
   }
 
   decide(unit: Unit, command: Command): Verdict {
-    const verdict = this.#verdictOf(command)
-    unit.decidedFor = this.#deps.decider.chain
-    if (verdict.effect !== 'allow') return verdict
-    const refusal = this.#lineage.judge(unit, verdict)
-    if (refusal !== undefined) return blocked(verdict, refusal)
-    if (unit.kind === 'parse') return verdict
+    const verdict = this.#judge(unit, command)
+    if (verdict.effect === 'block' || unit.kind === 'parse') return verdict
     if (unit.classified !== undefined) this.#unsettled.note(unit.classified, unit.slot.batch)
     const { purse } = this.#deps
     if (!purse.countsCommands || unit.classified === undefined) return verdict
@@ -175,6 +191,16 @@ export class Judge {
     this.#unsettled.settle(batch, () => this.#deps.catalog.markStale())
   }
 
+  #judge(unit: Unit, command: Command): Verdict {
+    const asked = this.#verdictOf(command)
+    unit.decidedFor = this.#deps.decider.chain
+    if (asked.effect === 'block') return asked
+    // What is prepared does nothing yet: whoever has to be asked is asked when it runs.
+    const verdict: typeof asked = unit.kind === 'parse' ? { ...asked, effect: 'allow' } : asked
+    const refusal = this.#lineage.judge(unit, verdict)
+    return refusal === undefined ? verdict : blocked(verdict, refusal)
+  }
+
   #verdictOf(command: Command): Verdict {
     const verdict = this.#deps.decider.decide(command)
     return this.#deps.guard?.settle(verdict) ?? verdict
@@ -185,7 +211,10 @@ export class Judge {
     const standing = decider.standing()
     if (standing !== undefined || decider.chain === unit.decidedFor) return standing
     const verdict = this.#verdictOf(command)
-    return verdict.effect === 'allow' ? undefined : verdict.reason
+    if (verdict.effect === 'allow') return undefined
+    const isApproved =
+      verdict.effect === 'approve' && sameDemands(verdict.demands, unit.approvedFor ?? [])
+    return isApproved ? undefined : verdict.reason
   }
 
   recordVerdict(unit: Unit, command: Command, verdict: Verdict): Promise<StoredEntry> {
@@ -216,13 +245,52 @@ export class Judge {
     return stored
   }
 
-  /** People can't be asked yet, so the answer is a refusal that says so. */
-  async hold(
-    _command: Command,
-    _entry: StoredEntry,
-    verdict: Extract<Verdict, { effect: 'approve' }>,
-  ): Promise<Refusal> {
-    return await Promise.resolve(verdict.reason)
+  /**
+   * Waits for a yes. All may have changed by then, so the command is judged again: what was approved is what runs, under the
+   * rules of now. `ready` resolves once it can be classified anew; false where its session has ended.
+   */
+  async hold(held: HeldUnit, ready: () => Promise<boolean>): Promise<Leave | Refusal> {
+    const { unit, command, entry } = held
+    const { desk, decider, journal } = this.#deps
+    let { verdict } = held
+    if (journal.closed) return verdict.reason
+    const untilMs = desk.untilMs({ command, verdict })
+    for (;;) {
+      const standing = decider.standing()
+      if (standing !== undefined) return standing
+      const { parameters, formats } = unit
+      const settings = this.#settings()
+      const asked = { command, entry, verdict, parameters, formats, settings, untilMs }
+      const answer = await desk.ask(asked)
+      if ('code' in answer) return answer
+      // Whatever was known of the target is minutes old.
+      this.#deps.catalog.markStale()
+      if (!(await ready())) return verdict.reason
+      const again = this.classify(unit)
+      const isSame = isDeepStrictEqual(again.effects, command.effects)
+      const judged = isSame ? this.#judge(unit, { ...again, id: command.id }) : undefined
+      if (judged === undefined || judged.effect === 'block') {
+        const reason = judged?.reason ?? otherEffect(verdict)
+        desk.inVain(asked, answer, reason.message)
+        return reason
+      }
+      if (judged.effect === 'allow' || sameDemands(judged.demands, verdict.demands)) {
+        unit.approvedFor = verdict.demands
+        return { entry: await desk.goOn(asked, answer), verdict: { ...judged, effect: 'allow' } }
+      }
+      desk.inVain(asked, answer, 'other approvals are asked for since')
+      verdict = judged
+    }
+  }
+
+  /** A command that waits for an approval is not to run any more. */
+  withdraw(why: string): void {
+    this.#deps.desk.withdraw(why)
+  }
+
+  /** What the session has set that may change what a text means; where that can't be told, no other session is like this one. */
+  #settings(): string[] {
+    return this.#isPathKnown && !this.#hasSet ? [] : [this.#deps.journal.id]
   }
 
   /** Inside its transaction the target calls a function that no catalog of ours can show. */
@@ -312,6 +380,15 @@ export class Judge {
     if (prepared === undefined) return classifier.classify(text, view)
     if (source === undefined || source.generation === view.generation) return prepared
     return classifier.classify(source.text, view).statements[source.statementIndex]?.prepared
+  }
+}
+
+function otherEffect(verdict: Verdict): Refusal {
+  return {
+    code: 'SP_APPROVAL_WITHDRAWN',
+    message: 'what the command does has changed since its approval was asked for',
+    detail: 'Not executed.',
+    hint: `Run it again. Decision ${verdict.id}. (SP_APPROVAL_WITHDRAWN)`,
   }
 }
 

@@ -14,6 +14,8 @@ import type { AgentCredential } from '../../../boundary/agents.ts'
 import type { ConnectionConfig, TargetPlace } from '../../../boundary/snapshot.ts'
 import { cancelTarget } from '../../../target/cancel-target.ts'
 import type { AgentIndex } from '../../agents/agent-index.ts'
+import { HoldDesk } from '../../approvals/hold-desk.ts'
+import type { Holds } from '../../approvals/holds.ts'
 import type { ControlLine } from '../../agents/control-line.ts'
 import type { Purses } from '../../agents/purses.ts'
 import type { Journal } from '../../journal/journal.ts'
@@ -49,6 +51,7 @@ export interface PostgresWorker {
   readonly catalogs: Catalogs
   readonly guardWatches: GuardWatches
   readonly cancels: Cancels
+  readonly holds: Holds
   readonly sessions: Set<PostgresSession>
   readonly agents: AgentIndex
   readonly purses: Purses
@@ -206,6 +209,19 @@ async function serve(
       lookups: worker.lookups.of(chain.agents[0]?.id ?? ''),
       connection: config.name,
       guard: guarded?.guard,
+      desk: new HoldDesk({
+        holds: worker.holds,
+        journal,
+        agent,
+        session: id,
+        connection: config.name,
+        target: [config.target.host, String(config.target.port), config.login.user],
+        database,
+        application: settings.application,
+        source,
+        now: () => worker.now(),
+        tell: (told) => session.tell(told),
+      }),
     },
     rewriter: new Rewriter(
       maskKeyOf(known, chain),

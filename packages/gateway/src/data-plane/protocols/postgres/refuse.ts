@@ -1,4 +1,5 @@
 import { ERRORS, SallyportError, type ErrorCode, type Refusal } from '@sallyport/core'
+import type { HoldNotice } from '../../approvals/hold-desk.ts'
 import { encodeErrorResponse, encodeNoticeResponse } from '@sallyport/wire'
 
 /** Turns a refusal into what a PostgreSQL client understands (protocol section 54.8: error and notice fields). */
@@ -50,13 +51,16 @@ export function fatalErrorOf(error: unknown): Buffer {
 }
 
 /** A NOTICE of the gateway's own. */
-export function notice(text: string): Buffer {
+export function notice(text: string, more: Omit<HoldNotice, 'message'> = {}): Buffer {
+  const { detail, hint } = more
   return encodeNoticeResponse(
     new Map([
       ['S', 'NOTICE'],
       ['V', 'NOTICE'],
       ['C', '00000'],
       ['M', `Sallyport: ${text}`],
+      ...(detail === undefined ? [] : [['D', detail] as const]),
+      ...(hint === undefined ? [] : [['H', hint] as const]),
     ]),
   )
 }

@@ -11,6 +11,7 @@ import {
 } from '@sallyport/wire'
 import type { ClosedByAgent } from '../../../boundary/agents.ts'
 import type { SessionClosed } from '../../../boundary/messages.ts'
+import type { HoldNotice } from '../../approvals/hold-desk.ts'
 import type { SessionAgent } from '../../agents/session-agent.ts'
 import type { SessionJournal } from '../../journal/session-journal.ts'
 import type { ConnectionMeter } from '../../meters/worker-meter.ts'
@@ -20,7 +21,7 @@ import { Judge, type JudgeDeps } from './judge.ts'
 import { Names } from './names.ts'
 import { Outlet } from './outlet.ts'
 import { Readiness } from './readiness.ts'
-import { fatalError } from './refuse.ts'
+import { fatalError, notice } from './refuse.ts'
 import { asKnown } from './session-failure.ts'
 import { Fifo, type SessionState } from './session-state.ts'
 import { TargetReader, type TargetReaderDeps } from './target-reader.ts'
@@ -175,9 +176,17 @@ export class PostgresSession implements SessionState {
     return this.#hold.holdsAll()
   }
 
+  /** What the gateway has to say while nothing else goes to the caller. */
+  tell({ message, ...more }: HoldNotice): void {
+    if (this.isClosed || !this.#options.tellsMasks) return
+    this.toCaller.add(notice(message, more))
+    this.toCaller.flush()
+  }
+
   /** The caller has sent a cancel request. */
   cancelAsked(): void {
     this.#hold.giveUp()
+    this.#judge.withdraw('its caller cancelled it')
   }
 
   async progress(): Promise<void> {
@@ -195,6 +204,7 @@ export class PostgresSession implements SessionState {
     if (this.isClosed) return
     this.isClosed = true
     this.#hold.close()
+    this.#judge.withdraw(reason)
     this.#endAnswers()
     this.journal.close(reason)
     const { commands, blocked, maskedValues } = this.journal.counts()
@@ -256,6 +266,8 @@ export class PostgresSession implements SessionState {
   }
 
   agentsChanged(): void {
+    const refusal = this.#options.agent.refusal(this.#options.now())
+    if (refusal !== undefined) this.#judge.withdraw(refusal.message)
     this.#wake()
   }
 

@@ -1,5 +1,5 @@
 import { frameBody } from '@sallyport/wire'
-import type { Chain } from '@sallyport/core'
+import type { Chain, RuleDemand } from '@sallyport/core'
 import type { Awaited } from './awaited.ts'
 import type { Classified } from './classify/classified.ts'
 import type { FollowedUnit } from './lineage/lineage-judge.ts'
@@ -47,6 +47,8 @@ export interface Unit {
   readonly awaits: Awaited[]
   /** The chain, as it was when the verdict was made. */
   decidedFor: Chain | undefined
+  /** What it was approved for; undefined where nobody had to. */
+  approvedFor: readonly RuleDemand[] | undefined
   /** Set as soon as the verdict is known, before it is stored. */
   isRefused: boolean
   /** When the gateway began to look at it, in milliseconds of `performance.now()`. */

@@ -48,7 +48,7 @@ export class LineageJudge {
   }
 
   /** Follows a unit that may run under masks. Gives why it may not; else the unit knows what its answer can carry. */
-  judge(unit: Unit, verdict: Extract<Verdict, { effect: 'allow' }>): Refusal | undefined {
+  judge(unit: Unit, verdict: Exclude<Verdict, { effect: 'block' }>): Refusal | undefined {
     const database = this.#database(verdict.masks)
     const { classified } = unit
     if (database === undefined || classified === undefined) return undefined

@@ -1,0 +1,58 @@
+import type { Command } from 'commander'
+import { contextOf } from './context.ts'
+import type { MakeVerb } from './program.ts'
+import type { AnswerFlags, ListFlags } from './verbs/approvals.ts'
+
+/** The verbs that answer requests for approval. */
+export function addApprovalVerbs(
+  program: Command,
+  verb: MakeVerb,
+  finish: (code: number) => void,
+): void {
+  const group = verb(
+    program,
+    'approvals',
+    'Commands that wait for an approval; show tells all of one, watch tells each as it comes.',
+    'sallyport approvals --state all',
+  )
+    .option(
+      '--state <state>',
+      'pending, approved, used, denied, expired, withdrawn, all',
+      'pending',
+    )
+    .action(async (flags: ListFlags, command: Command) => {
+      const { listApprovals } = await import('./verbs/approvals.ts')
+      finish(await listApprovals(contextOf(command), flags))
+    })
+  verb(
+    group,
+    'show <approval>',
+    'Who asks, what for, by which rules, and what was answered.',
+    'sallyport approvals show ap_9q2',
+  ).action(async (approval: string, _flags: unknown, command: Command) => {
+    const { showApproval } = await import('./verbs/approvals.ts')
+    finish(await showApproval(contextOf(command), approval))
+  })
+  verb(
+    group,
+    'watch',
+    'Each request as it begins, is answered and ends, until Ctrl-C.',
+    'sallyport approvals watch',
+  ).action(async (_flags: unknown, command: Command) => {
+    const { watchApprovals } = await import('./verbs/approvals.ts')
+    finish(await watchApprovals(contextOf(command)))
+  })
+  for (const decision of ['approve', 'deny'] as const) {
+    const about =
+      decision === 'approve'
+        ? 'Let a command run that waits: this one, once.'
+        : 'Refuse a command that waits; its caller reads the note.'
+    const note = decision === 'approve' ? '"ok, checked with Ben"' : '"add a LIMIT"'
+    verb(program, `${decision} <approval>`, about, `sallyport ${decision} ap_9q2 --note ${note}`)
+      .option('--note <text>', 'what the caller and the ledger read', '')
+      .action(async (approval: string, flags: AnswerFlags, command: Command) => {
+        const { answerApproval } = await import('./verbs/approvals.ts')
+        finish(await answerApproval(contextOf(command), approval, decision, flags))
+      })
+  }
+}

@@ -1,0 +1,140 @@
+import { SallyportError, visibleText } from '@sallyport/core'
+import type { ApprovalView } from '@sallyport/gateway'
+import type { VerbContext } from '../context.ts'
+import { age } from '../durations.ts'
+import { EXIT } from '../exit-codes.ts'
+import { printList, printOne } from '../output.ts'
+import { drained } from '../replay/drained.ts'
+import { linesOf } from '../replay/step-feed.ts'
+
+export interface ListFlags {
+  readonly state: string
+}
+
+export interface AnswerFlags {
+  readonly note: string
+}
+
+const textShown = 60
+
+export async function listApprovals(context: VerbContext, { state }: ListFlags): Promise<number> {
+  const api = await context.api()
+  const path = `/v1/approvals?state=${encodeURIComponent(state)}`
+  const rows = await api.json<ApprovalView[]>('GET', path)
+  const now = Date.now()
+  const columns = {
+    ID: (row: ApprovalView) => row.id,
+    AGE: (row: ApprovalView) => age(now - Date.parse(row.askedAt)),
+    STATE: (row: ApprovalView) => row.state,
+    CHAIN: (row: ApprovalView) => row.chain.join(' › '),
+    ON: (row: ApprovalView) => row.connection,
+    WHAT: (row: ApprovalView) => oneLine(row.text),
+    EXPIRES: (row: ApprovalView) =>
+      row.state === 'pending' ? age(Date.parse(row.until) - now) : '–',
+  }
+  await printList(context.output, rows, columns, (row) => row.id)
+  return EXIT.done
+}
+
+export async function showApproval(context: VerbContext, approval: string): Promise<number> {
+  const api = await context.api()
+  const view = await api.json<ApprovalView>('GET', pathOf(approval))
+  await printOne(context.output, view, cardOf(view), view.id)
+  return EXIT.done
+}
+
+export async function answerApproval(
+  context: VerbContext,
+  approval: string,
+  decision: 'approve' | 'deny',
+  { note }: AnswerFlags,
+): Promise<number> {
+  const api = await context.api()
+  const body = { decision, note }
+  const view = await api.json<ApprovalView>('POST', `${pathOf(approval)}/answer`, body)
+  await printOne(context.output, view, `${answered(view, decision)}\n`, view.id)
+  return EXIT.done
+}
+
+export async function watchApprovals(context: VerbContext): Promise<number> {
+  const api = await context.api()
+  const { output } = context
+  const isText = output.form === undefined || output.form === 'table'
+  const leaving = new AbortController()
+  process.once('SIGINT', () => leaving.abort())
+  try {
+    for await (const line of linesOf(api.live('/v1/approvals/events', leaving.signal))) {
+      // Lines of server-sent events (WHATWG HTML, section 9.2): only those with data count.
+      if (!line.startsWith('data: ')) continue
+      const json = line.slice('data: '.length)
+      const view = JSON.parse(json) as ApprovalView
+      output.data(isText ? `${lineOf(view)}\n` : `${json}\n`)
+      await drained()
+    }
+  } catch (error) {
+    if (leaving.signal.aborted) return EXIT.done
+    if (error instanceof SallyportError) throw error
+  }
+  if (leaving.signal.aborted) return EXIT.done
+  throw new SallyportError('SP_GATEWAY_UNREACHABLE', 'the gateway went away')
+}
+
+function pathOf(approval: string): string {
+  return `/v1/approvals/${encodeURIComponent(approval)}`
+}
+
+function lineOf(view: ApprovalView): string {
+  const { id, state, chain, connection, text } = view
+  return `${id}  ${state}  ${chain.join(' › ')}  ${connection}  ${oneLine(text)}`
+}
+
+function answered(view: ApprovalView, decision: 'approve' | 'deny'): string {
+  const { id, state, chain } = view
+  const agent = chain.at(-1) ?? ''
+  if (decision === 'deny') return `✓ denied ${id}. ${agent} reads SP_APPROVAL_DENIED.`
+  if (state === 'pending') return `✓ noted. ${id} waits for more: ${wanted(view)}.`
+  const next = view.wait === 'return' ? 'may send it again within 5 minutes' : 'goes on'
+  return `✓ approved ${id} once. ${agent} ${next}.`
+}
+
+function cardOf(view: ApprovalView): string {
+  const { text, textLength, parameters, inTransaction, opaque } = view
+  const cut = textLength > text.length ? `\n         … ${textLength} characters in all` : ''
+  const lines = [
+    `${view.id}  ${view.state}  ${view.verb.toUpperCase()} on ${view.connection}/${view.database}`,
+    `WHO      ${view.chain.join(' › ')}  ${view.agent}  L${view.level}  ${view.application} from ${view.source}`,
+    `WHAT     ${visibleText(text).replaceAll('\n', '\n         ')}${cut}`,
+    ...parameters.map(
+      (value, n) => `         $${n + 1} = ${value === null ? 'NULL' : visibleText(value)}`,
+    ),
+    `BOUND TO sha ${view.binding.slice(0, 12)}…  this agent, connection, text and values, policy version ${view.policyVersion}`,
+    `EFFECT   ${effectOf(view)}`,
+    ...(opaque.length > 0 ? [`         effect not known: ${opaque.join(', ')}`] : []),
+    `OPEN     ${inTransaction ? 'a transaction: its locks are held while this waits' : 'no transaction'}`,
+    ...view.demands.map(
+      ({ rule, message }) => `WHY      ${rule}${message === '' ? '' : `: ${message}`}`,
+    ),
+    `WANTS    ${wanted(view)}`,
+    `ASKED    ${view.askedAt}, until ${view.until}`,
+    ...view.answers.map(
+      ({ by, answer, note, at }) =>
+        `ANSWER   ${answer} by ${by} at ${at}${note === '' ? '' : `: ${visibleText(note)}`}`,
+    ),
+    ...(view.note === undefined ? [] : [`ENDED    ${visibleText(view.note)}`]),
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+function effectOf({ class: of, objects, unbounded }: ApprovalView): string {
+  const names = objects.length === 0 ? 'nothing named' : objects.map(visibleText).join(', ')
+  return `${of} · ${names}${unbounded ? ' · not limited: every row' : ''}`
+}
+
+function wanted({ demands }: ApprovalView): string {
+  return demands.map(({ from, count }) => `${count} of ${from.join(', ')}`).join(' and ')
+}
+
+function oneLine(text: string): string {
+  const line = visibleText(text.replaceAll(/\s+/gu, ' '))
+  return line.length > textShown ? `${line.slice(0, textShown - 1)}…` : line
+}

@@ -1,0 +1,122 @@
+/** Whose approval a rule asks for, how many of them, how soon, and what they may answer. */
+export interface ApprovalDemand {
+  /** `group:NAME`, `user:NAME`, `agent:NAME`, or `owner`, who runs the gateway. Any of these may approve. */
+  readonly from: readonly string[]
+  /** How many different ones have to. */
+  readonly count: number
+  /** Milliseconds until no answer is a denial. */
+  readonly withinMs: number
+  /** What an approver may offer: `once`, or `shape-30m`, which is for the same shape of command for so long. */
+  readonly offer: readonly string[]
+  /** Rows that a command may touch, by the planner's estimate, to be let through by its shape. */
+  readonly shapeRowsMax: number
+  /** Whether the person at the root of the tree that asks may approve. */
+  readonly selfRoot: 'deny' | 'allow'
+  /** `hold` keeps the command waiting; `return` refuses it at once, and lets the same command through when it is approved. */
+  readonly wait: 'hold' | 'return'
+}
+
+/** A demand, and the rule that makes it; a default has none. */
+export interface RuleDemand {
+  readonly rule: string
+  readonly message: string
+  readonly demand: ApprovalDemand
+}
+
+/** Who answers a request, as known at that moment. */
+export interface Approver {
+  /** Of the principal, or of the agent. */
+  readonly id: string
+  readonly kind: 'owner' | 'person' | 'agent'
+  readonly name: string
+  /** Groups that the identity provider reports now. */
+  readonly groups: readonly string[]
+}
+
+/** Who asks: everybody of the tree, who may not answer. */
+export interface Requester {
+  /** The principal at the root. */
+  readonly rootId: string
+  readonly rootIsHuman: boolean
+  /** Of all agents of the tree; the chain at least. */
+  readonly agents: ReadonlySet<string>
+}
+
+/** How soon a request ends where several rules ask: all have to be met, so the shortest time counts. Milliseconds. */
+export function withinOf(demands: readonly RuleDemand[]): number {
+  return Math.min(...demands.map(({ demand }) => demand.withinMs))
+}
+
+/** Why somebody may not answer a request for these demands; undefined where they may. */
+export function refusalOfApprover(
+  approver: Approver,
+  demands: readonly RuleDemand[],
+  requester: Requester,
+): 'own-request' | 'not-named' | undefined {
+  if (approver.kind === 'agent' && requester.agents.has(approver.id)) return 'own-request'
+  const named = demands.filter(({ demand }) => isNamed(approver, demand))
+  if (named.length === 0) return 'not-named'
+  return named.some(({ demand }) => mayAnswer(approver, demand, requester))
+    ? undefined
+    : 'own-request'
+}
+
+/**
+ * Whether these approvers meet all demands: each as many as its count, and nobody counts for two demands. `approvers` are
+ * looked at by their ids: who says yes twice is one.
+ */
+export function areMet(
+  demands: readonly RuleDemand[],
+  approvers: readonly Approver[],
+  requester: Requester,
+): boolean {
+  const people = [...new Map(approvers.map((each) => [each.id, each])).values()]
+  const places = demands.flatMap(({ demand }) => Array.from({ length: demand.count }, () => demand))
+  // Each place takes one person: a matching of all places, found by augmenting paths.
+  const placeOf = new Map<Approver, number>()
+  const seat = (place: number, tried: Set<Approver>): boolean => {
+    const demand = places[place]
+    if (demand === undefined) return false
+    for (const person of people) {
+      if (tried.has(person) || !mayAnswer(person, demand, requester)) continue
+      tried.add(person)
+      const taken = placeOf.get(person)
+      if (taken !== undefined && !seat(taken, tried)) continue
+      placeOf.set(person, place)
+      return true
+    }
+    return false
+  }
+  // Where nothing is asked for, nobody can have met it.
+  return places.length > 0 && places.every((_, place) => seat(place, new Set()))
+}
+
+/** Who is named by one of these words, in the form that people read: `2 of group:sre`. */
+export function describeDemands(demands: readonly RuleDemand[]): string {
+  return demands.map(({ demand }) => `${demand.count} of ${demand.from.join(', ')}`).join(' and ')
+}
+
+/** A demand is the same whatever message its rule has. */
+export function sameDemands(left: readonly RuleDemand[], right: readonly RuleDemand[]): boolean {
+  const key = (demands: readonly RuleDemand[]): string =>
+    JSON.stringify(
+      demands
+        .map(({ rule, demand }) => [rule, demand.from, demand.count, demand.selfRoot, demand.wait])
+        .toSorted((a, b) => (String(a[0]) < String(b[0]) ? -1 : 1)),
+    )
+  return key(left) === key(right)
+}
+
+function mayAnswer(approver: Approver, demand: ApprovalDemand, requester: Requester): boolean {
+  if (!isNamed(approver, demand)) return false
+  if (approver.kind === 'agent') return !requester.agents.has(approver.id)
+  if (approver.id !== requester.rootId) return true
+  return demand.selfRoot === 'allow' && requester.rootIsHuman
+}
+
+function isNamed({ kind, id, name, groups }: Approver, { from }: ApprovalDemand): boolean {
+  if (kind === 'agent') return from.includes(`agent:${name}`) || from.includes(`agent:${id}`)
+  if (kind === 'owner' && from.includes('owner')) return true
+  if (from.includes(`user:${name}`) || from.includes(`user:${id}`)) return true
+  return groups.some((group) => from.includes(`group:${group}`))
+}

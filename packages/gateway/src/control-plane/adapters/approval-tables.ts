@@ -1,0 +1,38 @@
+import { type Kysely, sql } from 'kysely'
+import type { Migration } from 'kysely/migration'
+
+/** Requests for approval, and who answered them. */
+export const approvalTables: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await sql`
+      create table approval (
+        id text primary key,
+        state text not null check (
+          state in ('pending', 'approved', 'used', 'denied', 'expired', 'withdrawn')),
+        wait text not null check (wait in ('hold', 'return')),
+        session_id text not null,
+        agent_id text not null,
+        root_id text not null,
+        connection text not null,
+        binding text not null,
+        asked jsonb not null,
+        asked_at timestamptz not null,
+        until_at timestamptz not null,
+        ended_at timestamptz,
+        note text not null default '')`.execute(db)
+    // A command that comes again finds what was answered for it, and only one of its kind waits.
+    await sql`
+      create unique index approval_binding on approval (binding)
+        where wait = 'return' and state in ('pending', 'approved')`.execute(db)
+    await sql`create index approval_asked on approval (asked_at desc)`.execute(db)
+    await sql`
+      create table approval_answer (
+        approval_id text not null references approval (id) on delete cascade,
+        approver_id text not null,
+        approver jsonb not null,
+        answer text not null check (answer in ('approve', 'deny')),
+        note text not null,
+        at timestamptz not null,
+        primary key (approval_id, approver_id))`.execute(db)
+  },
+}

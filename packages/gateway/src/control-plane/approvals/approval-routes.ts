@@ -1,0 +1,134 @@
+import { SallyportError, type Approver } from '@sallyport/core'
+import { type Context, Hono } from 'hono'
+import { streamSSE } from 'hono/streaming'
+import { type ApiCaller, type CallerOptions, callerOf } from '../agents/api-caller.ts'
+import type { ApprovalDecision, ApprovalState, ApprovalView } from './approval.ts'
+import type { Approvals } from './approvals.ts'
+
+export interface ApprovalRouteOptions extends CallerOptions {
+  readonly approvals: Approvals
+}
+
+const states: readonly ApprovalState[] = [
+  'pending',
+  'approved',
+  'used',
+  'denied',
+  'expired',
+  'withdrawn',
+]
+const pingEveryMs = 15_000
+/** Who reads slower than this is cut off, and may ask for the list again. */
+const waitingMax = 1000
+
+/** Requests for approval over HTTP: the owner sees all, an agent those of itself and of those below, and those that name it. */
+export function approvalRoutes(options: ApprovalRouteOptions): Hono {
+  const app = new Hono()
+  const { approvals } = options
+  app.get('/v1/approvals', async (context) => {
+    const who = await callerOf(context, options)
+    const all = await approvals.list(statesOf(context))
+    return context.json(all.filter((each) => sees(who, options, each)))
+  })
+  app.get('/v1/approvals/events', async (context) => {
+    const who = await callerOf(context, options)
+    return events(context, approvals, who, (view) => sees(who, options, view))
+  })
+  app.get('/v1/approvals/:id', async (context) => {
+    const who = await callerOf(context, options)
+    return context.json(await found(who, options, context.req.param('id')))
+  })
+  app.post('/v1/approvals/:id/answer', async (context) => {
+    const who = await callerOf(context, options)
+    who.mustAct()
+    const { id } = await found(who, options, context.req.param('id'))
+    const { decision, note } = parseAnswer(await context.req.json().catch(() => undefined))
+    return context.json(await approvals.answer(id, approverOf(who, options), decision, note))
+  })
+  return app
+}
+
+/** An agent that no rule names sees what it could see of the tree; what it does not reach reads like what does not exist. */
+function sees(who: ApiCaller, { agents }: CallerOptions, view: ApprovalView): boolean {
+  if (who.agent === undefined) return true
+  const path = agents.get(view.agent)?.path ?? []
+  if (who.reaches(path)) return true
+  const name = agents.get(who.agent)?.name ?? ''
+  const words = [`agent:${name}`, `agent:${who.agent}`]
+  return view.demands.some(({ from }) => words.some((word) => from.includes(word)))
+}
+
+async function found(
+  who: ApiCaller,
+  options: ApprovalRouteOptions,
+  id: string,
+): Promise<ApprovalView> {
+  const view = await options.approvals.get(id.toLowerCase())
+  if (sees(who, options, view)) return view
+  throw new SallyportError('SP_NOT_FOUND', `there is no request "${id.slice(0, 64)}"`, {
+    detail: 'approval',
+  })
+}
+
+function approverOf(who: ApiCaller, { owner, agents }: CallerOptions): Approver {
+  if (who.agent === undefined)
+    return { id: `user:${owner}`, kind: 'owner', name: owner, groups: [] }
+  const name = agents.get(who.agent)?.name ?? ''
+  return { id: who.agent, kind: 'agent', name, groups: [] }
+}
+
+function parseAnswer(body: unknown): { decision: ApprovalDecision; note: string } {
+  const fields = typeof body === 'object' && body !== null ? body : {}
+  const { decision, note = '', ...rest } = fields as Record<string, unknown>
+  const isKnown = decision === 'approve' || decision === 'deny'
+  if (isKnown && typeof note === 'string' && Object.keys(rest).length === 0)
+    return { decision, note }
+  const detail = 'an answer is {"decision": "approve" or "deny", "note": "…"}'
+  throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
+}
+
+function statesOf(context: Context): readonly ApprovalState[] {
+  const asked = context.req.query('state')
+  if (asked === undefined) return ['pending']
+  if (asked === 'all') return states
+  const found = states.find((each) => each === asked)
+  if (found !== undefined) return [found]
+  const detail = `"${asked.slice(0, 32)}" is no state. There are all, ${states.join(', ')}.`
+  throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
+}
+
+/** Server-sent events: each request as it begins, is answered and ends. */
+function events(
+  context: Context,
+  approvals: Approvals,
+  who: ApiCaller,
+  isSeen: (view: ApprovalView) => boolean,
+): Response {
+  return streamSSE(context, async (stream) => {
+    const waiting: ApprovalView[] = []
+    let wake = Promise.withResolvers<void>()
+    let isOpen = true
+    const stop = approvals.onChange((view) => {
+      if (isSeen(view) && waiting.push(view) > waitingMax) isOpen = false
+      wake.resolve()
+    })
+    stream.onAbort(() => {
+      isOpen = false
+      wake.resolve()
+    })
+    const ping = setInterval(() => void stream.write(': ping\n\n'), pingEveryMs)
+    try {
+      await stream.write(': open\n\n')
+      while (isOpen) {
+        await wake.promise
+        wake = Promise.withResolvers<void>()
+        if (!who.holds() || who.isOver()) break
+        for (const view of waiting.splice(0))
+          await stream.writeSSE({ event: view.state, data: JSON.stringify(view) })
+      }
+    } finally {
+      clearInterval(ping)
+      stop()
+    }
+  })
+}

@@ -1,0 +1,44 @@
+import type { AgentId } from '@sallyport/core'
+import type { AgentService } from '../agents/agent-service.ts'
+import type { Parts } from '../parts.ts'
+import { Approvals, type ApprovalAgents, type ApprovalsOptions } from './approvals.ts'
+
+/** Budgets are leased to workers by number; what approvals take goes to none, and is never given back. */
+const noWorker = -1
+
+/** Opens what is known of requests for approval, on the agents of this gateway. */
+export async function openApprovals(
+  { store, ledger, agents, fault }: Parts,
+  send: ApprovalsOptions['send'],
+): Promise<Approvals> {
+  const now = (): number => Date.now()
+  return await Approvals.open({
+    store,
+    ledger,
+    now,
+    send,
+    onFault: fault,
+    agents: approvalAgents(agents),
+  })
+}
+
+function approvalAgents(agents: AgentService): ApprovalAgents {
+  return {
+    rootOf(agent) {
+      const principal = agents.get(agent)?.principal
+      if (principal === undefined) return undefined
+      return { id: principal.id, isHuman: principal.kind === 'human' }
+    },
+    treeOf: (agent) => agents.get(agent)?.path[0],
+    refusal(agent: AgentId) {
+      if (agents.get(agent) === undefined) return 'its agent is not known'
+      const standing = agents.authorizeAgent(agent)
+      return standing.ok ? undefined : standing.detail
+    },
+    async spend(agent) {
+      const { granted, spent } = await agents.lease({ agent, amounts: { approvals: 1 } }, noWorker)
+      if ((granted.approvals ?? 0) > 0) return undefined
+      return `the budget of ${spent?.cap ?? 0} approvals of ${spent?.agent ?? 'its tree'} is used up`
+    },
+  }
+}

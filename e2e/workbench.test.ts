@@ -3,8 +3,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
-import { skipReason } from '@sallyport/testkit'
-import { sallyport } from './command-line.ts'
+import type { Explanation } from '@sallyport/gateway'
+import { skipReason, until } from '@sallyport/testkit'
+import { psql, sallyport } from './command-line.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
 
 const policy = (rules: string): string => `apiVersion: sallyport.dev/v1
@@ -22,7 +23,10 @@ suite('the policy workbench against a gateway', { skip: skipReason() }, () => {
   let gateway: TestGateway
   let dir: string
   before(async () => {
-    gateway = await startTestGateway({ policy: policy(dropRule) })
+    gateway = await startTestGateway({
+      policy: policy(dropRule),
+      seed: 'create table orders(id int primary key, email text); create table spare(n int)',
+    })
     dir = await mkdtemp(join(tmpdir(), 'sallyport-policies-'))
   })
   after(async () => {
@@ -104,5 +108,114 @@ spec:
       /PASS 0 {2}FAIL 1\nFAIL .*fail\.yaml:\d+ {2}"drops"\n {2}want allow, got block \(test\/no-drop/,
     )
     assert.equal((await run('policy', 'test', await file('none.yaml', policy(dropRule)))).code, 2)
+  })
+
+  const explained = async (...words: string[]) => {
+    const { code, out, err } = await run('policy', 'explain', ...words, '-o', 'json')
+    assert.equal(code, 0, err)
+    return JSON.parse(out) as Explanation
+  }
+  const refusedId = async (statement: string): Promise<string> => {
+    const { err } = await psql(gateway, await gateway.url(), `${statement};\n`)
+    const id = /(d_[0-9a-z]+)/u.exec(err)?.[1]
+    assert.ok(id !== undefined, err)
+    return id
+  }
+  const inForce = async (): Promise<number> => {
+    const status = (await (await gateway.api('GET', '/v1/status')).json()) as {
+      policies: { version: number }
+    }
+    return status.policies.version
+  }
+  const usePolicy = async (text: string): Promise<number> => {
+    const before = await inForce()
+    await gateway.writePolicy(text)
+    await until('the policy is in force', async () => (await inForce()) > before)
+    return await inForce()
+  }
+
+  test('a decision is explained by its id, clause by clause, with the facts of then', async () => {
+    const id = await refusedId('drop table spare')
+    const found = await explained(id)
+    assert.deepEqual(
+      [found.effect, found.rules, found.class, found.differs],
+      ['block', ['test/no-drop'], 'ddl', undefined],
+    )
+    const [rule] = found.explained?.each ?? []
+    assert.deepEqual(
+      [rule?.id, rule?.standing, rule?.condition.state],
+      ['test/no-drop', 'decided', 'true'],
+    )
+    assert.ok(rule?.condition.kind === 'clause')
+    assert.deepEqual(rule.condition.facts, [{ path: 'sql.actions', value: ['drop table'] }])
+    const text = await run('policy', 'explain', id.slice(0, -2), '-o', 'table')
+    assert.match(text.out, /^BLOCKED by test\/no-drop {2}\(d_/)
+    assert.match(text.out, /✓ "drop table" in sql\.actions {4}sql\.actions = \["drop table"\]/)
+    assert.match(
+      text.out,
+      /What would have changed it: nothing about the caller.* Owner: group:dba/,
+    )
+    assert.equal((await run('policy', 'explain', 'd_0000000000000')).code, 2)
+  })
+
+  test('an old decision is explained by the policy of then, and a version is put in force again', async () => {
+    const first = await inForce()
+    const id = await refusedId('drop table spare')
+    const second = await usePolicy(
+      policy(
+        '    - {name: reads-only, on: sql, when: op.class != "read" && agent.depth < 5, effect: block, message: no}\n',
+      ),
+    )
+    assert.equal(second, first + 1)
+    const later = await refusedId('drop table spare')
+    assert.deepEqual((await explained(id)).rules, ['test/no-drop'])
+    assert.equal((await explained(id)).policyVersion, first)
+    const now = await explained(later)
+    assert.deepEqual([now.rules, now.policyVersion], [['test/reads-only'], second])
+    assert.deepEqual(now.explained?.wayOut, ['agent.depth < 5 would have to be false'])
+    const listed = await run('policy', 'history', '-o', 'ndjson')
+    const versions = listed.out
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { version: number }).version)
+    assert.deepEqual(versions.slice(0, 2), [second, first])
+    const reverted = await run('policy', 'revert', String(first), '--yes')
+    assert.equal(reverted.code, 0, reverted.err)
+    assert.equal(await inForce(), second + 1)
+    const after = await refusedId('drop table spare')
+    assert.deepEqual((await explained(after)).rules, ['test/no-drop'])
+    const view = JSON.parse(reverted.out) as { version: number; author: string }
+    assert.equal(view.version, second + 1)
+    assert.notEqual(view.author, '')
+    assert.equal((await run('policy', 'revert', '99', '--yes')).code, 2)
+  })
+
+  test('a command that nobody sends is judged over the target as it is', async () => {
+    const credential = await gateway.credential('shop:read')
+    const tree = (await (await gateway.api('GET', '/v1/agents')).json()) as {
+      id: string
+      grant: string[]
+    }[]
+    const agent = tree.find(({ grant }) => grant.join().includes('shop:read'))
+    assert.ok(agent !== undefined && credential.user !== '')
+    const as = ['--as', `agent:${agent.id}`, '--on', 'shop', '--command']
+    const read = await explained(...as, 'select * from orders')
+    assert.deepEqual([read.effect, read.class, read.decision], ['allow', 'read', undefined])
+    const drop = await explained(...as, 'drop table orders')
+    assert.equal(drop.effect, 'block')
+    assert.match(drop.refused?.message ?? '', /not in your grant/)
+    assert.deepEqual(drop.rules, ['test/no-drop'])
+    assert.equal(await gateway.postgres.sql('select count(*) from orders'), '0')
+    assert.equal((await run('policy', 'explain', ...as.slice(0, 2))).code, 2)
+    assert.equal(
+      (await run('policy', 'explain', '--as', 'a_none', '--on', 'shop', '--command', 'select 1'))
+        .code,
+      2,
+    )
+    assert.equal(
+      (await run('policy', 'explain', '--as', agent.id, '--on', 'none', '--command', 'select 1'))
+        .code,
+      2,
+    )
   })
 })

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { contextOf } from './context.ts'
 import type { MakeVerb } from './program.ts'
+import type { ExplainFlags } from './verbs/policy-explain.ts'
 import type { LintFlags } from './verbs/policy-lint.ts'
 import type { TestFlags } from './verbs/policy-test.ts'
 import type { TryFlags } from './verbs/policy-try.ts'
@@ -41,12 +42,37 @@ export function addPolicyVerbs(
   })
   verb(
     group,
-    'explain <decision>',
-    'Say why a command was refused, or by which way its masked columns came. Also: SESSION#NUMBER, as replay counts.',
-    'sallyport policy explain d_7k3f0m2q1x8ab',
-  ).action(async (what: string, _flags: unknown, command: Command) => {
-    finish(await (await import('./verbs/policy-explain.ts')).explain(contextOf(command), what))
+    'explain [decision]',
+    'Say why a command was decided as it was: rule by rule, by the facts and policies of then. Also: SESSION#NUMBER; or a command that is judged and not sent.',
+    `sallyport policy explain --command 'drop table orders' --as agent:a_77k --on orders-db`,
+  )
+    .option('--command <text>', 'a command to judge, which is sent nowhere')
+    .option('--as <agent>', 'the agent that would send it: agent:ID')
+    .option('--on <connection>', 'where it would go')
+    .option('--level <n>', 'attribution level that the session would have', '2')
+    .action(async (what: string | undefined, flags: ExplainFlags, command: Command) => {
+      const { explain } = await import('./verbs/policy-explain.ts')
+      finish(await explain(contextOf(command), what, flags))
+    })
+  verb(
+    group,
+    'history',
+    'List every set of policies that was in force, newest first.',
+    'sallyport policy history',
+  ).action(async (_flags: unknown, command: Command) => {
+    finish(await (await import('./verbs/policy-history.ts')).history(contextOf(command)))
   })
+  verb(
+    group,
+    'revert <version>',
+    'Put an older set of policies in force again, as a new version: the policies folder holds its files then.',
+    'sallyport policy revert 13 --yes',
+  )
+    .option('--yes', 'replace the files of the policies folder')
+    .action(async (number: string, flags: { yes?: boolean }, command: Command) => {
+      const { revert } = await import('./verbs/policy-revert.ts')
+      finish(await revert(contextOf(command), number, flags))
+    })
 }
 
 /** Verbs that need no gateway. */

@@ -76,6 +76,8 @@ export {
   type AnsweredEntry,
   type CancelledEntry,
   type CommandEntry,
+  type CommandFacts,
+  type FactsEntry,
   type CommandUnit,
   type CopyDataEntry,
   type Entry,
@@ -170,6 +172,13 @@ export {
   type ExplainedClause,
   type ExplainedTree,
 } from './policy/explain-clauses.ts'
+export {
+  effectsFactsJson,
+  FactsReader,
+  sessionFactsJson,
+  type RecordedSource,
+  type SessionFacts,
+} from './policy/recorded-facts.ts'
 export { factSchema } from './policy/fact-schema.ts'
 export { matchesAny } from './policy/star-glob.ts'
 export { selectRules, type RuleConnection, type SelectedRules } from './policy/select-rules.ts'

@@ -12,6 +12,8 @@ export type Verdict =
       readonly policyVersion: number
       /** Rows that the answer may have at most, by the grants of the chain; absent = any number. */
       readonly rowsMax?: number
+      /** When the rules were asked; milliseconds since the epoch. */
+      readonly askedAtMs?: number
     }
   | {
       readonly effect: 'approve'
@@ -24,6 +26,8 @@ export type Verdict =
       /** Whose approval it needs: all of these. */
       readonly demands: readonly RuleDemand[]
       /** What the caller reads where nobody can be asked. */
+      /** When the rules were asked; milliseconds since the epoch. */
+      readonly askedAtMs?: number
       readonly reason: Refusal
     }
   | {
@@ -31,6 +35,8 @@ export type Verdict =
       readonly id: DecisionId
       readonly rules: readonly string[]
       readonly policyVersion: number
+      /** When the rules were asked; absent where something else decided before them. */
+      readonly askedAtMs?: number
       readonly reason: Refusal
     }
 

@@ -832,6 +832,12 @@ const core_src_entry_entry_ts = (() => {
 
   /** A command was judged. It stands in the journal before anything of it is forwarded. */
 
+  /** Where the facts of a command stand: two `facts` entries before it, by number, and what changes with every command. */
+
+  /** Facts that many commands share stand once. Of a session: who asks for what, and from where. Of effects: what a text does. */
+
+  const FACTS_ABOUT = ['session', 'effects']
+
   /** Bytes of an answer, as the caller saw them. */
 
   /** The answer to a command is over. */
@@ -880,9 +886,10 @@ const core_src_entry_entry_ts = (() => {
     'fact',
     'held',
     'answered',
+    'facts',
   ]
 
-  return { COMMAND_UNITS, RESPONSE_STATUSES, HOLD_OUTCOMES, FACT_ACTORS, ENTRY_KINDS }
+  return { COMMAND_UNITS, RESPONSE_STATUSES, FACTS_ABOUT, HOLD_OUTCOMES, FACT_ACTORS, ENTRY_KINDS }
 })()
 
 // packages/core/src/entry/entry-fields.ts
@@ -890,6 +897,7 @@ const core_src_entry_entry_fields_ts = (() => {
   const { COMMAND_UNITS } = core_src_entry_entry_ts
   const { FACT_ACTORS } = core_src_entry_entry_ts
   const { HOLD_OUTCOMES } = core_src_entry_entry_ts
+  const { FACTS_ABOUT } = core_src_entry_entry_ts
   const { RESPONSE_STATUSES } = core_src_entry_entry_ts
 
   const noBytes = new Uint8Array()
@@ -937,6 +945,10 @@ const core_src_entry_entry_fields_ts = (() => {
         return out.count(entry.maskedValues)
       case 'fact':
         return writeFact(out, entry)
+      case 'facts':
+        out.count(entry.number)
+        out.u8(FACTS_ABOUT.indexOf(entry.about))
+        return out.text(entry.json)
     }
   }
 
@@ -990,6 +1002,8 @@ const core_src_entry_entry_fields_ts = (() => {
         }
       case 'fact':
         return readFact(from)
+      case 'facts':
+        return { kind, number: from.count(), about: from.oneOf(FACTS_ABOUT), json: from.text() }
     }
   }
 
@@ -1089,6 +1103,26 @@ const core_src_entry_entry_fields_ts = (() => {
     for (const format of entry.formats) out.count(format)
     out.count(entry.policyVersion)
     out.u8(COMMAND_UNITS.indexOf(entry.unit))
+    if (entry.facts !== undefined) writeCommandFacts(out, entry.facts)
+  }
+
+  function writeCommandFacts(out, facts) {
+    out.count(facts.session)
+    out.count(facts.effects)
+    out.u8(facts.inTransaction ? 1 : 0)
+    out.count(facts.bytes)
+    out.u8(facts.askedAtMs === undefined ? 0 : 1)
+    if (facts.askedAtMs !== undefined) out.f64(facts.askedAtMs)
+  }
+
+  function readCommandFacts(from) {
+    const facts = {
+      session: from.count(),
+      effects: from.count(),
+      inTransaction: from.oneOf([false, true]),
+      bytes: from.count(),
+    }
+    return from.oneOf([false, true]) ? { ...facts, askedAtMs: from.f64() } : facts
   }
 
   /** A byte tells null from a value, which may be empty. */
@@ -1102,7 +1136,7 @@ const core_src_entry_entry_fields_ts = (() => {
   }
 
   function readCommand(from) {
-    return {
+    const entry = {
       kind: 'command',
       id: from.text(),
       seq: from.count(),
@@ -1118,6 +1152,8 @@ const core_src_entry_entry_fields_ts = (() => {
       policyVersion: from.count(),
       unit: from.oneOf(COMMAND_UNITS),
     }
+    // An entry of a gateway that kept no facts ends here.
+    return from.done ? entry : { ...entry, facts: readCommandFacts(from) }
   }
 
   function writeResponseEnd(out, entry) {
@@ -1420,6 +1456,7 @@ const core_src_recording_session_rules_ts = (() => {
             : 'a cancel of a command that is not before it'
         case 'notice':
         case 'fact':
+        case 'facts':
           return undefined
         case 'session.closed':
           this.#isClosed = true

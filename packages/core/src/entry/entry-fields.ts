@@ -4,9 +4,11 @@ import {
   COMMAND_UNITS,
   FACT_ACTORS,
   HOLD_OUTCOMES,
+  FACTS_ABOUT,
   RESPONSE_STATUSES,
   type AnsweredEntry,
   type CommandEntry,
+  type CommandFacts,
   type Entry,
   type FactEntry,
   type ResponseEndEntry,
@@ -61,6 +63,10 @@ export function writeFields(out: ByteWriter, entry: Entry): void {
       return out.count(entry.maskedValues)
     case 'fact':
       return writeFact(out, entry)
+    case 'facts':
+      out.count(entry.number)
+      out.u8(FACTS_ABOUT.indexOf(entry.about))
+      return out.text(entry.json)
   }
 }
 
@@ -114,6 +120,8 @@ export function readFields(from: ByteReader, kind: Entry['kind']): Entry {
       }
     case 'fact':
       return readFact(from)
+    case 'facts':
+      return { kind, number: from.count(), about: from.oneOf(FACTS_ABOUT), json: from.text() }
   }
 }
 
@@ -213,6 +221,26 @@ function writeCommand(out: ByteWriter, entry: CommandEntry): void {
   for (const format of entry.formats) out.count(format)
   out.count(entry.policyVersion)
   out.u8(COMMAND_UNITS.indexOf(entry.unit))
+  if (entry.facts !== undefined) writeCommandFacts(out, entry.facts)
+}
+
+function writeCommandFacts(out: ByteWriter, facts: CommandFacts): void {
+  out.count(facts.session)
+  out.count(facts.effects)
+  out.u8(facts.inTransaction ? 1 : 0)
+  out.count(facts.bytes)
+  out.u8(facts.askedAtMs === undefined ? 0 : 1)
+  if (facts.askedAtMs !== undefined) out.f64(facts.askedAtMs)
+}
+
+function readCommandFacts(from: ByteReader): CommandFacts {
+  const facts = {
+    session: from.count(),
+    effects: from.count(),
+    inTransaction: from.oneOf([false, true]),
+    bytes: from.count(),
+  }
+  return from.oneOf([false, true]) ? { ...facts, askedAtMs: from.f64() } : facts
 }
 
 /** A byte tells null from a value, which may be empty. */
@@ -226,7 +254,7 @@ function readParameter(from: ByteReader): Uint8Array | null {
 }
 
 function readCommand(from: ByteReader): CommandEntry {
-  return {
+  const entry: CommandEntry = {
     kind: 'command',
     id: from.text() as CommandId,
     seq: from.count(),
@@ -242,6 +270,8 @@ function readCommand(from: ByteReader): CommandEntry {
     policyVersion: from.count(),
     unit: from.oneOf(COMMAND_UNITS),
   }
+  // An entry of a gateway that kept no facts ends here.
+  return from.done ? entry : { ...entry, facts: readCommandFacts(from) }
 }
 
 function writeResponseEnd(out: ByteWriter, entry: ResponseEndEntry): void {

@@ -48,7 +48,32 @@ export interface CommandEntry {
   readonly formats: readonly number[]
   readonly policyVersion: number
   readonly unit: CommandUnit
+  /** What rules could read beside all this; absent in recordings of gateways that did not keep it. */
+  readonly facts?: CommandFacts
 }
+
+/** Where the facts of a command stand: two `facts` entries before it, by number, and what changes with every command. */
+export interface CommandFacts {
+  readonly session: number
+  readonly effects: number
+  readonly inTransaction: boolean
+  /** Size of the command on the wire. */
+  readonly bytes: number
+  /** When the rules were asked; absent where a grant or the agent's standing decided before them. */
+  readonly askedAtMs?: number | undefined
+}
+
+/** Facts that many commands share stand once. Of a session: who asks for what, and from where. Of effects: what a text does. */
+export interface FactsEntry {
+  readonly kind: 'facts'
+  /** From 1, counted in the session. */
+  readonly number: number
+  readonly about: 'session' | 'effects'
+  /** A JSON object. */
+  readonly json: string
+}
+
+export const FACTS_ABOUT = ['session', 'effects'] as const satisfies readonly FactsEntry['about'][]
 
 /** Bytes of an answer, as the caller saw them. */
 export interface ResponseDataEntry {
@@ -187,6 +212,7 @@ export type Entry =
   | AnsweredEntry
   | SessionClosedEntry
   | FactEntry
+  | FactsEntry
 
 /** The type byte of an entry is its index here. Only append: the numbers stand in files. */
 export const ENTRY_KINDS = [
@@ -204,4 +230,5 @@ export const ENTRY_KINDS = [
   'fact',
   'held',
   'answered',
+  'facts',
 ] as const satisfies readonly Entry['kind'][]

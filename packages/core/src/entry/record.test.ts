@@ -46,6 +46,27 @@ const command = fc.record({
   policyVersion: count,
   unit: fc.constantFrom(...COMMAND_UNITS),
 })
+const withFacts = fc
+  .tuple(
+    command,
+    fc.record(
+      {
+        session: count,
+        effects: count,
+        inTransaction: fc.boolean(),
+        bytes: count,
+        askedAtMs: fc.nat(),
+      },
+      { requiredKeys: ['session', 'effects', 'inTransaction', 'bytes'] },
+    ),
+  )
+  .map(([entry, facts]) => ({ ...entry, facts }))
+const facts = fc.record({
+  kind: fc.constant('facts' as const),
+  number: count,
+  about: fc.constantFrom('session' as const, 'effects' as const),
+  json: text,
+})
 const opened = fc.record({
   kind: fc.constant('session.opened' as const),
   session: id,
@@ -75,6 +96,8 @@ const responseEnd = fc.record(
 )
 const entries: fc.Arbitrary<Entry> = fc.oneof(
   command,
+  withFacts,
+  facts,
   opened,
   responseEnd,
   fc.record({

@@ -5,7 +5,7 @@ import type { Facts } from './condition-engine.ts'
 import type { RuleConnection } from './select-rules.ts'
 
 /** Longer lists are unknown facts, so a condition over one stays cheap. */
-const LIST_ENTRIES_MAX = 256
+export const LIST_ENTRIES_MAX = 256
 /** Longer strings are unknown facts. */
 const STRING_BYTES_MAX = 65_536
 
@@ -13,7 +13,8 @@ const STRING_BYTES_MAX = 65_536
 export interface FactSource {
   readonly chain: Chain
   readonly connection: RuleConnection
-  readonly client: { readonly ip: string; readonly app: string }
+  /** What is not known is left out. */
+  readonly client: { readonly ip?: string; readonly app?: string }
   readonly now: Date
   /** Facts that others keep (`agent.profile`, `tree.recent`, …), by group; what is not given is unknown. */
   readonly more?: Readonly<Record<'agent' | 'root' | 'tree', Readonly<Record<string, unknown>>>>

@@ -52,6 +52,7 @@ export class SessionRules {
           : 'a cancel of a command that is not before it'
       case 'notice':
       case 'fact':
+      case 'facts':
         return undefined
       case 'session.closed':
         this.#isClosed = true

@@ -10,6 +10,7 @@ import type {
 import type { HoldAnswer, HoldAsked } from './approvals.ts'
 import type { WorkerCounts } from './counts.ts'
 import type { ConnectionConfig, Snapshot, TargetPlace } from './snapshot.ts'
+import type { TrialRequest, TrialResult } from './trial.ts'
 
 /** Control plane to data-plane worker. */
 export type ToWorker =
@@ -36,6 +37,8 @@ export type ToWorker =
   | { readonly kind: 'cancel'; readonly key: CancelKey }
   /** Tries a target once, as a session would, and answers `probed`. */
   | { readonly kind: 'probe'; readonly id: string; readonly connection: ConnectionConfig }
+  /** Judges a command that nobody sends, and answers `tried`. */
+  | { readonly kind: 'try'; readonly id: string; readonly request: TrialRequest }
   /** Ends sessions in order, then exits. */
   | { readonly kind: 'stop'; readonly graceMs: number }
 
@@ -67,6 +70,7 @@ export type FromWorker =
   /** Nobody waits for the answer any more. */
   | { readonly kind: 'hold.withdrawn'; readonly id: ApprovalId; readonly why: string }
   | { readonly kind: 'probed'; readonly id: string; readonly result: ProbeResult }
+  | { readonly kind: 'tried'; readonly id: string; readonly result: TrialResult }
   /** Sent before anything of the session can reach its target. Kept in memory only, and never logged. */
   | { readonly kind: 'target.opened'; readonly session: SessionId; readonly target: OpenedTarget }
   /** What was counted since the last of these, about once a second. */

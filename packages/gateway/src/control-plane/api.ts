@@ -150,7 +150,7 @@ export function apiRoutes(
   )
   addSessionRoutes(app, operations)
   addIncidentRoutes(app, operations.incidents, jsonBody)
-  addPolicyRoutes(app, operations.policies)
+  addPolicyRoutes(app, operations.policies, jsonBody)
   addRetentionRoutes(app, operations)
   return app
 }

@@ -182,7 +182,7 @@ async function serveApi(
     births.routes,
     signals.routes,
   ]
-  const operations = operationsOf(parts, pool, changed, status)
+  const operations = operationsOf(parts, pool, policies, changed, status)
   const routes = apiRoutes(operations, keys.ownerToken, callers, mounted)
   const api = await listenApi(routes, options.host, options.ports.api, options.publicUrl)
   listening.api = api

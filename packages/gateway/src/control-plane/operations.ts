@@ -5,7 +5,8 @@ import { IncidentReports } from './incidents/incident-reports.ts'
 import { Incidents } from './incidents/incidents.ts'
 import { readLedger } from './ledger/read-ledger.ts'
 import type { FactBy } from './ledger/ledger.ts'
-import { knownGroups } from './policies/known-groups.ts'
+import { policyOperations } from './policies/policy-operations.ts'
+import type { PolicyFollower } from './follow-policies.ts'
 import { Guards } from './guard/guards.ts'
 import type { Parts } from './parts.ts'
 import { recordedSession } from './recorded-session.ts'
@@ -16,7 +17,13 @@ import type { WorkerPool } from './worker-pool.ts'
 
 /** What the API can do. `publish` gives workers what changed before the answer goes out. */
 export function operationsOf(
-  {
+  parts: Parts & { readonly exports: Exports },
+  pool: WorkerPool,
+  policies: PolicyFollower,
+  publish: () => Promise<void>,
+  status: () => Promise<unknown>,
+): Operations {
+  const {
     connections,
     credentials,
     agents,
@@ -34,11 +41,7 @@ export function operationsOf(
     retention,
     shipper,
     signingKeys,
-  }: Parts & { readonly exports: Exports },
-  pool: WorkerPool,
-  publish: () => Promise<void>,
-  status: () => Promise<unknown>,
-): Operations {
+  } = parts
   const actor: FactBy = { by: 'owner', name: owner }
   const guards = new Guards(connections, snapshots, publish)
   const reports = new IncidentReports({
@@ -132,7 +135,7 @@ export function operationsOf(
       holds: async () => await retention.holds(),
       report: async (incident, form) => await reports.make(incident, form),
     }),
-    policies: { groups: async () => await knownGroups(store) },
+    policies: policyOperations(parts, pool, policies, actor),
     async watch(of, form) {
       await ledger.write({ what: 'session.watched', actor, subject: of === '' ? 'all' : of })
       return await watchSessions(live, sessions, of, form)

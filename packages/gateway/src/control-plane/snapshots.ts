@@ -1,26 +1,25 @@
-import { createHash } from 'node:crypto'
 import type { Policy, Secret } from '@sallyport/core'
 import type { Snapshot } from '../boundary/snapshot.ts'
 import type { Connections } from './connections.ts'
+import type { PolicyFile } from './policies/load-policy-folder.ts'
+import { PolicyVersions } from './policies/policy-versions.ts'
 import type { Store } from './ports/store.ts'
-import { readSetting, writeSetting } from './settings.ts'
-
-const policyVersionSetting = 'policy_version'
 
 /** Puts together what workers serve from. */
 export class Snapshots {
   readonly #connections: Connections
-  readonly #store: Store
   readonly #maskKey: Secret<Buffer>
+  readonly policyVersions: PolicyVersions
+  #files: readonly PolicyFile[] = []
   #version = 0
   #policies: readonly Policy[] = []
   #policyVersion = 0
   #policyDigest = ''
 
   constructor(store: Store, connections: Connections, maskKey: Secret<Buffer>) {
-    this.#store = store
     this.#connections = connections
     this.#maskKey = maskKey
+    this.policyVersions = new PolicyVersions(store)
   }
 
   get policyVersion(): number {
@@ -36,18 +35,24 @@ export class Snapshots {
     return this.#policies
   }
 
+  /** The files that the policies were read from. */
+  get policyFiles(): readonly PolicyFile[] {
+    return this.#files
+  }
+
   get ruleCount(): number {
     return this.#policies.reduce((sum, policy) => sum + policy.rules.length, 0)
   }
 
-  /** The policy version grows when the policies differ from those of before, also over restarts: recordings name it. */
-  async usePolicies(policies: readonly Policy[]): Promise<void> {
-    const digest = createHash('sha256').update(JSON.stringify(policies)).digest('hex')
-    const known = storedVersion(await readSetting(this.#store, policyVersionSetting))
-    const version = known.digest === digest ? known.version : known.version + 1
-    if (version !== known.version)
-      await writeSetting(this.#store, policyVersionSetting, { version, digest })
+  /** Puts policies in force; see `PolicyVersions.keep`. */
+  async usePolicies(
+    policies: readonly Policy[],
+    files: readonly PolicyFile[],
+    author: string,
+  ): Promise<void> {
+    const { version, digest } = await this.policyVersions.keep(policies, files, author)
     this.#policies = policies
+    this.#files = files
     this.#policyVersion = version
     this.#policyDigest = digest
   }
@@ -64,11 +69,4 @@ export class Snapshots {
       maskKey: this.#maskKey.expose().toString('base64'),
     }
   }
-}
-
-function storedVersion(value: unknown): { version: number; digest: string } {
-  if (typeof value === 'object' && value !== null && 'version' in value && 'digest' in value) {
-    return { version: Number(value.version), digest: String(value.digest) }
-  }
-  return { version: 0, digest: '' }
 }

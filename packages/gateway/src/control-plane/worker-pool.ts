@@ -13,6 +13,7 @@ import type {
 } from '../boundary/messages.ts'
 import type { WorkerCounts } from '../boundary/counts.ts'
 import type { AgentChanges } from '../boundary/agents.ts'
+import type { TrialRequest, TrialResult } from '../boundary/trial.ts'
 import type { ConnectionConfig, Snapshot } from '../boundary/snapshot.ts'
 import { AgentRelay, type AgentSource, type Closing } from './agent-relay.ts'
 
@@ -71,7 +72,7 @@ const backOffMsMax = 5000
 const readyMsMax = 30_000
 /** A worker that does not load a snapshot in this time is busy or gone; callers go on, and it loads when it can. */
 const loadedMsMax = 2000
-const probeMsMax = 15_000
+const askMsMax = 15_000
 /** Beyond the grace that a worker was given, for its own exit. */
 const exitMsExtra = 2000
 
@@ -81,6 +82,7 @@ export class WorkerPool {
   readonly #slots: Slot[]
   readonly #waiters = new Set<Waiter>()
   readonly #probes = new Map<string, (result: ProbeResult) => void>()
+  readonly #trials = new Map<string, (result: TrialResult) => void>()
   readonly #relay: AgentRelay
   #snapshot: Snapshot
   #port: number | undefined
@@ -167,24 +169,34 @@ export class WorkerPool {
 
   /** Lets a worker try a target, since only the data plane opens connections to targets. */
   async probe(connection: ConnectionConfig): Promise<ProbeResult> {
+    const late = `no result from "${connection.name}" in ${askMsMax / 1000} s`
+    return await this.#ask(this.#probes, (id) => ({ kind: 'probe', id, connection }), late)
+  }
+
+  /** Lets a worker judge a command that nobody sends, since only the data plane can tell what it does. */
+  async tryCommand(request: TrialRequest): Promise<TrialResult> {
+    const late = `no worker has judged the command in ${askMsMax / 1000} s`
+    return await this.#ask(this.#trials, (id) => ({ kind: 'try', id, request }), late)
+  }
+
+  async #ask<T>(
+    waiting: Map<string, (result: T) => void>,
+    message: (id: string) => ToWorker,
+    late: string,
+  ): Promise<T> {
     const slot = this.#slots.find((each) => each.state === 'ready')
     if (slot === undefined)
-      throw new SallyportError('SP_STATE_STALE', 'no worker is ready to try the target')
+      throw new SallyportError('SP_STATE_STALE', 'no worker is ready to be asked')
     const id = randomUUID()
-    const { promise, resolve, reject } = Promise.withResolvers<ProbeResult>()
+    const { promise, resolve, reject } = Promise.withResolvers<T>()
     const timer = setTimeout(() => {
-      reject(
-        new SallyportError(
-          'SP_TARGET_UNREACHABLE',
-          `no result from "${connection.name}" in ${probeMsMax / 1000} s`,
-        ),
-      )
-    }, probeMsMax)
-    this.#probes.set(id, resolve)
-    this.#send(slot, { kind: 'probe', id, connection })
+      reject(new SallyportError('SP_TARGET_UNREACHABLE', late))
+    }, askMsMax)
+    waiting.set(id, resolve)
+    this.#send(slot, message(id))
     return promise.finally(() => {
       clearTimeout(timer)
-      this.#probes.delete(id)
+      waiting.delete(id)
     })
   }
 
@@ -257,6 +269,9 @@ export class WorkerPool {
         break
       case 'probed':
         this.#probes.get(message.id)?.(message.result)
+        break
+      case 'tried':
+        this.#trials.get(message.id)?.(message.result)
         break
       case 'target.opened':
         this.#options.onTarget(slot.worker, message.session, message.target)

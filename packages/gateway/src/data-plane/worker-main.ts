@@ -21,6 +21,7 @@ import { LookupMeters } from './protocols/postgres/lineage/lookup-meter.ts'
 import { MaskedDatabases } from './protocols/postgres/lineage/masked-database.ts'
 import { listenerTls, serveSocket } from './protocols/postgres/listener.ts'
 import type { PostgresWorker } from './protocols/postgres/login.ts'
+import { tryCommand } from './protocols/postgres/trial.ts'
 import { dialTarget } from './protocols/postgres/target-login.ts'
 import { SnapshotHolder } from './snapshot-holder.ts'
 
@@ -142,6 +143,11 @@ class Worker {
       case 'probe':
         void probe(message.connection).then((result) =>
           tell({ kind: 'probed', id: message.id, result }),
+        )
+        return
+      case 'try':
+        void tryCommand(this.#postgres, message.request).then((result) =>
+          tell({ kind: 'tried', id: message.id, result }),
         )
         return
       case 'stop':

@@ -33,7 +33,7 @@ export function factsOf(test: PolicyTest, chain: Chain, database: StandInDatabas
   const source = {
     chain,
     connection: given.connection,
-    client: given.client ?? { ip: '', app: '' },
+    client: given.client ?? {},
     now: given.now ?? new Date(0),
   }
   const made =
@@ -45,7 +45,6 @@ export function factsOf(test: PolicyTest, chain: Chain, database: StandInDatabas
       : buildSqlFacts({ ...source, command: database.command(test.run ?? '', given.inTransaction) })
   const unsaid: Record<string, null> = { 'agent.ageSeconds': null, 'agent.ttlSeconds': null }
   if (given.now === undefined) unsaid['now'] = null
-  if (given.client === undefined) unsaid['client'] = null
   if (test.run === undefined) Object.assign(unsaid, { op: null, sql: null })
   return withFacts(withFacts(made, unsaid), test.facts)
 }

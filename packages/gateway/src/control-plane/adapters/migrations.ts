@@ -8,6 +8,7 @@ import { handleTables } from './handle-tables.ts'
 import { incidentEnds, incidentTables } from './incident-tables.ts'
 import { ledgerTables } from './ledger-tables.ts'
 import { exportTables } from './export-tables.ts'
+import { policyTables } from './policy-tables.ts'
 import { recordingTables } from './recording-tables.ts'
 import { guardColumns } from './guard-columns.ts'
 import { retentionTables } from './retention-tables.ts'
@@ -100,6 +101,7 @@ export const migrations = {
   '0013_retention': retentionTables,
   '0014_incident_ends': incidentEnds,
   '0015_approvals': approvalTables,
+  '0016_policies': policyTables,
 }
 
 /** Brings the tables to the newest version; a failed step leaves the version before it. */

@@ -110,6 +110,7 @@ class SessionReader {
       case 'held':
       case 'cancelled':
       case 'copy.data':
+      case 'facts':
       case 'notice':
       case 'fact':
     }

@@ -9,7 +9,11 @@ import { namePattern, readRule } from './read-rule.ts'
 import { YamlSource } from './yaml-source.ts'
 
 export type LoadedPolicies =
-  | { readonly kind: 'ok'; readonly policies: readonly Policy[] }
+  | {
+      readonly kind: 'ok'
+      readonly policies: readonly Policy[]
+      readonly files: readonly PolicyFile[]
+    }
   | { readonly kind: 'refused'; readonly problems: readonly ConfigProblem[] }
 
 /** All rules that apply are evaluated for each command; connections come and go, so all policies count together. */
@@ -38,7 +42,7 @@ export interface PolicyFile {
 /** Reads policies from the text of files, without touching the disk. */
 export function readPolicyFiles(files: readonly PolicyFile[]): LoadedPolicies {
   const { policies, problems } = readWhatCanBeRead(files)
-  return problems.length > 0 ? { kind: 'refused', problems } : { kind: 'ok', policies }
+  return problems.length > 0 ? { kind: 'refused', problems } : { kind: 'ok', policies, files }
 }
 
 /** As `readPolicyFiles`, for those who look for problems: rules without one are there beside those that have some. */

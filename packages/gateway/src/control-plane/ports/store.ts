@@ -1,4 +1,11 @@
-import type { AgentState, Approver, BudgetKind, FactActor, GrantLayer } from '@sallyport/core'
+import type {
+  AgentState,
+  Approver,
+  BudgetKind,
+  FactActor,
+  GrantLayer,
+  Policy,
+} from '@sallyport/core'
 import type { ColumnType, Generated, Kysely, Transaction } from 'kysely'
 import type { HoldAsked } from '../../boundary/approvals.ts'
 import type { ApprovalDecision, ApprovalState } from '../approvals/approval.ts'
@@ -38,6 +45,7 @@ export interface Tables {
   fact: FactTable
   incident: IncidentTable
   indexed_part: IndexedPartTable
+  policy_version: PolicyVersionTable
   recording_part: RecordingPartTable
   legal_hold: LegalHoldTable
   approval: ApprovalTable
@@ -89,6 +97,20 @@ export interface LegalHoldTable {
   reason: string
   by_name: string
   at: Timestamp
+}
+
+/** A set of policies that was in force once. Decisions name it by its number. */
+export interface PolicyVersionTable {
+  version: number
+  /** SHA-256 of the policies as they were understood, hexadecimal. */
+  digest: string
+  /** Who put it in force, where that is known. */
+  author: string
+  loaded_at: Timestamp
+  /** As they were understood. */
+  policies: Json<Policy[]>
+  /** As they were read. */
+  files: Json<{ file: string; text: string }[]>
 }
 
 /** What ledgers hold, to be searched. It is made from them, and they are the truth. */
@@ -388,6 +410,8 @@ export interface CommandTable {
   /** Number of the command in its session. */
   seq: number
   id: string
+  /** Empty where it was indexed before there was this column. */
+  decision: string
   verdict: 'allowed' | 'held' | 'blocked'
   rules: string[]
   class: string

@@ -79,6 +79,8 @@ export class SessionPrinter {
         return [`${time}  ${entry.text}`]
       case 'fact':
         return [printFact(entry, time)]
+      case 'facts':
+        return []
       case 'session.closed':
         return [
           `${time}  closed: ${entry.reason}; ${entry.commands} commands, ${entry.blocked} blocked, ${entry.maskedValues} values masked`,

@@ -35,7 +35,7 @@ export interface DecisionContext {
 /** The verdict without its id. */
 type Decision = Verdict extends infer Each
   ? Each extends Verdict
-    ? Omit<Each, 'id'>
+    ? Omit<Each, 'id' | 'askedAtMs'>
     : never
   : never
 
@@ -73,7 +73,7 @@ export class Decider {
     if (standing !== undefined) return { id, ...stopped(known, standing) }
     const selected = this.#select(known)
     const cached = this.#cachedDecision(selected, command, nowMs)
-    if (cached !== undefined) return { id, ...cached }
+    if (cached !== undefined) return { id, ...cached, askedAtMs: nowMs }
     const grant = decideGrant(this.#context.agent.chain, this.#grantRequest(command, nowMs))
     if (!grant.allowed) return { id, ...this.#refuse(known, grant, command, id) }
     const decision = this.#applyPolicy(known, selected, command, nowMs, grant.rowsMax, id)
@@ -87,7 +87,7 @@ export class Decider {
         holdsUntilMs,
       })
     }
-    return { id, ...decision }
+    return { id, ...decision, askedAtMs: nowMs }
   }
 
   /** All masks of columns that a command of this session may get. The same list until policies or the chain change. */
@@ -100,6 +100,11 @@ export class Decider {
       this.#columnMasks.set(selected, masks)
     }
     return masks
+  }
+
+  /** What facts are about, beside the chain and the command. */
+  get about(): Pick<DecisionContext, 'connection' | 'client'> {
+    return this.#context
   }
 
   /** The same object until an agent of the chain changes. */

@@ -109,6 +109,7 @@ export class PartFacts {
       case 'answered':
       case 'lineage':
       case 'notice':
+      case 'facts':
         return []
     }
   }

@@ -140,12 +140,12 @@ async function writeCommands(tx: Tx, parts: readonly PartChunk[]): Promise<void>
   for (const [day, count] of counts) await makeDay(tx, day, count)
   for (const some of slices(rows)) {
     await sql`
-      insert into command (at, session_id, part, seq, id, verdict, rules, class, verb, objects, text,
+      insert into command (at, session_id, part, seq, id, decision, verdict, rules, class, verb, objects, text,
         text_bytes, status, code, rows, bytes, columns, masks, mask_values, terms)
-      select at, session_id, part, seq, id, verdict, rules, class, verb, objects, text,
+      select at, session_id, part, seq, id, decision, verdict, rules, class, verb, objects, text,
         text_bytes, status, code, rows, bytes, columns, masks, mask_values, terms
       from jsonb_to_recordset(${JSON.stringify(some)}::jsonb) as e (at timestamptz, session_id text,
-        part text, seq integer, id text, verdict text, rules text[], class text, verb text,
+        part text, seq integer, id text, decision text, verdict text, rules text[], class text, verb text,
         objects jsonb, text text, text_bytes integer, status text, code text, rows bigint,
         bytes bigint, columns text[], masks text[], mask_values bigint[], terms text[])
       on conflict do nothing`.execute(tx)

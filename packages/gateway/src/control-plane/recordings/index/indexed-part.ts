@@ -49,6 +49,7 @@ export interface NewCommand extends Outcome {
   readonly at: number
   readonly seq: number
   readonly id: string
+  readonly decision: string
   readonly verdict: IndexedVerdict
   readonly rules: readonly string[]
   readonly class: string
@@ -179,6 +180,7 @@ export class IndexedPart {
       case 'held':
       case 'lineage':
       case 'notice':
+      case 'facts':
     }
   }
 
@@ -204,6 +206,7 @@ export class IndexedPart {
       at: timeMs,
       seq: entry.seq,
       id: entry.id,
+      decision: entry.decision,
       verdict: verdictOf(entry),
       rules: entry.rules.map(plain),
       class: entry.class,

@@ -17,6 +17,7 @@ import type { StoredEntry } from '../../journal/stored-entry.ts'
 import type { SessionJournal } from '../../journal/session-journal.ts'
 import type { Decider } from '../../pipeline/decide.ts'
 import type { Leave } from '../../pipeline/run-command.ts'
+import { FactRecorder } from '../../pipeline/fact-recorder.ts'
 import { pooledRandom } from '../../random-pool.ts'
 import { budgetRefusal } from './budget-refusal.ts'
 import type { Unit } from './unit.ts'
@@ -84,14 +85,17 @@ function needsOf({ statements }: Classified, isRead: boolean): Needs {
   ]
 }
 
-function blocked({ id, rules, policyVersion }: Verdict, reason: Refusal): Verdict {
-  return { effect: 'block', id, rules, policyVersion, reason }
+function blocked(verdict: Verdict, reason: Refusal): Verdict {
+  const { id, rules, policyVersion, askedAtMs } = verdict
+  const asked = askedAtMs === undefined ? {} : { askedAtMs }
+  return { effect: 'block', id, rules, policyVersion, reason, ...asked }
 }
 
 /** The stages of the pipeline that a PostgreSQL session fills in: what is asked, may it run, and is it on record. */
 export class Judge {
   readonly #deps: JudgeDeps
   readonly #lineage: LineageJudge
+  readonly #facts: FactRecorder
   readonly #unsettled = new UnsettledNames()
   /** Once a session has touched its search path, an unqualified name stands for all that bear it. */
   #isPathKnown = true
@@ -104,6 +108,7 @@ export class Judge {
 
   constructor(deps: JudgeDeps, isPathKnown: boolean) {
     this.#deps = deps
+    this.#facts = new FactRecorder(deps.journal, deps.decider.about)
     this.#isPathKnown = isPathKnown
     this.#lineage = new LineageJudge({
       databases: deps.databases,
@@ -221,7 +226,7 @@ export class Judge {
     const { effects } = command
     // A Parse never executes, and a refused command never leaves: neither has to wait for the disk.
     const isRead = effects.class === 'read' || unit.kind === 'parse' || verdict.effect === 'block'
-    const { journal } = this.#deps
+    const { journal, decider } = this.#deps
     const stored = journal.command(
       {
         id: command.id,
@@ -236,6 +241,7 @@ export class Judge {
         formats: unit.formats,
         policyVersion: verdict.policyVersion,
         unit: unit.kind,
+        facts: this.#facts.factsOf(command, decider.chain, verdict.askedAtMs),
       },
       isRead ? 'read' : 'write',
     )

@@ -167,12 +167,13 @@ export class SessionGuard {
 const none: readonly Edit[] = []
 
 function refused(verdict: Verdict, code: ErrorCode): Verdict {
-  const { id, rules, policyVersion } = verdict
+  const { id, rules, policyVersion, askedAtMs } = verdict
+  const asked = askedAtMs === undefined ? {} : { askedAtMs }
   const reason: Refusal = {
     code,
     message: `Sallyport: ${ERRORS[code].say}`,
     detail: 'Nothing was sent to the target.',
     hint: `Connect again once it is mended. Decision ${id}. (${code})`,
   }
-  return { effect: 'block', id, rules, policyVersion, reason }
+  return { effect: 'block', id, rules, policyVersion, reason, ...asked }
 }

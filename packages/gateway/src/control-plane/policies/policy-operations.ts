@@ -1,0 +1,44 @@
+import { SallyportError } from '@sallyport/core'
+import type { PolicyFollower } from '../follow-policies.ts'
+import type { FactBy } from '../ledger/ledger.ts'
+import type { Parts } from '../parts.ts'
+import type { WorkerPool } from '../worker-pool.ts'
+import { Explainer } from './explain/explainer.ts'
+import { knownGroups } from './known-groups.ts'
+import type { PolicyOperations } from './policy-routes.ts'
+
+/** The policy workbench, on what this gateway has. */
+export function policyOperations(
+  { store, snapshots, recorded, shipper, sessions, agents, ledger }: Parts,
+  pool: WorkerPool,
+  follower: PolicyFollower,
+  actor: FactBy,
+): PolicyOperations {
+  const versions = snapshots.policyVersions
+  const explainer = new Explainer({
+    store,
+    versions,
+    recorded,
+    settle: async () => await shipper.round(),
+    wholeSession: async (prefix) => await sessions.whole(prefix),
+    tryCommand: async (request) => await pool.tryCommand(request),
+    findAgent: (prefix) => agents.get(prefix)?.id,
+  })
+  return {
+    groups: async () => await knownGroups(store),
+    async explain(what) {
+      const explanation = await explainer.decision(what)
+      const subject = explanation.session ?? ''
+      await ledger.write({ what: 'session.viewed', actor, subject, detail: { form: 'explain' } })
+      return explanation
+    },
+    tryCommand: async (request) => await explainer.trial(request),
+    versions: async () => await versions.list(),
+    version: async (number) => await versions.get(number),
+    async revert(number) {
+      if (number === snapshots.policyVersion)
+        throw new SallyportError('SP_CONFIG_INVALID', `v${number} is in force`)
+      return await follower.revert(number, actor)
+    },
+  }
+}

@@ -1628,9 +1628,8 @@ const core_src_recording_part_reader_ts = (() => {
 const core_src_recording_session_seal_ts = (() => {
   const { membersOf } = core_src_recording_signed_ts
 
-  /** Compares a part with what the node signed of its session when that was whole. Returns who signed; throws a RangeError that says what is wrong. */
-  function checkSeal(text, part, keys, trusted) {
-    const { key, fields } = keys.open(text)
+  /** Compares a part with what was signed of its session when that was whole. Throws a RangeError that says what is wrong. */
+  function checkSeal({ key, fields }, part, trusted) {
     if (!trusted.trusts(key))
       throw new RangeError(
         `${key} signed it, and nothing leads there from ${trusted.roots.join(' or ')}`,
@@ -1646,7 +1645,6 @@ const core_src_recording_session_seal_ts = (() => {
         throw new RangeError(
           `the seal says ${name} ${String(sealed.get(name))}; here it is ${part[name]}`,
         )
-    return key
   }
 
   return { checkSeal }
@@ -1911,8 +1909,9 @@ const core_src_recording_verify_recordings_ts = (() => {
         return false
       }
       try {
-        const key = checkSeal(Buffer.from(text).toString(), part, this.#keys, this.#trusted)
-        this.#sealers.set(key, part.session)
+        const seal = this.#keys.open(Buffer.from(text).toString())
+        this.#sealers.set(seal.key, part.session)
+        checkSeal(seal, part, this.#trusted)
         return true
       } catch (error) {
         if (!(error instanceof RangeError)) throw error

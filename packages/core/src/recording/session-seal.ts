@@ -1,15 +1,9 @@
 import type { TrustedKeys } from './key-changes.ts'
 import type { PartSummary } from './part-reader.ts'
-import { membersOf, type SigningKeys } from './signed.ts'
+import { membersOf, type Signed } from './signed.ts'
 
-/** Compares a part with what the node signed of its session when that was whole. Returns who signed; throws a RangeError that says what is wrong. */
-export function checkSeal(
-  text: string,
-  part: PartSummary,
-  keys: SigningKeys,
-  trusted: TrustedKeys,
-): string {
-  const { key, fields } = keys.open(text)
+/** Compares a part with what was signed of its session when that was whole. Throws a RangeError that says what is wrong. */
+export function checkSeal({ key, fields }: Signed, part: PartSummary, trusted: TrustedKeys): void {
   if (!trusted.trusts(key))
     throw new RangeError(
       `${key} signed it, and nothing leads there from ${trusted.roots.join(' or ')}`,
@@ -25,5 +19,4 @@ export function checkSeal(
       throw new RangeError(
         `the seal says ${name} ${String(sealed.get(name))}; here it is ${part[name]}`,
       )
-  return key
 }

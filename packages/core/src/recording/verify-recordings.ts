@@ -274,8 +274,9 @@ class Verifier {
       return false
     }
     try {
-      const key = checkSeal(Buffer.from(text).toString(), part, this.#keys, this.#trusted)
-      this.#sealers.set(key, part.session)
+      const seal = this.#keys.open(Buffer.from(text).toString())
+      this.#sealers.set(seal.key, part.session)
+      checkSeal(seal, part, this.#trusted)
       return true
     } catch (error) {
       if (!(error instanceof RangeError)) throw error

@@ -24,9 +24,13 @@ import {
 const { values: flags } = parseArgs({
   options: {
     commands: { type: 'string', default: '1000000' },
+    // A folder for the embedded store: it stays, and is not loaded again where it is there already.
+    keep: { type: 'string' },
     only: { type: 'string' },
     rounds: { type: 'string', default: '40' },
     save: { type: 'boolean', default: false },
+    // A database on a running server, likewise.
+    url: { type: 'string' },
   },
 })
 const commands = Number(flags.commands)
@@ -206,17 +210,25 @@ async function indexBytes({ db }: Store): Promise<{ table: number; indexes: numb
 
 const mib = (bytes: number): number => Math.round(bytes / 1024 / 1024)
 
+async function isLoaded({ db }: Store): Promise<boolean> {
+  return (await db.selectFrom('command_day').select('day').execute()).length > 0
+}
+
 async function measure(name: string, store: Store, folder?: string): Promise<object> {
   const before = process.cpuUsage()
-  const loadMs = await load(store)
+  const loadMs = (await isLoaded(store)) ? 0 : await load(store)
   const { user, system } = process.cpuUsage(before)
   const { table, indexes } = await indexBytes(store)
   const facts = {
     store: store.version,
     commands,
-    loadSeconds: Math.round(loadMs / 1000),
-    loadCpuSeconds: Math.round((user + system) / 1e6),
-    commandsPerSecond: Math.round((commands / loadMs) * 1000),
+    ...(loadMs === 0
+      ? {}
+      : {
+          loadSeconds: Math.round(loadMs / 1000),
+          loadCpuSeconds: Math.round((user + system) / 1e6),
+          commandsPerSecond: Math.round((commands / loadMs) * 1000),
+        }),
     tableMiB: mib(table),
     indexesMiB: mib(indexes),
     ...(folder === undefined ? {} : { folderMiB: mib(await folderBytes(folder)) }),
@@ -234,7 +246,7 @@ async function measure(name: string, store: Store, folder?: string): Promise<obj
   return { ...facts, answers }
 }
 
-const dir = await mkdtemp(join(tmpdir(), 'sallyport-bench-search-'))
+const dir = flags.keep ?? (await mkdtemp(join(tmpdir(), 'sallyport-bench-search-')))
 const results: Record<string, object> = {}
 try {
   if (flags.only !== 'server') {
@@ -243,14 +255,17 @@ try {
     await store.close()
   }
   if (flags.only !== 'embedded') {
-    await using server = await startPostgres({ config: ['log_statement = none'] })
-    const url = `postgresql://postgres:${server.password}@127.0.0.1:${server.port}/postgres`
-    const store = await openPostgresStore(url)
+    await using server =
+      flags.url === undefined
+        ? await startPostgres({ config: ['log_statement = none'] })
+        : undefined
+    const url = `postgresql://postgres:${server?.password}@127.0.0.1:${server?.port}/postgres`
+    const store = await openPostgresStore(flags.url ?? url)
     results['server'] = await measure('server', store)
     await store.close()
   }
 } finally {
-  await rm(dir, { recursive: true, force: true })
+  if (flags.keep === undefined) await rm(dir, { recursive: true, force: true })
 }
 if (flags.save) {
   const machine = {

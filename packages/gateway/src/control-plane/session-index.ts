@@ -2,6 +2,7 @@ import { SallyportError } from '@sallyport/core'
 import { sql, type Insertable, type Selectable } from 'kysely'
 import type { SessionClosed, SessionOpened } from '../boundary/messages.ts'
 import type { SessionTable, Store } from './ports/store.ts'
+import { sessionTerms } from './recordings/index/terms.ts'
 import type { LiveSession } from './recordings/live/live-query.ts'
 
 /** One row of `sallyport sessions`. */
@@ -148,6 +149,11 @@ function rowOf(session: SessionOpened): Insertable<SessionTable> {
     agent_id: session.agent,
     path: [...session.path],
     level: session.level,
+    terms: sessionTerms({
+      chain: session.path.map((id, depth) => ({ id, name: session.chain[depth] ?? '' })),
+      connection: session.connection,
+      level: session.level,
+    }),
     application: session.application,
     source: session.source,
     opened_at: new Date(session.openedAtMs),

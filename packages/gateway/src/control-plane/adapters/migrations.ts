@@ -12,7 +12,7 @@ import { policyTables } from './policy-tables.ts'
 import { recordingTables } from './recording-tables.ts'
 import { guardColumns } from './guard-columns.ts'
 import { retentionTables } from './retention-tables.ts'
-import { searchTables } from './search-tables.ts'
+import { searchTables, sessionWords } from './search-tables.ts'
 import { secretGuards } from './secret-guards.ts'
 import { signalTables } from './signal-tables.ts'
 
@@ -102,6 +102,7 @@ export const migrations = {
   '0014_incident_ends': incidentEnds,
   '0015_approvals': approvalTables,
   '0016_policies': policyTables,
+  '0017_session_words': sessionWords,
 }
 
 /** Brings the tables to the newest version; a failed step leaves the version before it. */

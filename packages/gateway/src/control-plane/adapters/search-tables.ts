@@ -57,6 +57,29 @@ export const searchTables: Migration = {
   },
 }
 
+/** Words of sessions stand with the sessions, and no longer with each of their commands. */
+export const sessionWords: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await sql`alter table session add column terms text[] not null default '{}'`.execute(db)
+    // As `sessionTerms` makes them.
+    await sql`
+      update session set terms = array(
+        select distinct left(word, 2) || left(substr(word, 3), 250) from unnest(
+          array['c:' || connection, 'l:' || coalesce(level, 0), 'u:' || path[1], 'U:' || (chain ->> 0),
+            'g:' || path[cardinality(path)], 'G:' || (chain ->> -1)]
+          || array(select 't:' || id from unnest(path) as id)
+          || array(select 'T:' || name from jsonb_array_elements_text(chain) as name)) as word
+        where word is not null)`.execute(db)
+    await sql`create index session_terms on session using gin (terms) with (fastupdate = off)`.execute(
+      db,
+    )
+    // By time within a session, so that its newest commands are found without reading the others.
+    await sql`
+      alter table command drop constraint command_pkey,
+        add primary key (session_id, at, part, seq)`.execute(db)
+  },
+}
+
 /** Makes the index for parts of texts where the server has pg_trgm; without it such searches read all texts of their time. */
 async function indexTexts(db: Kysely<unknown>): Promise<void> {
   await sql`

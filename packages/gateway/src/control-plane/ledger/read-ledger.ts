@@ -1,7 +1,7 @@
 import { SallyportError, suggest, type FactActor } from '@sallyport/core'
 import { type Kysely, type RawBuilder, sql } from 'kysely'
 import type { Tables } from '../ports/store.ts'
-import { timestamp } from '../recordings/index/query/compile-query.ts'
+import { escapeLike, timestamp } from '../recordings/index/query/literals.ts'
 import { parseMoment } from '../recordings/index/query/parse-moment.ts'
 import { queryError } from '../recordings/index/query/query-error.ts'
 import {
@@ -119,10 +119,6 @@ function like(column: string, values: readonly WrittenValue[]): RawBuilder<boole
 /** `agent.*` fits all that begins so; in quotes a star is a star. */
 function pattern({ parts }: WrittenValue): string {
   return parts.map((glob) => glob.map(escapeLike).join('%')).join('.')
-}
-
-function escapeLike(text: string): string {
-  return text.replaceAll('\0', '\u{fffd}').replaceAll(/[\\%_]/gu, '\\$&')
 }
 
 function moment(

@@ -376,6 +376,8 @@ export interface SessionTable {
   agent_id: Generated<string | null>
   path: Generated<string[] | null>
   level: Generated<number | null>
+  /** What searches look up; see `recordings/index/terms.ts`. */
+  terms: Generated<string[]>
 }
 
 /** How far a part of a session's recording is in the recording store. */

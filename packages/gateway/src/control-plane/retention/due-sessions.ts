@@ -1,7 +1,7 @@
 import { printTtl } from '@sallyport/core'
 import { type Kysely, sql } from 'kysely'
 import type { Tables } from '../ports/store.ts'
-import { timestamp } from '../recordings/index/query/compile-query.ts'
+import { timestamp } from '../recordings/index/query/literals.ts'
 import type { RetentionRules } from './retention-config.ts'
 
 /** A session whose time is over, and what is to be done with it. */

@@ -1,9 +1,10 @@
 import { isLedgerId } from '@sallyport/core'
 import { sql, type Transaction } from 'kysely'
 import type { Store, Tables } from '../../ports/store.ts'
+import { dayTable } from './day-table.ts'
 import type { Chunk, IndexedPartId, Outcome } from './indexed-part.ts'
 import { parseName } from './parse-name.ts'
-import { marks, plain } from './terms.ts'
+import { marks, plain, sessionTerms } from './terms.ts'
 
 /** What one part adds. */
 export interface PartChunk {
@@ -36,9 +37,7 @@ export class IndexRows {
       await writeChanges(tx, parts)
       await writeFacts(tx, parts)
       for (const { chunk } of parts) {
-        for (const { terms: words } of outcomes(chunk)) {
-          for (const word of words) if (!this.#knownTerms.has(word)) terms.add(word)
-        }
+        for (const word of wordsOf(chunk)) if (!this.#knownTerms.has(word)) terms.add(word)
       }
       await writeTerms(tx, terms)
       await writePositions(
@@ -105,17 +104,15 @@ export interface KnownPosition {
   readonly aside: boolean
 }
 
-function outcomes(chunk: Chunk): Iterable<Outcome> {
-  return [...chunk.commands.values(), ...chunk.changes.values()]
+function wordsOf({ opened, commands, changes }: Chunk): string[] {
+  const ofSession = opened === undefined ? [] : sessionTerms(opened.entry)
+  const outcomes: Outcome[] = [...commands.values(), ...changes.values()]
+  return [...ofSession, ...outcomes.flatMap(({ terms }) => terms)]
 }
 
 async function days(tx: Tx): Promise<readonly { day: string }[]> {
   const { rows } = await sql<{ day: string }>`select day::text as day from command_day`.execute(tx)
   return rows
-}
-
-function dayTable(day: string): string {
-  return `command_${day.replaceAll('-', '_')}`
 }
 
 /** The day of a moment, in UTC: `2026-11-21`. */
@@ -259,6 +256,7 @@ async function writeSessions(tx: Tx, parts: readonly PartChunk[]): Promise<void>
         path: entry.chain.map((agent) => agent.id),
         agent: entry.chain.at(-1)?.id ?? null,
         level: entry.level,
+        terms: sessionTerms(entry),
         application: plain(entry.application),
         source: plain(entry.source),
         opened: new Date(timeMs).toISOString(),
@@ -268,12 +266,12 @@ async function writeSessions(tx: Tx, parts: readonly PartChunk[]): Promise<void>
   for (const some of slices(opened)) {
     await sql`
       insert into session (id, worker, connection, database, credential, chain, agent_id, path, level,
-        application, source, opened_at)
-      select id, worker, connection, database, credential, chain, agent, path, level, application,
-        source, opened
+        terms, application, source, opened_at)
+      select id, worker, connection, database, credential, chain, agent, path, level, terms,
+        application, source, opened
       from jsonb_to_recordset(${JSON.stringify(some)}::jsonb) as e (id text, worker integer,
         connection text, database text, credential text, chain jsonb, path text[], agent text,
-        level integer, application text, source text, opened timestamptz)
+        level integer, terms text[], application text, source text, opened timestamptz)
       on conflict do nothing`.execute(tx)
   }
   const closed = parts.flatMap(({ id, chunk: { closed: each } }) => {

@@ -12,7 +12,6 @@ import {
   maskTerms,
   namesMax,
   plain,
-  sessionTerms,
   term,
   verdictOf,
   type IndexedVerdict,
@@ -110,7 +109,6 @@ export class IndexedPart {
   isClosed = false
   #next: number
   #seen = -1
-  #session: string[] = []
   #chunk: Chunk | undefined
   readonly #answers = new Map<number, { at: number; text: string; scanner: ColumnScanner }>()
   readonly #columnsOf = new Map<string, string[]>()
@@ -149,7 +147,6 @@ export class IndexedPart {
     const chunk = position < this.#next ? undefined : this.#grown(position)
     switch (entry.kind) {
       case 'session.opened':
-        this.#session = sessionTerms(entry)
         if (chunk !== undefined) Object.assign(chunk, { opened: { entry, timeMs } })
         return
       case 'command':
@@ -200,7 +197,7 @@ export class IndexedPart {
       if (this.#answers.size > answersMax && oldest !== undefined) this.#answers.delete(oldest)
     }
     if (chunk === undefined) return
-    const terms = [...new Set([...this.#session, ...commandTerms(entry)])]
+    const terms = [...new Set(commandTerms(entry))]
     chunk.bytes += text.length + terms.length * rowBytes
     chunk.commands.set(entry.seq, {
       at: timeMs,

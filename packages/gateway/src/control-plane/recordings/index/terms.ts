@@ -1,8 +1,8 @@
 import type { CommandEntry, ObjectName, SessionOpenedEntry } from '@sallyport/core'
 
 /**
- * What a command can be looked up by: one list of marked words, so that one index answers every question about names.
- * The mark says what the word is.
+ * What a command or its session can be looked up by: one list of marked words each, so that one index answers every question
+ * about names. The mark says what the word is. Words of a session stand with the session alone: it has many commands.
  */
 export const marks = {
   treeId: 't:',
@@ -51,17 +51,22 @@ export function suffixes(name: ObjectName): ObjectName[] {
   return name.map((_, at) => name.slice(at))
 }
 
-/** The words of the session that a command belongs to. */
-export function sessionTerms({ chain, connection, level }: SessionOpenedEntry): string[] {
+/** The words of a session. */
+export function sessionTerms({
+  chain,
+  connection,
+  level,
+}: Pick<SessionOpenedEntry, 'chain' | 'connection' | 'level'>): string[] {
   const root = chain[0]
   const agent = chain.at(-1)
-  return [
+  const words = [
     term('connection', connection),
     term('level', String(level)),
     ...(root === undefined ? [] : [term('rootId', root.id), term('rootName', root.name)]),
     ...(agent === undefined ? [] : [term('agentId', agent.id), term('agentName', agent.name)]),
     ...chain.flatMap(({ id, name }) => [term('treeId', id), term('treeName', name)]),
   ]
+  return [...new Set(words)]
 }
 
 const verdicts = { allow: 'allowed', approve: 'held', block: 'blocked' } as const
@@ -71,7 +76,7 @@ export function verdictOf({ effect }: CommandEntry): IndexedVerdict {
   return verdicts[effect]
 }
 
-/** The words of the command itself. */
+/** The words of a command. */
 export function commandTerms(entry: CommandEntry): string[] {
   return [
     term('verdict', verdictOf(entry)),

@@ -1,6 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import type { Tables } from '../../../ports/store.ts'
-import { compileQuery, timestamp } from './compile-query.ts'
+import { compileQuery } from './compile-query.ts'
+import { timestamp } from './literals.ts'
 import { parseQuery } from './parse-query.ts'
 import {
   hasMatchSince,

@@ -218,4 +218,45 @@ spec:
       2,
     )
   })
+
+  test('tests are written of what was recorded, without its literals, and pass by the policies of then', async () => {
+    const rules = `    - {name: no-drop, on: sql, when: "\\"drop table\\" in sql.actions", effect: block, message: no}
+    - {name: orders-only, on: sql, when: "op.class != \\"read\\" && !sql.writes.all(t, t == \\"public.orders\\")", effect: block, message: no}
+    - {name: few, on: sql, when: "conn.env == \\"prod\\" && agent.depth >= 0 && sql.limit > 5", effect: allow}
+`
+    await usePolicy(policy(rules))
+    const url = await gateway.url()
+    await psql(
+      gateway,
+      url,
+      `select email from orders where email = 'secret-literal' limit 9;
+insert into orders values (77001, 'secret-literal');
+delete from spare where n = 4242;
+drop table spare;
+select /* a comment */ 'secret-literal';
+`,
+    )
+    const sessions = (await (await gateway.api('GET', '/v1/sessions')).json()) as { id: string }[]
+    const recorded = await run('policy', 'record', sessions[0]?.id ?? '')
+    assert.equal(recorded.code, 0, recorded.err)
+    assert.doesNotMatch(recorded.out, /secret-literal|77001|4242/)
+    assert.match(recorded.out, /run: select email from orders where email = 'x' limit 1/)
+    assert.match(recorded.out, /sql\.limit: 9/)
+    const tests = await file('recorded.yaml', recorded.out)
+    const checked = await run('policy', 'test', await file('then.yaml', policy(rules)), tests)
+    assert.equal(checked.code, 0, checked.out)
+    const { results } = JSON.parse(checked.out) as {
+      results: { want: string; failures: string[] }[]
+    }
+    assert.deepEqual(
+      results.map(({ want }) => want),
+      ['allow', 'allow', 'block', 'block', 'allow'],
+    )
+    const loose = await run('policy', 'test', await file('now.yaml', policy(dropRule)), tests)
+    assert.equal(loose.code, 8)
+    const one = await run('policy', 'record', await refusedId('drop table spare'))
+    assert.equal(one.out.match(/want:/gu)?.length, 1)
+    assert.equal((await run('policy', 'record', 'd_0000000000000')).code, 2)
+    assert.equal((await run('policy', 'record', 's_0000000000000')).code, 2)
+  })
 })

@@ -56,6 +56,14 @@ export function addPolicyVerbs(
     })
   verb(
     group,
+    'record <command-or-session>',
+    'Write tests that say of recorded commands what the rules said then, with literals replaced. By the id of a decision or a session.',
+    'sallyport policy record s_4tq > tests/s_4tq.yaml',
+  ).action(async (what: string, _flags: unknown, command: Command) => {
+    finish(await (await import('./verbs/policy-record.ts')).record(contextOf(command), what))
+  })
+  verb(
+    group,
     'history',
     'List every set of policies that was in force, newest first.',
     'sallyport policy history',

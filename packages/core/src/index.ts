@@ -168,6 +168,7 @@ export { explainDecision, type ExplainedDecision, type ExplainedRule } from './p
 export {
   clausesIn,
   explainClauses,
+  factAt,
   type ClauseState,
   type ExplainedClause,
   type ExplainedTree,

@@ -6,6 +6,8 @@ export type { Finding, LintReport } from './control-plane/policies/lint/finding.
 export type { Explanation } from './control-plane/policies/explain/explainer.ts'
 export type { PolicyVersion, PolicyVersionView } from './control-plane/policies/policy-versions.ts'
 export type { KnownGroup } from './control-plane/policies/lint/lint-approvers.ts'
+export type { RecordedCommand } from './control-plane/policies/recorded-commands.ts'
+export { testsOfRecorded } from './workbench/record-tests.ts'
 export { dangerMatrix, type DangerCell } from './workbench/danger-matrix.ts'
 export { runPolicyTests, type TestReport, type TestResult } from './workbench/run-tests.ts'
 export type { ControlPlane } from './control-plane/control-plane.ts'

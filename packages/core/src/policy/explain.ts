@@ -1,5 +1,5 @@
 import type { CompiledRule } from './compile-policies.ts'
-import type { Facts } from './condition-engine.ts'
+import type { FactPath, Facts } from './condition-engine.ts'
 import { decideSelected, type PolicyOutcome } from './decide.ts'
 import { clausesIn, explainClauses, type ExplainedTree } from './explain-clauses.ts'
 import type { Rule } from './policy.ts'
@@ -21,6 +21,8 @@ export interface ExplainedRule {
   readonly owner: string
   readonly message: string
   readonly standing: RuleStanding
+  /** Facts that the condition may read. */
+  readonly reads: readonly FactPath[]
   readonly condition: ExplainedTree
 }
 
@@ -48,6 +50,7 @@ export function explainDecision(
     at: rule.rule.at,
     owner: rule.rule.owner ?? ownerOf(rule),
     message: rule.rule.message,
+    reads: rule.condition.reads,
     standing: standingOf(rule, outcome, facts),
     condition: explainClauses(rule.condition.clauses(), facts),
   }))

@@ -7,6 +7,9 @@ import { Explainer } from './explain/explainer.ts'
 import { knownGroups } from './known-groups.ts'
 import type { PolicyOperations } from './policy-routes.ts'
 
+/** Nobody reads more tests of one session. */
+const recordedMax = 1000
+
 /** The policy workbench, on what this gateway has. */
 export function policyOperations(
   { store, snapshots, recorded, shipper, sessions, agents, ledger }: Parts,
@@ -33,6 +36,21 @@ export function policyOperations(
       return explanation
     },
     tryCommand: async (request) => await explainer.trial(request),
+    async recorded(what) {
+      const commands = []
+      for await (const command of explainer.commands(what)) {
+        if (commands.length >= recordedMax) {
+          const detail = `more than ${recordedMax} commands: name one of them`
+          throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
+        }
+        commands.push(command)
+      }
+      const subject = commands[0]?.session
+      if (subject === undefined)
+        throw new SallyportError('SP_NOT_FOUND', `no command with recorded facts: ${what}`)
+      await ledger.write({ what: 'session.viewed', actor, subject, detail: { form: 'tests' } })
+      return commands
+    },
     versions: async () => await versions.list(),
     version: async (number) => await versions.get(number),
     async revert(number) {

@@ -2,6 +2,7 @@ import { SallyportError } from '@sallyport/core'
 import type { Context, Hono } from 'hono'
 import type { Explanation } from './explain/explainer.ts'
 import type { KnownGroup } from './lint/lint-approvers.ts'
+import type { RecordedCommand } from './recorded-commands.ts'
 import type { PolicyVersion, PolicyVersionView } from './policy-versions.ts'
 
 /** A command that nobody sends, and who would. */
@@ -20,6 +21,8 @@ export interface PolicyOperations {
   /** Of a decision, by its id or `session#number`. */
   explain(what: string): Promise<Explanation>
   tryCommand(command: TriedCommand): Promise<Explanation>
+  /** The commands of a session, or one decision, to make tests of. */
+  recorded(what: string): Promise<readonly RecordedCommand[]>
   /** Newest first. */
   versions(): Promise<readonly PolicyVersionView[]>
   version(number: number): Promise<PolicyVersion>
@@ -41,6 +44,9 @@ export function addPolicyRoutes(app: Hono, policies: PolicyOperations, jsonBody:
   )
   app.post('/v1/policies/explain', async (context) =>
     factsJson(context, await policies.tryCommand(parseTried(await jsonBody(context)))),
+  )
+  app.get('/v1/policies/recorded/:what', async (context) =>
+    context.json(await policies.recorded(context.req.param('what'))),
   )
   app.get('/v1/decisions/:what', async (context) =>
     factsJson(context, await policies.explain(context.req.param('what'))),

@@ -71,15 +71,16 @@ export async function* sessionEntries(
   }
 }
 
-/** Everything that is recorded: what is in the store first, and what still stands in journals behind it. */
+/** Everything that is recorded: what is in the store first, and what still stands in journals behind it. What is not wanted is not opened there. */
 export async function* readRecordings(
   { journalDir, recordingKey, recordings, hold }: RecordingSources,
   idPrefix = '',
+  isWanted: (session: string) => boolean = () => true,
 ): AsyncGenerator<RecordedEntry | RecordingProblem> {
   using _held = hold?.()
   const begun = new Map<string, Begun>()
   for await (const thing of storedThings(recordings, idPrefix)) {
-    if (thing.kind !== 'part') continue
+    if (thing.kind !== 'part' || !isWanted(thing.session)) continue
     const { session, part, indexes } = thing
     const id = session as SessionId
     const key = await sessionKeyOf(recordings, recordingKey, session)

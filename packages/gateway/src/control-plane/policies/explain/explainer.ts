@@ -13,6 +13,7 @@ import type { TrialRequest, TrialResult } from '../../../boundary/trial.ts'
 import type { Store } from '../../ports/store.ts'
 import type { RecordingSources } from '../../recordings/recordings.ts'
 import type { PolicyVersions } from '../policy-versions.ts'
+import { type RecordedCommand, recordedCommands } from '../recorded-commands.ts'
 import { compiledAgain, explainRules, type ExplainedRules } from './explained-rules.ts'
 import { placeOfDecision, readDecision, type RecordedDecision } from './recorded-decision.ts'
 
@@ -81,6 +82,20 @@ export class Explainer {
     return await this.#explain(found)
   }
 
+  /** The recorded commands of a session or of one decision, with what the rules of then say. */
+  async *commands(what: string): AsyncGenerator<RecordedCommand> {
+    const { recorded, wholeSession } = this.#options
+    const name = what.toLowerCase()
+    const place = name.startsWith('d_') ? await this.#place(name) : undefined
+    if (name.startsWith('d_') && place === undefined)
+      throw new SallyportError('SP_NOT_FOUND', `there is no recorded decision ${what}`)
+    const session = place?.session ?? (await wholeSession(name))
+    yield* recordedCommands(recorded, session, place?.decision, async (version, source) => {
+      const result = await this.#rules(version, source)
+      return 'explained' in result ? result.explained : undefined
+    })
+  }
+
   /** A command that nobody sends, as an agent would send it now. */
   async trial(request: {
     readonly connection: string
@@ -116,19 +131,23 @@ export class Explainer {
   }
 
   async #byId(prefix: string): Promise<RecordedDecision | undefined> {
-    const { store, recorded, settle } = this.#options
+    const place = await this.#place(prefix)
+    if (place === undefined) return undefined
+    const { session, decision } = place
+    const { recorded } = this.#options
+    return await readDecision(recorded, session, (command) => command.decision === decision)
+  }
+
+  async #place(prefix: string): Promise<{ session: string; decision: string } | undefined> {
+    const { store, settle } = this.#options
     let place = await placeOfDecision(store, prefix)
     if (place === undefined) {
       await settle()
       place = await placeOfDecision(store, prefix)
     }
-    if (place === 'many') {
-      const detail = `"${prefix}" is the start of several decisions. Give more of it.`
-      throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
-    }
-    if (place === undefined) return undefined
-    const { session, decision } = place
-    return await readDecision(recorded, session, (command) => command.decision === decision)
+    if (place !== 'many') return place
+    const detail = `"${prefix}" is the start of several decisions. Give more of it.`
+    throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
   }
 
   async #byNumber(prefix: string, number: number): Promise<RecordedDecision | undefined> {

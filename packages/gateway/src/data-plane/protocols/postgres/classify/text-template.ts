@@ -2,8 +2,9 @@
  * The text with its constants taken out: texts with equal templates differ in the values of constants alone, so the grammar
  * makes the same tree of them, value by value. Undefined where that would need more knowledge of the lexical rules than
  * plain numbers, strings and names (PostgreSQL manual, section 4.1): comments, dollar quotes, prefixed strings, backslashes.
+ * `marks` stand in the place of constants.
  */
-export function templateOf(text: string): string | undefined {
+export function templateOf(text: string, marks: Marks = templateMarks): string | undefined {
   let template = ''
   let copied = 0
   let index = 0
@@ -12,13 +13,13 @@ export function templateOf(text: string): string | undefined {
     if (code === quote) {
       const end = endOfString(text, index)
       if (end === undefined) return undefined
-      template += `${text.slice(copied, index)}'`
+      template += text.slice(copied, index) + marks.string
       index = end
       copied = end
     } else if (isDigit(code)) {
       const end = endOfNumber(text, index)
       if (end === undefined) return undefined
-      template += `${text.slice(copied, index)}0`
+      template += text.slice(copied, index) + marks.number
       index = end
       copied = end
     } else {
@@ -28,6 +29,14 @@ export function templateOf(text: string): string | undefined {
     }
   }
   return template + text.slice(copied)
+}
+
+/** The shortest: templates are kept by the thousand, and only compared. */
+const templateMarks = { string: "'", number: '0' } as const satisfies Marks
+
+interface Marks {
+  readonly string: string
+  readonly number: string
 }
 
 const quote = 39

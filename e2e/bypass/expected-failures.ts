@@ -1,8 +1,7 @@
 /** Rows of the corpus that do not come out right yet, by family. Each run prints them; one that comes out right must leave the list. */
 const rows: Readonly<Record<string, readonly string[]>> = {
-  expression: ['XML', 'XML forest'],
   session: ['a search path that is rolled back'],
-  'whole-row': ['a row as XML', 'a row from a join'],
+  'whole-row': ['a row from a join'],
   sessions: ['prepared and explained'],
 }
 

@@ -64,11 +64,12 @@ export class LoneJudge {
       return parsed.kind === 'tree' ? parsed.statements : undefined
     }, new Set(rules))
     const session = { isPathKnown: true, trustedFunctions: new Set<string>(), unsettled: undefined }
-    const database = databases.of(this.#database, session, this.#masks)
+    const database = databases.of(this.#database, session, this.#masks, 'block')
     const lax = databases.of(
       this.#database,
       session,
       this.#masks.map((mask) => ({ ...mask, inference: 'allow' })),
+      'block',
     )
     return (text) => both(verdictsOf(text, database), verdictsOf(text, lax))
   }

@@ -87,7 +87,7 @@ export class StandInDatabase {
     if (this.#catalog === undefined || !masks.some(({ columns }) => columns.length > 0))
       return nothing
     const names = { isPathKnown: true, trustedFunctions: this.#trusted, unsettled: undefined }
-    const database = this.#databases.of(this.#catalog.lineage, names, masks)
+    const database = this.#databases.of(this.#catalog.lineage, names, masks, inference)
     const classified = this.#classified(text)
     if (database.reads(classified) === 'nothing') return nothing
     const found = database.statements(text)
@@ -120,6 +120,9 @@ function maskedColumns({ columns, others }: Lineage): string[] {
     .flatMap(({ sources }) => [...sources.keys()].map(({ name }) => name.join('.')))
 }
 
+/** Those that most statements use: without the others a query is taken to give more rows than one. */
+const aggregates = /^(?:count|sum|avg|min|max|bool_and|bool_or|(?:array|string|jsonb?)_agg)$/u
+
 let generations = 0
 
 function catalogOf(tables: readonly StandInTable[], trusted: readonly string[]): Catalog {
@@ -141,7 +144,13 @@ function catalogOf(tables: readonly StandInTable[], trusted: readonly string[]):
   const builtins = new Map(
     [...readingBuiltins].map((name) => [
       name,
-      { isVolatile: false, returnsSet: /^(?:generate_series|unnest)$/u.test(name) },
+      {
+        isVolatile: false,
+        returnsSet: /^(?:generate_series|unnest)$/u.test(name),
+        isAggregate: aggregates.test(name),
+        // Types are not stated, so nothing is told from them.
+        returns: '',
+      },
     ]),
   )
   generations += 1

@@ -63,7 +63,7 @@ suite('former names', () => {
           searchPath: ['public'],
           lineage: noLineageRows,
         })
-        const set = new MaskSet(database, [rule])
+        const set = new MaskSet(database, [rule], 'block')
         for (const attribute of masked) assert.ok(set.column(7, attribute), String(attribute))
       }),
     )

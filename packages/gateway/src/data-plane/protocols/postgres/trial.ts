@@ -120,10 +120,10 @@ function masked(
   const { text, classified, catalog, masks, chain, trusted, connection } = trial
   if (!masks.some(({ columns }) => columns.length > 0)) return { lineage: [] }
   const names = { isPathKnown: true, trustedFunctions: trusted, unsettled: undefined }
-  const database = worker.databases.of(catalog.lineage, names, masks)
-  if (database.reads(classified) === 'nothing') return { lineage: [] }
   const isPerson = chain.root.kind === 'human' && chain.agents.length === 1
   const inference = isPerson ? 'observe' : 'block'
+  const database = worker.databases.of(catalog.lineage, names, masks, inference)
+  if (database.reads(classified) === 'nothing') return { lineage: [] }
   const context = {
     masks: database.masks,
     connection,

@@ -1,6 +1,7 @@
 import { at, unwrap, type Tree } from '../classify/tree.ts'
 import { nowhere, type Context, type Output, type Place } from './context.ts'
 import { expressionFlow } from './expression-rules.ts'
+import type { Kind } from './expression-kind.ts'
 import { Facts } from './facts.ts'
 import { derived, isTainted, type Flow } from './flow.ts'
 import type { LineageCatalog, LineageFunction, LineageRelation } from './lineage-catalog.ts'
@@ -113,6 +114,7 @@ class StatementContext implements Context {
   readonly #relations: Map<number, Followed>
   readonly #functions: OwnFunctions
   readonly #following: Set<number>
+  readonly kinds: WeakMap<Tree, Kind | undefined>
 
   constructor(
     input: AnalysisInput,
@@ -120,6 +122,7 @@ class StatementContext implements Context {
     relations: Map<number, Followed>,
     functions = new OwnFunctions(),
     following = new Set<number>(),
+    kinds = new WeakMap<Tree, Kind | undefined>(),
   ) {
     this.#input = input
     this.masks = input.masks
@@ -128,6 +131,18 @@ class StatementContext implements Context {
     this.#relations = relations
     this.#functions = functions
     this.#following = following
+    this.kinds = kinds
+  }
+
+  apart(): Context {
+    return new StatementContext(
+      this.#input,
+      new Facts(),
+      this.#relations,
+      this.#functions,
+      this.#following,
+      this.kinds,
+    )
   }
 
   isOn(rule: string): boolean {
@@ -167,19 +182,13 @@ class StatementContext implements Context {
   followed(relation: LineageRelation): Followed {
     const known = this.#relations.get(relation.oid)
     if (known !== undefined) return known
-    const facts = new Facts()
+    const inner = this.apart()
+    const { facts } = inner
     if (this.#following.has(relation.oid)) {
       facts.unresolved.add(`view ${relation.schema}.${relation.name}`)
       return { output: { columns: [], open: this.masks.anything }, facts }
     }
     this.#following.add(relation.oid)
-    const inner = new StatementContext(
-      this.#input,
-      facts,
-      this.#relations,
-      this.#functions,
-      this.#following,
-    )
     const found = { output: relationFlows(relation, inner), facts }
     this.#following.delete(relation.oid)
     // What was met inside of a function that calls itself is not the whole of it.

@@ -1,6 +1,7 @@
 /**
  * Built-in functions that give a value for every value of their arguments, so that whether they fail tells nothing. A number
- * behind a name lists the arguments, from 0, that may make it fail: `substr:1,2`. Everything else counts as one that may fail.
+ * behind a name lists the arguments, from 0, that may make it fail: `substr:1,2`; `literal-arguments.ts` knows constants that do
+ * not. Everything else counts as one that may fail.
  */
 const functions = `
 length char_length character_length octet_length bit_length lower upper initcap btrim ltrim rtrim reverse md5 sha224 sha256
@@ -14,17 +15,16 @@ extract:0 date_trunc:0 age to_char:1 isfinite justify_days justify_hours justify
 pg_typeof pg_column_size host masklen netmask family abbrev text num_nulls num_nonnulls hashtext format:0
 regexp_replace:1,2,3 regexp_match:1,2 regexp_matches:1,2 regexp_like:1,2 regexp_count:1,2,3 regexp_instr:1,2,3,4,5,6
 regexp_substr:1,2,3,4,5 regexp_split_to_array:1,2 regexp_split_to_table:1,2 like_escape:1 similar_to_escape ilike
-overlaps timezone:0 lower_inc upper_inc isempty coalesce normalize is_normalized xmlcomment:0 bit_count get_bit:1 area
+overlaps timezone:0 lower_inc upper_inc isempty coalesce normalize is_normalized xmlcomment:0 bit_count area
 json_array_elements:0 obj_description col_description
 count sum avg min max array_agg string_agg json_agg jsonb_agg json_object_agg jsonb_object_agg bool_and bool_or every bit_and
 bit_or bit_xor stddev stddev_pop stddev_samp variance var_pop var_samp corr covar_pop covar_samp regr_count regr_avgx regr_avgy
 regr_slope regr_intercept regr_r2 regr_sxx regr_sxy regr_syy percentile_cont:0 percentile_disc:0 mode xmlagg any_value range_agg
 row_number rank dense_rank percent_rank cume_dist ntile:0 lag:1 lead:1 first_value last_value nth_value:1
-generate_series current_setting:0 set_config:0,1 now clock_timestamp statement_timestamp transaction_timestamp timeofday random
+generate_series:2 current_setting:0 set_config:0,1 now clock_timestamp statement_timestamp transaction_timestamp timeofday random
 gen_random_uuid version current_database current_schema current_schemas current_user session_user pg_backend_pid
 pg_get_userbyid pg_table_is_visible pg_type_is_visible pg_function_is_visible format_type pg_get_expr pg_get_indexdef
-pg_get_constraintdef pg_get_viewdef pg_encoding_to_char array_to_tsvector has_table_privilege has_schema_privilege
-pg_relation_size pg_total_relation_size pg_table_size pg_sleep pg_sleep_for pg_notify pg_advisory_lock pg_advisory_xact_lock
+pg_get_constraintdef pg_encoding_to_char pg_sleep pg_sleep_for pg_notify pg_advisory_lock pg_advisory_xact_lock
 pg_try_advisory_lock pg_try_advisory_xact_lock setval:0,1 nextval:0 lastval setseed:0
 `
 

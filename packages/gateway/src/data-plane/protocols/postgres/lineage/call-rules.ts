@@ -1,8 +1,10 @@
 import { at, flag, list, words, type Tree } from '../classify/tree.ts'
+import { isRiskyArray } from './array-shapes.ts'
 import { failingArguments, isActing, isSideDoor, readsAnything } from './builtin-totals.ts'
 import type { Context, Output, Place } from './context.ts'
 import { acting, clean, derived, failing, isTainted, type Flow } from './flow.ts'
 import { guarded, isNullVisible, values, windowFlow } from './guards.ts'
+import { isSafeArgument, isSafeFormat, mayBeNull } from './literal-arguments.ts'
 import { rowOf } from './reference-rules.ts'
 import { columnOf } from './scope.ts'
 
@@ -55,12 +57,8 @@ export function callOutput(body: Tree, place: Place, context: Context): Output {
   return single(
     withEffects(
       flow,
-      {
-        bare,
-        args,
-        hasNamed: nodes.some((node) => 'NamedArgExpr' in node),
-        isVolatile: builtin?.isVolatile ?? true,
-      },
+      { bare, args, nodes, isVolatile: builtin?.isVolatile ?? true },
+      place,
       context,
     ),
   )
@@ -101,21 +99,48 @@ function moreOf(body: Tree, args: readonly Flow[], place: Place, context: Contex
 interface Called {
   readonly bare: string
   readonly args: readonly Flow[]
-  readonly hasNamed: boolean
+  readonly nodes: readonly Tree[]
   readonly isVolatile: boolean
 }
 
 /** Whether a built-in may fail on a masked value, or tell it to somebody else. */
-function withEffects(flow: Flow, called: Called, context: Context): Flow {
-  const { bare, args } = called
-  const positions = called.hasNamed ? undefined : failingArguments(bare)
-  const risky =
-    positions === undefined ? args : args.filter((_, position) => positions.has(position))
+function withEffects(flow: Flow, called: Called, place: Place, context: Context): Flow {
+  const { bare, args, isVolatile } = called
+  const risky = riskyArguments(called, place, context)
   context.facts.partial(derived(risky), `the function ${bare}`)
-  let result = positions === undefined || risky.some(isTainted) ? failing(flow) : flow
-  if (isActing(bare, called.isVolatile)) {
+  let result = risky.length > 0 || failingArguments(bare) === undefined ? failing(flow) : flow
+  if (isActing(bare, isVolatile)) {
     context.facts.launder(derived(args), `the function ${bare}`)
     result = acting(result)
   }
+  // Those that nobody else notices give something else when they are called once more.
+  if (isVolatile) context.facts.note({ fails: false, acts: true })
   return result
+}
+
+/** The arguments that may make the call fail. */
+function riskyArguments(
+  { bare, args, nodes }: Called,
+  place: Place,
+  context: Context,
+): readonly Flow[] {
+  const positions = failingArguments(bare)
+  if (positions === undefined || nodes.some((node) => 'NamedArgExpr' in node)) return args
+  const isRisky = (position: number): boolean =>
+    positions.has(position) && bare !== 'format' && !isSafeArgument(bare, position, nodes[position])
+  // How often a text is repeated and how long it is: together they may be too much.
+  if (bare === 'repeat' && isRisky(1)) return args
+  // `%I` fails for NULL, and a form with more places than values always.
+  if (bare === 'format' && !isSafeFormat(nodes)) return args
+  return args.filter((_, position) => {
+    const node = nodes[position]
+    if (isRisky(position) || isRiskyArray(bare, position, node, place, context)) return true
+    return isKey(bare, position) && mayBeNull(node)
+  })
+}
+
+/** A key of a JSON object, which can't be NULL. */
+function isKey(name: string, position: number): boolean {
+  if (/^jsonb?_object_agg/.test(name)) return position === 0
+  return /^jsonb?_build_object$/.test(name) && position % 2 === 0
 }

@@ -1,4 +1,5 @@
 import type { Tree } from '../classify/tree.ts'
+import type { Kind } from './expression-kind.ts'
 import type { Facts } from './facts.ts'
 import type { Flow } from './flow.ts'
 import type { LineageCatalog, LineageFunction, LineageRelation } from './lineage-catalog.ts'
@@ -10,12 +11,18 @@ export interface Output {
   readonly columns: readonly ScopeColumn[]
   /** What further columns may carry; undefined where all are listed. */
   readonly open: Flow | undefined
+  /** How many rows there are, where that does not depend on what is stored. */
+  readonly rows?: 'one' | 'at most one' | undefined
 }
 
 /** A CTE by name, evaluated where it is used first. */
 export interface Cte {
   readonly name: string
   output(): Output
+  /** What it does with masked columns; what decides about its rows matters where they are read. */
+  readonly facts: Facts
+  /** It changes rows, whether it is read or not. */
+  readonly changesRows: boolean
 }
 
 /** Where in a statement an expression or query stands: what names mean there. */
@@ -42,6 +49,10 @@ export interface Context {
   readonly masks: MaskSet
   readonly catalog: LineageCatalog
   readonly facts: Facts
+  /** What sort of values nodes have, of those that were asked about: long chains ask about their beginnings again and again. */
+  readonly kinds: WeakMap<Tree, Kind | undefined>
+  /** The same with facts of its own, which are not among this one's until they are included. */
+  apart(): Context
   /** False only in a test that shows what a rule is there for. */
   isOn(rule: string): boolean
   /** The statements of a text of the server's own; undefined where they can't be read. */

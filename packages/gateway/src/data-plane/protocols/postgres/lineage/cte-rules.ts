@@ -1,6 +1,7 @@
 import { at, flag, list, text, words, type Tree } from '../classify/tree.ts'
 import type { Context, Cte, Output, Place } from './context.ts'
 import { clean, derived, either, type Flow } from './flow.ts'
+import type { Facts } from './facts.ts'
 import type { ScopeColumn } from './scope.ts'
 import { flowsOf, renamed } from './outputs.ts'
 
@@ -22,12 +23,18 @@ export function withCtes(body: Tree, place: Place, context: Context): Place {
     ctes.set(cte.name, cte)
     made.push(cte)
   }
-  for (const cte of made) cte.output()
+  for (const cte of made) {
+    cte.output()
+    context.facts.includeRest(cte.facts)
+    // What changes rows does so whether it is read or not; what reads them runs where it is read.
+    if (cte.changesRows) context.facts.includeInfluences(cte.facts)
+  }
   return { ...place, ctes }
 }
 
 class EvaluatedCte implements Cte {
   readonly name: string
+  readonly changesRows: boolean
   readonly #node: Tree
   readonly #place: Place
   readonly #context: Context
@@ -38,9 +45,14 @@ class EvaluatedCte implements Cte {
 
   constructor(node: Tree, place: Place, context: Context) {
     this.name = text(node, 'ctename')
+    this.changesRows = at(at(node, 'ctequery') ?? {}, 'SelectStmt') === undefined
     this.#node = node
     this.#place = place
-    this.#context = context
+    this.#context = context.apart()
+  }
+
+  get facts(): Facts {
+    return this.#context.facts
   }
 
   output(): Output {

@@ -1,10 +1,12 @@
-import { at, list, unwrap, type Tree } from '../classify/tree.ts'
+import { at, list, text, unwrap, type Tree } from '../classify/tree.ts'
+import { isEven } from './array-shapes.ts'
 import { callFlow } from './call-rules.ts'
 import { castFlow } from './cast-rules.ts'
 import { referenceFlow, selectionFlow } from './reference-rules.ts'
 import { sublinkFlow } from './sublink-rules.ts'
 import type { Context, Place } from './context.ts'
-import { acting, clean, derived, either, failing, inexact, isTainted, type Flow } from './flow.ts'
+import { isScalar, kindOf } from './expression-kind.ts'
+import { clean, derived, either, failing, inexact, isTainted, marked, type Flow } from './flow.ts'
 import { guarded, isNullVisible, values, windowFlow } from './guards.ts'
 import { operatorFlow } from './operator-rules.ts'
 
@@ -50,7 +52,7 @@ export const expressionRules: Readonly<Record<string, ExpressionRule>> = {
     of: (body, place, context) => context.expression(at(body, 'arg'), place),
   },
   RowExpr: { says: 'a row takes its fields', of: ofAll('args') },
-  A_ArrayExpr: { says: 'an array takes its elements', of: ofAll('elements') },
+  A_ArrayExpr: { says: 'an array takes its elements', of: arrayFlow },
   List: { says: 'a list takes its members', of: ofAll('items') },
   A_Indices: { says: 'a subscript takes its bounds', of: ofAll('lidx', 'uidx') },
   ResTarget: { says: 'a named value is its value', of: ofAll('val') },
@@ -58,7 +60,7 @@ export const expressionRules: Readonly<Record<string, ExpressionRule>> = {
     says: 'an order takes what it sorts by',
     of: (body, place, context) => derived([context.expression(at(body, 'node'), place)]),
   },
-  XmlExpr: { says: 'XML takes all its parts', of: partial(ofAll('named_args', 'args')) },
+  XmlExpr: { says: 'XML takes all its parts', of: xmlFlow },
   XmlSerialize: { says: 'serialised XML takes the XML', of: partial(ofAll('expr')) },
   JsonFormat: { says: 'FORMAT JSON names a form', of: () => clean },
   JsonReturning: { says: 'RETURNING names a type', of: () => clean },
@@ -92,11 +94,14 @@ export function expressionFlow(node: Tree | undefined, place: Place, context: Co
   if (inner === undefined) return unknownNode('an unnamed node', context)
   const rule = expressionRules[inner.tag]
   if (rule === undefined) return unknownNode(inner.tag, context)
-  return context.isOn(inner.tag) ? rule.of(inner.body, place, context) : clean
+  const flow = context.isOn(inner.tag) ? rule.of(inner.body, place, context) : clean
+  context.facts.note(flow)
+  return flow
 }
 
 function unknownNode(tag: string, context: Context): Flow {
   context.facts.unresolved.add(tag)
+  context.facts.note(context.masks.anything)
   return context.masks.anything
 }
 
@@ -137,6 +142,34 @@ function partial(of: ExpressionRule['of']): ExpressionRule['of'] {
   }
 }
 
+/** Arrays in an array must have the same dimensions. */
+function arrayFlow(body: Tree, place: Place, context: Context): Flow {
+  const elements = list(body, 'elements')
+  const flows = values(elements, place, context)
+  if (isEven(elements, place, context)) return derived(flows)
+  const risky = flows.filter((_, at) => !isScalar(elements[at], place, context))
+  context.facts.partial(derived(risky), 'an array of arrays')
+  return failing(derived(flows))
+}
+
+/** An element of any value but a date, which may be infinite, is made of it, and never fails. Attributes and all else may. */
+function xmlFlow(body: Tree, place: Place, context: Context): Flow {
+  const kind = text(body, 'op')
+  const args = list(body, 'args')
+  const named = list(body, 'named_args')
+  const flow = derived(values([...args, ...named], place, context))
+  const content =
+    kind === 'IS_XMLFOREST' ? named.map((node) => at(at(node, 'ResTarget') ?? {}, 'val')) : args
+  const isElement = kind === 'IS_XMLFOREST' || (kind === 'IS_XMLELEMENT' && named.length === 0)
+  const isSafe = (node: Tree | undefined): boolean => {
+    const of = kindOf(node, place, context)
+    return of !== undefined && of !== 'D' && of !== 'A'
+  }
+  if (isElement && content.every(isSafe)) return flow
+  context.facts.partial(flow, 'XML that may fail')
+  return failing(flow)
+}
+
 function nullTest(body: Tree, place: Place, context: Context): Flow {
   const arg = context.expression(at(body, 'arg'), place)
   return isNullVisible(arg) ? { ...clean, fails: arg.fails, acts: arg.acts } : inexact(arg)
@@ -157,14 +190,6 @@ function caseFlow(body: Tree, place: Place, context: Context): Flow {
   if (result.fails || result.acts || (conditions.length > 2 && condition.fails))
     context.facts.influence('branch', condition, 'which branch of a CASE is computed')
   return isTainted(condition) ? derived([condition, result]) : marked(result, condition)
-}
-
-/** The first flow's value, and whether either can fail or acts. */
-function marked(flow: Flow, by: Flow): Flow {
-  let result = flow
-  if (by.fails) result = failing(result)
-  if (by.acts) result = acting(result)
-  return result
 }
 
 function coalesceFlow(body: Tree, place: Place, context: Context): Flow {

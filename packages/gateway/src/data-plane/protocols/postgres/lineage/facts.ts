@@ -1,4 +1,4 @@
-import { isTainted, type Flow, type MaskedColumn } from './flow.ts'
+import { isTainted, type Flow, type MaskedColumn, type Path } from './flow.ts'
 import type { Finding, Influence, InfluenceFinding, MaskedWrite } from './lineage.ts'
 
 /** Collects what a statement does with masked columns beside returning them. */
@@ -9,7 +9,12 @@ export class Facts {
   readonly maskedWrites: MaskedWrite[] = []
   readonly unresolved = new Set<string>()
   readonly sideDoors = new Set<string>()
+  /** Something in what was followed may end in an error, whatever decides whether it is computed. */
+  fails = false
+  /** Something in it is noticed by others, or by what comes later. */
+  acts = false
   readonly #known = new Set<string>()
+  readonly #planned = new Map<MaskedColumn, Path>()
 
   influence(influence: Influence, flow: Flow, what: string, isLookup = false): void {
     if (!isTainted(flow) || this.#isKnown(`${influence} ${String(isLookup)} ${what}`, flow)) return
@@ -30,6 +35,23 @@ export class Facts {
     this.maskedWrites.push({ column, constant, parameter })
   }
 
+  /** An expression was followed: what it may do is done wherever it is computed. */
+  note({ fails, acts }: Pick<Flow, 'fails' | 'acts'>): void {
+    this.fails ||= fails
+    this.acts ||= acts
+  }
+
+  /** A plan computes this, whether it is used or not. */
+  plan(flow: Flow): void {
+    for (const [column, path] of flow.sources)
+      if (!this.#planned.has(column)) this.#planned.set(column, path)
+  }
+
+  /** What plans compute that neither returns nor decides anything: they tell how wide it is. */
+  get planned(): Flow {
+    return { sources: this.#planned, isExact: false, fails: false, acts: false }
+  }
+
   get isEmpty(): boolean {
     const found = [this.influences, this.launders, this.partials, this.maskedWrites]
     return (
@@ -39,8 +61,21 @@ export class Facts {
 
   /** Takes over what was found in a view or function that the statement uses. */
   include(other: Facts): void {
+    this.includeInfluences(other)
+    this.includeRest(other)
+  }
+
+  includeInfluences(other: Facts): void {
+    if (other === this) return
     for (const one of other.influences)
       this.influence(one.influence, one.flow, one.what, one.isLookup)
+    this.note(other)
+  }
+
+  /** All but what decides about rows. */
+  includeRest(other: Facts): void {
+    if (other === this) return
+    this.plan(other.planned)
     for (const one of other.launders) this.launder(one.flow, one.what)
     for (const one of other.partials) this.partial(one.flow, one.what)
     this.maskedWrites.push(...other.maskedWrites)

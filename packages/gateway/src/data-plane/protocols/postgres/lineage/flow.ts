@@ -8,6 +8,8 @@ export interface MaskedColumn {
   readonly rules: readonly MaskRule[]
   /** The mask hides that a value is NULL too, so whether it is must not be told either. */
   readonly hidesNull: boolean
+  /** It may not decide anything: its rules block inference. */
+  readonly isBlocked: boolean
 }
 
 /** How a value came from its column: `public.orders.total`, `view public.v`, `alias x`. Newest step first. */
@@ -80,6 +82,14 @@ export function failing(flow: Flow): Flow {
 
 export function acting(flow: Flow): Flow {
   return flow.acts ? flow : { ...flow, acts: true }
+}
+
+/** The same, which fails and acts where either does. */
+export function marked(flow: Flow, by: Pick<Flow, 'fails' | 'acts'>): Flow {
+  let result = flow
+  if (by.fails) result = failing(result)
+  if (by.acts) result = acting(result)
+  return result
 }
 
 /** Adds a step to the way of each source. */

@@ -1,7 +1,9 @@
 import { at, flag, list, rangeVarName, text, unwrap, words, type Tree } from '../classify/tree.ts'
 import { callOutput } from './call-rules.ts'
 import type { Context, Output, Place } from './context.ts'
-import { clean, derived, either } from './flow.ts'
+import { confined } from './confined.ts'
+import type { Facts } from './facts.ts'
+import { clean, derived, either, isTainted } from './flow.ts'
 import { joinVisible } from './join-rules.ts'
 import { flowsOf, renamed } from './outputs.ts'
 import { beside, nothingVisible, visibleItem, type ScopeItem, type Visible } from './scope.ts'
@@ -32,8 +34,10 @@ export function fromItem(node: Tree, left: Visible, place: Place, context: Conte
     case 'RangeVar':
       return visibleItem(namedItem(body, place, context))
     case 'RangeSubselect': {
-      const inner = flag(body, 'lateral') ? lateral : place
-      return aliased(context.query(at(body, 'subquery') ?? {}, inner), body, '')
+      const where = flag(body, 'lateral') ? lateral : place
+      const inner = context.apart()
+      const output = inner.query(at(body, 'subquery') ?? {}, where)
+      return aliased(withDecided(output, inner.facts, context), body, '')
     }
     case 'RangeFunction':
       return functionItem(body, lateral, context)
@@ -50,6 +54,7 @@ export function fromItem(node: Tree, left: Visible, place: Place, context: Conte
       const inner = fromItem(at(body, 'relation') ?? {}, left, place, context)
       const sampled = [...list(body, 'args'), at(body, 'repeatable') ?? {}]
       const flow = derived(sampled.map((arg) => context.expression(arg, place)))
+      context.facts.note({ fails: true, acts: false })
       context.facts.influence('rows', flow, 'a sample of a table')
       return inner
     }
@@ -61,12 +66,31 @@ export function fromItem(node: Tree, left: Visible, place: Place, context: Conte
   }
 }
 
+/** Of a query that always gives one row nothing is seen but its values. */
+function withDecided(output: Output, facts: Facts, context: Context): Output {
+  if (output.rows !== 'one') {
+    context.facts.include(facts)
+    return output
+  }
+  const decided = confined(facts, context)
+  if (!isTainted(decided)) return output
+  const columns = output.columns.map((column) => ({
+    ...column,
+    flow: derived([column.flow, decided]),
+  }))
+  return { columns, open: output.open === undefined ? undefined : derived([output.open, decided]) }
+}
+
 /** A relation or CTE by name. */
 export function namedItem(body: Tree, place: Place, context: Context): ScopeItem {
   const name = rangeVarName(body)
   const bare = name.at(-1) ?? ''
   const cte = name.length === 1 ? place.ctes.get(bare) : undefined
-  if (cte !== undefined) return itemOf(cte.output(), body, bare, undefined, false)
+  if (cte !== undefined) {
+    const output = withDecided(cte.output(), cte.facts, context)
+    for (const flow of flowsOf(output)) context.facts.plan(flow)
+    return itemOf(output, body, bare, undefined, false)
+  }
   return relationItem(body, place, context)
 }
 
@@ -156,6 +180,7 @@ function functionOutput(
   }
   const name = words(list(body, 'funcname')).at(-1) ?? ''
   const output = callOutput(body, place, context)
+  for (const flow of flowsOf(output)) context.facts.note(flow)
   if (definitions.length > 0) {
     // A record's columns come in the order of the list; which of the values each is, the list does not say.
     const flow = derived(flowsOf(output))

@@ -1,6 +1,7 @@
 import { at, list, text, type Tree } from '../classify/tree.ts'
 import type { Context, Place } from './context.ts'
 import { clean, derived, isTainted, type Flow } from './flow.ts'
+import { isSafeLimit } from './one-row.ts'
 
 export function values(nodes: readonly Tree[], place: Place, context: Context): readonly Flow[] {
   return nodes.map((node) => context.expression(node, place))
@@ -26,6 +27,9 @@ export function isNullVisible(flow: Flow): boolean {
 /** What the partition and the order of a window depend on. Rows come out sorted by it. */
 export function windowFlow(over: Tree | undefined, place: Place, context: Context): Flow {
   if (over === undefined) return clean
+  for (const offset of [at(over, 'startOffset'), at(over, 'endOffset')])
+    if (offset !== undefined && !isSafeLimit(offset))
+      context.facts.note({ fails: true, acts: false })
   const name = text(over, 'name') || text(over, 'refname')
   const base = name === '' ? clean : (place.windows.get(name) ?? clean)
   const flow = derived([

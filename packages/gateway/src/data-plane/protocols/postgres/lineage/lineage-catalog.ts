@@ -82,6 +82,9 @@ export interface LineageFunction {
 export interface BuiltinFacts {
   readonly isVolatile: boolean
   readonly returnsSet: boolean
+  readonly isAggregate: boolean
+  /** Categories (`pg_type.typcategory`) of what they give, each once. */
+  readonly returns: string
 }
 
 /** What lineage has to know of the target, as one session sees it. */

@@ -86,7 +86,8 @@ export class LineageJudge {
   #database(masks: readonly MaskRule[]): MaskedDatabase | undefined {
     const catalog = this.#deps.catalog()
     if (catalog === undefined || !masks.some(({ columns }) => columns.length > 0)) return undefined
-    return this.#deps.databases.of(catalog.lineage, this.#deps.session(), masks)
+    const { databases } = this.#deps
+    return databases.of(catalog.lineage, this.#deps.session(), masks, this.#deps.inference())
   }
 
   /** Statements behind a definition in the same text find what it made. */

@@ -1,4 +1,5 @@
 import type {
+  BuiltinFacts,
   LineageConstraint,
   LineageFunction,
   LineageReferrer,
@@ -22,10 +23,7 @@ export interface LineageRows {
   readonly children: ReadonlyMap<number, readonly number[]>
   readonly parents: ReadonlyMap<number, readonly number[]>
   readonly functions: readonly OwnFunction[]
-  readonly builtins: ReadonlyMap<
-    string,
-    { readonly isVolatile: boolean; readonly returnsSet: boolean }
-  >
+  readonly builtins: ReadonlyMap<string, BuiltinFacts>
   /** Functions behind operators that are not the server's own, by the operator's name. */
   readonly operators: ReadonlyMap<string, readonly number[]>
   /** Functions behind casts, by the name of the type; those that need not be written stand under ``, and of these those that run where a value is assigned alone under `=`. */
@@ -66,8 +64,11 @@ const functionsSql = `select p.oid, n.nspname, p.proname, p.provolatile, l.lanna
     case when l.lanname = 'plpgsql' then p.prosrc end
   from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
   join pg_catalog.pg_language l on l.oid = p.prolang where p.oid >= 16384 or n.nspname <> 'pg_catalog'`
-const builtinsSql = `select proname, bool_or(provolatile = 'v'), bool_or(proretset) from pg_catalog.pg_proc
-  where oid < 16384 and pronamespace = 'pg_catalog'::regnamespace group by proname`
+const builtinsSql = `select p.proname, bool_or(p.provolatile = 'v'), bool_or(p.proretset),
+    bool_or(p.prokind = 'a'), pg_catalog.string_agg(distinct
+      case when t.typname in ('json', 'jsonb') then 'J' else t.typcategory::pg_catalog.text end, '')
+  from pg_catalog.pg_proc p join pg_catalog.pg_type t on t.oid = p.prorettype
+  where p.oid < 16384 and p.pronamespace = 'pg_catalog'::regnamespace group by p.proname`
 const operatorsSql = 'select oprname, oprcode::oid from pg_catalog.pg_operator where oid >= 16384'
 const castsSql = `select t.typname, c.castfunc, c.castcontext, c.castsource from pg_catalog.pg_cast c
   join pg_catalog.pg_type t on t.oid = c.casttarget where c.oid >= 16384 and c.castfunc <> 0`
@@ -131,9 +132,14 @@ export async function readLineageRows(
     children,
     functions: (await ask(functionsSql)).map(functionOf),
     builtins: new Map(
-      (await ask(builtinsSql)).map(([name, isVolatile, returnsSet]) => [
+      (await ask(builtinsSql)).map(([name, isVolatile, returnsSet, isAggregate, returns]) => [
         name ?? '',
-        { isVolatile: isVolatile === 't', returnsSet: returnsSet === 't' },
+        {
+          isVolatile: isVolatile === 't',
+          returnsSet: returnsSet === 't',
+          isAggregate: isAggregate === 't',
+          returns: returns ?? '',
+        },
       ]),
     ),
     operators,

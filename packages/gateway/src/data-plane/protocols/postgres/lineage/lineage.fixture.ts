@@ -1,4 +1,4 @@
-import type { MaskRule } from '@sallyport/core'
+import type { InferenceMode, MaskRule } from '@sallyport/core'
 import { readingBuiltins } from '../classify/builtin-functions.ts'
 import { SqlParser } from '../classify/sql-parser.ts'
 import { FormerNames } from '../former-names.ts'
@@ -99,9 +99,14 @@ const rows: LineageRows = {
     ),
   ],
   builtins: new Map(
-    [...readingBuiltins].map((name) => [
+    [...readingBuiltins, 'random'].map((name) => [
       name,
-      { isVolatile: false, returnsSet: /^(?:generate_series|unnest)$/.test(name) },
+      {
+        isVolatile: name === 'random',
+        returnsSet: /^(?:generate_series|unnest)$/.test(name),
+        isAggregate: /^(?:count|max|min|sum|string_agg)$/.test(name),
+        returns: /^(?:upper|md5|concat)$/.test(name) ? 'S' : 'SN',
+      },
     ]),
   ),
 }
@@ -123,7 +128,10 @@ export const maskRules: readonly MaskRule[] = [
 const parser = await SqlParser.create()
 
 /** That database under masks on `people.email`, `people.salary` and `child.secret`. */
-export function fixtureDatabase(disabledRules?: ReadonlySet<string>): MaskedDatabase {
+export function fixtureDatabase(
+  disabledRules?: ReadonlySet<string>,
+  inference: InferenceMode = 'block',
+): MaskedDatabase {
   const parse = (sql: string) => {
     const parsed = parser.parse(sql)
     return parsed.kind === 'tree' ? parsed.statements : undefined
@@ -135,5 +143,5 @@ export function fixtureDatabase(disabledRules?: ReadonlySet<string>): MaskedData
     lineage: rows,
   })
   const session = { isPathKnown: true, trustedFunctions: new Set<string>(), unsettled: undefined }
-  return new MaskedDatabases(parse, disabledRules).of(database, session, maskRules)
+  return new MaskedDatabases(parse, disabledRules).of(database, session, maskRules, inference)
 }

@@ -8,6 +8,7 @@ import type { Lineage } from './lineage.ts'
 import { lineageRules } from './rule-names.ts'
 
 const database = fixtureDatabase()
+const laxDatabase = fixtureDatabase(undefined, 'observe')
 
 function lineage(sql: string, from = database): Lineage {
   const [first] = from.statements(sql) ?? []
@@ -155,6 +156,7 @@ const needs: Readonly<Record<string, string>> = {
   ParamRef: 'select numbered(email) from people',
   'CaseExpr.condition': "select case when email = 'a' then 1 end from people",
   body: 'select first_email()',
+  confined: "select exists (select 1 from people where email = 'a')",
   'clause.aggregateFilter': "select count(*) filter (where email = 'a') from people",
   'clause.aggregateOrder': 'select array_agg(id order by email) from people',
   'clause.distinct': 'select distinct email from people',
@@ -208,6 +210,59 @@ test('without any one of the rules something is not told', async (t) => {
       assert.notEqual(summary(lineage(sql, without)), summary(lineage(sql)))
     })
   }
+})
+
+test('what decides about the rows of a sub-query is part of its value, unless something in it may be noticed', () => {
+  const told = (query: string, inside: string) => {
+    const { columns = [], influences } = lineage(`select ${query} as x from (${inside}) q`)
+    const isMasked = columns.some(({ flow }) => isTainted(flow))
+    return { isMasked, decides: influences.map(({ what }) => what) }
+  }
+  const some = "select id, name from people where email = 'a'"
+  const quiet = [
+    `exists (${some})`,
+    `array(select name from (${some}) s order by name)`,
+    `(select name from people where email = 'a' limit 1)`,
+    `(select name from people order by salary limit 1)`,
+    `(select count(*) from people where email = 'a')`,
+    `(select max(name) from people p join orders o on p.email = o.item)`,
+    `1 in (select id from people where email = 'a')`,
+    `(with c as (${some}) select count(*) from c)`,
+    `(select count(*) from people where email like 'a%')`,
+    `(select count(*) from people where email ~ '^[a-c]+$')`,
+  ]
+  for (const query of quiet)
+    assert.deepEqual(told(query, 'select 1'), { isMasked: true, decides: [] }, query)
+  const noticed = [
+    `exists (select 1 from people where email = 'a' and 1 / id = 1)`,
+    `array(select 1 / id from people where email = 'a')`,
+    `(select name from people where email = 'a')`,
+    `(select max(q.id) from people where email = 'a')`,
+    `(select name from people where email = 'a' limit 2)`,
+    `(select name from people where email = 'a' limit id)`,
+    `(select name from people where email = 'a' limit 1 for update)`,
+    `(select nosuch(id) from people where email = 'a' limit 1)`,
+    `(select random() from people where email = 'a' limit 1)`,
+    `(select count(*) from people tablesample system (id) where email = 'a')`,
+    `(select count(*) from people where email = 'a' and name ~ '(')`,
+    `(select count(*) from people where email = 'a' and name like '\\')`,
+    `(select count(*) from people where email = 'a' and name like item)`,
+    `exists (select unnest(array[1]) from people where email = 'a' limit -1)`,
+  ]
+  for (const query of noticed)
+    assert.notDeepEqual(told(query, 'select id, item from orders').decides, [], query)
+})
+
+test('a rule that lets columns decide keeps what they decide apart from values', () => {
+  const told = lineage("select exists (select 1 from people where email = 'a')", laxDatabase)
+  assert.deepEqual(
+    told.influences.map(({ what }) => what),
+    ['WHERE'],
+  )
+  assert.equal(
+    told.columns?.some(({ flow }) => isTainted(flow)),
+    false,
+  )
 })
 
 test('a key that masked values refer to tells of them when it goes away or changes', () => {

@@ -1,4 +1,4 @@
-import type { MaskRule } from '@sallyport/core'
+import type { InferenceMode, MaskRule } from '@sallyport/core'
 import { matchesColumn } from '../../../masking/column-pattern.ts'
 import type { FormerNames } from '../former-names.ts'
 import { columnFlow, type Flow, type MaskedColumn } from './flow.ts'
@@ -18,8 +18,11 @@ export class MaskSet {
   /** Those that rules name. */
   readonly all: readonly MaskedColumn[]
   readonly #byRelation = new Map<number, Map<number, MaskedColumn>>()
+  readonly #inference: InferenceMode
 
-  constructor(source: MaskSource, masks: readonly MaskRule[]) {
+  /** `inference` is for rules that do not say. */
+  constructor(source: MaskSource, masks: readonly MaskRule[], inference: InferenceMode) {
+    this.#inference = inference
     const rules = masks.filter(({ columns }) => columns.length > 0)
     if (rules.length > 0) {
       for (const relation of source.relations()) this.#addRelation(source, relation, rules)
@@ -89,6 +92,7 @@ export class MaskSet {
         typeOid: column.typeOid,
         rules: matching,
         hidesNull: matching.some((rule) => rule.with === 'null' || rule.with === 'block'),
+        isBlocked: matching.some(({ inference = this.#inference }) => inference === 'block'),
       })
     }
   }

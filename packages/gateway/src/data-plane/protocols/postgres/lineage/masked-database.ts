@@ -1,4 +1,4 @@
-import type { MaskRule, ObjectName } from '@sallyport/core'
+import type { InferenceMode, MaskRule, ObjectName } from '@sallyport/core'
 import type { Classified } from '../classify/classified.ts'
 import { templateOf } from '../classify/text-template.ts'
 import { at, constantReadsSoFar, unwrap } from '../classify/tree.ts'
@@ -148,19 +148,29 @@ export class MaskedDatabases {
     this.#disabledRules = disabledRules
   }
 
-  /** Views with unsettled names belong to one session for a moment, and are not kept. */
-  of(database: LineageDatabase, session: SessionNames, masks: readonly MaskRule[]): MaskedDatabase {
-    const set = this.#maskSet(database, masks)
+  /** `inference` is for rules that do not say. Views with unsettled names belong to one session for a moment, and are not kept. */
+  of(
+    database: LineageDatabase,
+    session: SessionNames,
+    masks: readonly MaskRule[],
+    inference: InferenceMode,
+  ): MaskedDatabase {
+    const set = this.#maskSet(database, masks, inference)
     const make = (): MaskedDatabase =>
       new MaskedDatabase(database, session, set, this.#parse, this.#disabledRules)
     if (session.unsettled !== undefined) return make()
     const trusted = [...session.trustedFunctions].toSorted()
-    const key = JSON.stringify([this.#keyOf(masks), session.isPathKnown, trusted])
+    const key = JSON.stringify([this.#keyOf(masks), inference, session.isPathKnown, trusted])
     return kept(this.#byDatabase, database, key, make)
   }
 
-  #maskSet(database: LineageDatabase, masks: readonly MaskRule[]): MaskSet {
-    return kept(this.#maskSets, database, this.#keyOf(masks), () => new MaskSet(database, masks))
+  #maskSet(
+    database: LineageDatabase,
+    masks: readonly MaskRule[],
+    inference: InferenceMode,
+  ): MaskSet {
+    const key = `${inference} ${this.#keyOf(masks)}`
+    return kept(this.#maskSets, database, key, () => new MaskSet(database, masks, inference))
   }
 
   #keyOf(masks: readonly MaskRule[]): string {

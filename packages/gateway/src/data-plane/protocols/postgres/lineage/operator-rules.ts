@@ -1,24 +1,61 @@
 import { at, list, text, unwrap, words, type Tree } from '../classify/tree.ts'
+import { joins } from './array-shapes.ts'
 import { isPatternOperator, isTotalOperator } from './builtin-totals.ts'
 import type { Context, Place } from './context.ts'
-import { derived, failing, isTainted, type Flow } from './flow.ts'
+import { isScalar } from './expression-kind.ts'
+import { derived, failing, type Flow } from './flow.ts'
+import { isSafeLikeness, isSafePattern } from './literal-arguments.ts'
 
 /** An operator's value, whatever its kind: `a + b`, `a = ANY(b)`, `a BETWEEN b AND c`, NULLIF. */
 export function operatorFlow(body: Tree, place: Place, context: Context): Flow {
   const left = context.expression(at(body, 'lexpr'), place)
   const right = context.expression(at(body, 'rexpr'), place)
-  const name = words(list(body, 'name'))
+  return operatorOf(
+    {
+      name: words(list(body, 'name')),
+      kind: text(body, 'kind'),
+      left,
+      right,
+      nodes: [at(body, 'lexpr'), at(body, 'rexpr')],
+      isUnary: at(body, 'lexpr') === undefined,
+    },
+    place,
+    context,
+  )
+}
+
+/** An operator with its sides. */
+interface Operator {
+  readonly name: readonly string[]
+  readonly kind: string
+  readonly left: Flow
+  readonly right: Flow
+  /** The sides as they are written, where they are expressions. */
+  readonly nodes: readonly [Tree | undefined, Tree | undefined]
+  readonly isUnary: boolean
+}
+
+export function operatorOf(
+  { name, kind, left, right, nodes, isUnary }: Operator,
+  place: Place,
+  context: Context,
+): Flow {
   const operator = name.at(-1) ?? ''
   const own = ownOperator(name, [left, right], place, context)
   const flow = derived([left, right, ...own])
-  const isUnary = at(body, 'lexpr') === undefined
-  const isSure = text(body, 'kind').startsWith('AEXPR_')
-    ? isTotal(text(body, 'kind'), operator, isUnary)
-    : false
-  const risky = isSure ? (isPattern(text(body, 'kind'), operator) ? right : undefined) : flow
-  if (risky !== undefined && isTainted(risky))
-    context.facts.partial(risky, `the operator ${operator}`)
-  return isSure && !(risky?.fails === true) ? flow : failing(flow)
+  if (!isTotal(kind, operator, isUnary)) {
+    context.facts.partial(flow, `the operator ${operator}`)
+    return failing(flow)
+  }
+  if (operator === '||' && !joins(nodes, place, context)) {
+    // What is no array fails for no value of its own.
+    const risky = [left, right].filter((_, side) => !isScalar(nodes[side], place, context))
+    context.facts.partial(derived(risky), 'the operator ||')
+    return failing(flow)
+  }
+  if (isSafe(kind, operator, nodes[1])) return flow
+  context.facts.partial(right, `the operator ${operator}`)
+  return failing(flow)
 }
 
 const comparingKinds = new Set([
@@ -40,13 +77,11 @@ function isTotal(kind: string, operator: string, isUnary: boolean): boolean {
   return !isUnary && isTotalOperator(operator)
 }
 
-function isPattern(kind: string, operator: string): boolean {
-  return (
-    kind === 'AEXPR_LIKE' ||
-    kind === 'AEXPR_ILIKE' ||
-    kind === 'AEXPR_SIMILAR' ||
-    isPatternOperator(operator)
-  )
+/** Whether the right side is one that the operator does not fail on. */
+function isSafe(kind: string, operator: string, node: Tree | undefined): boolean {
+  const isLike = kind === 'AEXPR_LIKE' || kind === 'AEXPR_ILIKE' || /^!?~~\*?$/.test(operator)
+  if (isLike) return isSafeLikeness(node)
+  return kind === 'AEXPR_SIMILAR' || isPatternOperator(operator) ? isSafePattern(node) : true
 }
 
 /** An operator of the database's own may win over a built-in one, by the types of its sides. */

@@ -46,6 +46,10 @@ function named(value: Tree): Named | undefined {
       return firm(text(body, 'op') === 'IS_LEAST' ? 'least' : 'greatest')
     case 'SubLink':
       return subqueryName(body)
+    case 'XmlExpr': {
+      const kind = text(body, 'op')
+      return kind === 'IS_DOCUMENT' ? nobody : firm(kind.replace(/^IS_/, '').toLowerCase())
+    }
     case 'ParamRef':
     case 'BoolExpr':
     case 'NullTest':

@@ -1,7 +1,7 @@
 import { at, list, tagged, text, unwrap, words, type Tree } from '../classify/tree.ts'
 import { assignedFlow } from './cast-rules.ts'
 import { nowhere, type Context, type Output, type Place } from './context.ts'
-import { clean, derived, either, failing, isTainted, type Flow } from './flow.ts'
+import { clean, derived, either, failing, isTainted, marked, type Flow } from './flow.ts'
 import { readsAnything } from './builtin-totals.ts'
 import { codeReach } from './code-words.ts'
 import type { LineageFunction } from './lineage-catalog.ts'
@@ -118,7 +118,20 @@ export class OwnFunctions {
     if (create === undefined) return undefined
     const statements = bodyOf(create, context)
     if (statements === undefined) return undefined
-    return this.#inside(fn, () => follow(create, fn.name, statements, args, context))
+    return this.#inside(fn, () => {
+      const inner = context.apart()
+      const output = follow(create, fn.name, statements, args, inner)
+      context.facts.include(inner.facts)
+      return (
+        output && {
+          columns: output.columns.map((column) => ({
+            ...column,
+            flow: marked(column.flow, inner.facts),
+          })),
+          open: output.open && marked(output.open, inner.facts),
+        }
+      )
+    })
   }
 }
 

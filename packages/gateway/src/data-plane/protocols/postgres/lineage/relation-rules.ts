@@ -7,6 +7,8 @@ import type { ScopeColumn } from './scope.ts'
 /** What the columns of a table, view or other relation can carry. */
 export function relationFlows(relation: LineageRelation, context: Context): Output {
   if (relation.isMade === true) return { columns: [], open: clean }
+  // To read it is to ask another server.
+  if (relation.kind === 'f') context.facts.note({ fails: true, acts: true })
   const isView = relation.kind === 'v' || relation.kind === 'm'
   if (isView && !isSystem(relation)) return viewFlows(relation, context)
   return { columns: tableColumns(relation, context), open: undefined }

@@ -2,7 +2,7 @@ import { expressionRules } from './expression-rules.ts'
 
 /** Rules about clauses and statements; those about expressions bear the names of their nodes. */
 const others = `
-CaseExpr.condition body clause.aggregateFilter clause.aggregateOrder clause.distinct clause.group clause.having clause.join
+CaseExpr.condition body confined clause.aggregateFilter clause.aggregateOrder clause.distinct clause.group clause.having clause.join
 clause.limit clause.order clause.rows clause.using clause.where clause.window constraint door explain generated inheritance
 merge recursion returning target trigger union view write
 `

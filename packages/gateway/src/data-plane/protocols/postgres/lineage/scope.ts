@@ -1,3 +1,4 @@
+import type { Kind } from './expression-kind.ts'
 import { clean, derived, either, type Flow } from './flow.ts'
 
 /** A column that a query level can name. */
@@ -7,6 +8,8 @@ export interface ScopeColumn {
   readonly origin?: { readonly relation: number; readonly attribute: number }
   /** The type, where it is a column of a table. */
   readonly typeOid?: number
+  /** What sort of values it has, where that is known of an expression. */
+  readonly kind?: Kind
   /** The server's name for it can't be told, as for most expressions without an alias. */
   readonly isNameless?: boolean
 }

@@ -5,6 +5,7 @@ import { clean, derived, either, type Flow } from './flow.ts'
 import { fromClause } from './from-rules.ts'
 import { windowFlow } from './guards.ts'
 import { isLookupCondition } from './operator-rules.ts'
+import { isSafeLimit, limitedRows, rowsOf } from './one-row.ts'
 import { findName, nothingVisible, type ScopeColumn } from './scope.ts'
 import { targetOutput } from './target-rules.ts'
 import { flowsOf } from './outputs.ts'
@@ -18,7 +19,7 @@ export function selectOutput(body: Tree, outer: Place, context: Context): Output
   if (rows.length > 0) {
     const output = valuesOutput(rows, place, context)
     endClauses(body, output, place, context)
-    return output
+    return rows.length === 1 ? { ...output, rows: 'at most one' } : output
   }
   const from = fromClause(list(body, 'fromClause'), nothingVisible, place, context)
   const inner = withWindows(body, { ...place, scope: { ...from, outer: place.scope } }, context)
@@ -32,7 +33,9 @@ export function selectOutput(body: Tree, outer: Place, context: Context): Output
   if (context.isOn('clause.having')) conditions(at(body, 'havingClause'), 'HAVING', inner, context)
   distinct(body, output, inner, context)
   endClauses(body, output, inner, context)
-  return output
+  // What it locks, others wait for.
+  if (list(body, 'lockingClause').length > 0) facts.note({ fails: true, acts: true })
+  return { ...output, rows: rowsOf(body, from, context) }
 }
 
 /** ANDed conditions, each a finding of its own, so that a look-up among them is seen as one. */
@@ -72,6 +75,7 @@ function setOperation(body: Tree, place: Place, context: Context): Output {
   const sides = [leftmost(body), ...rightSides(body)].map((side) =>
     selectOutput(side, place, context),
   )
+  for (const flow of sides.flatMap(flowsOf)) context.facts.plan(flow)
   let output = sides[0] ?? { columns: [], open: undefined }
   for (const side of sides.slice(1)) output = united(output, side, context)
   if (comparesRows(body) && context.isOn('clause.distinct')) {
@@ -79,7 +83,7 @@ function setOperation(body: Tree, place: Place, context: Context): Output {
     context.facts.influence('distinct', flow, 'a set operation that compares rows')
   }
   endClauses(body, output, place, context, true)
-  return output
+  return { ...output, rows: limitedRows(body) }
 }
 
 /** Chains lean to the left and may be long: they are walked, not recursed into. */
@@ -172,6 +176,8 @@ function endClauses(
   }
   if (!context.isOn('clause.limit')) return
   const limits = [at(body, 'limitCount'), at(body, 'limitOffset')]
+  if (limits.some((node) => node !== undefined && !isSafeLimit(node)))
+    context.facts.note({ fails: true, acts: false })
   const flow = derived(limits.map((node) => context.expression(node, place)))
   context.facts.influence('limit', flow, 'LIMIT')
 }

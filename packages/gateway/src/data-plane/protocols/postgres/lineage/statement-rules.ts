@@ -113,7 +113,8 @@ function explainOutput(body: Tree, context: Context): Output {
   const { facts } = context
   if (tag === 'ExecuteStmt') facts.unresolved.add('EXPLAIN of EXECUTE')
   if (!context.isOn('explain')) return noRows
-  const read = derived([...flowsOf(output), ...facts.influences.map(({ flow }) => flow)])
+  const decided = facts.influences.map(({ flow }) => flow)
+  const read = derived([...flowsOf(output), ...decided, facts.planned])
   facts.influence('rows', read, "a plan's estimates")
   const quoted = facts.unresolved.size > 0 ? context.masks.anything : either([])
   return { columns: [{ name: 'QUERY PLAN', flow: quoted }], open: undefined }

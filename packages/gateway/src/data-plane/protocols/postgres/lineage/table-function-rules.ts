@@ -16,6 +16,7 @@ export function tableFunctionFlow(tag: string, body: Tree, place: Place, context
   }
   columnFlows(list(body, 'columns'), place, context, flows)
   const flow = failing(derived(flows))
+  context.facts.note(flow)
   context.facts.partial(flow, tag === 'JsonTable' ? 'JSON_TABLE' : 'XMLTABLE')
   context.facts.influence('rows', flow, tag === 'JsonTable' ? 'JSON_TABLE' : 'XMLTABLE')
   return flow

@@ -1,8 +1,10 @@
 import { at, list, tagged, text, words, type Tree } from '../classify/tree.ts'
 import { callOutput } from './call-rules.ts'
 import type { Context, Output, Place } from './context.ts'
+import { kindOf } from './expression-kind.ts'
 import { along, derived, either, type Flow } from './flow.ts'
 import { outputName } from './output-name.ts'
+import { flowsOf } from './outputs.ts'
 import { reference, rowOf } from './reference-rules.ts'
 import { eitherOpen, findItem, type ScopeColumn, type Visible } from './scope.ts'
 
@@ -19,6 +21,7 @@ export function targetOutput(
     const target = tagged(node, 'ResTarget') ?? {}
     const output = context.isOn('target') ? targetColumns(target, from, place, context) : nothing
     columns.push(...output.columns)
+    for (const flow of flowsOf(output)) context.facts.note(flow)
     open = eitherOpen(open, output.open)
   }
   return { columns, open }
@@ -38,6 +41,8 @@ function targetColumns(target: Tree, from: Visible, place: Place, context: Conte
   // A view's own columns have the names; those inside of it tell nothing.
   const isAlias = !place.isPrinted && alias !== '' && alias !== names.at(-1)
   const { origin, typeOid } = found?.column ?? {}
+  const kind =
+    found?.column?.kind ?? (typeOid === undefined ? kindOf(value, place, context) : undefined)
   return {
     columns: [
       {
@@ -45,6 +50,7 @@ function targetColumns(target: Tree, from: Visible, place: Place, context: Conte
         flow: isAlias ? along(flow, `alias ${alias}`) : flow,
         ...(origin === undefined ? {} : { origin }),
         ...(typeOid === undefined ? {} : { typeOid }),
+        ...(kind === undefined ? {} : { kind }),
         ...(name === undefined ? { isNameless: true } : {}),
       },
     ],

@@ -233,6 +233,7 @@ async function openSession(dir: string): Promise<{
         application: 'bench',
         source: '127.0.0.1',
         now,
+        linkOf: () => undefined,
         tell: () => undefined,
       }),
     },

@@ -88,7 +88,10 @@ suite('a command that needs an approval', { skip: skipReason(), timeout: 120_000
     assert.deepEqual(objects, ['public.orders'])
     assert.ok(policyVersion > 0)
     await running.printed(/Ctrl-C cancels. The request expires in 10 min./)
-    assert.match(running.err, new RegExp(`held for approval ${id} \\(1 of owner\\)`))
+    assert.match(
+      running.err,
+      new RegExp(`held for approval ${id} \\(1 of owner\\) sallyport approve ${id}`),
+    )
     assert.match(running.err, /DELETE on public.orders. The owner looks at deletes./)
     assert.doesNotMatch(await serverLog(), /id = 1$/m)
     assert.equal((await answer(gateway, id, 'approve', 'ok')).state, 'used')
@@ -357,9 +360,10 @@ suite('a command that needs an approval', { skip: skipReason(), timeout: 120_000
     await replay.ended()
     assert.match(replay.out, new RegExp(`held for ${id} \\(1 of owner\\) until`))
     assert.match(replay.out, new RegExp(`approved by root \\(${id}\\): seen with Ben`))
-    using found = sallyport(gateway, ['sessions', 'verdict:approved text:"id = 30"', '-o', 'name'])
-    assert.equal(await found.ended(), 0)
-    assert.match(found.out, new RegExp(recorded))
+    await until('it is in the index', async () => {
+      const query = encodeURIComponent('verdict:approved text:"id = 30"')
+      return (await (await gateway.api('GET', `/v1/sessions?q=${query}`)).text()).includes(recorded)
+    })
     using verified = sallyport(gateway, ['verify', recorded])
     assert.equal(await verified.ended(), 0)
   })

@@ -8,6 +8,8 @@ export interface Snapshot {
   readonly policies: readonly Policy[]
   /** Key of the `token` and `hash` mask functions, base64, 32 bytes. */
   readonly maskKey: string
+  /** Where persons answer a request for approval, with its id behind it; absent where nobody can log in. */
+  readonly approvalUrl?: string
 }
 
 /** One target as users see it. */

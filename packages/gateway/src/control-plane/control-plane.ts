@@ -31,6 +31,7 @@ import type { RecordingSources } from './recordings/recordings.ts'
 import { StoredLogins } from './stored-logins.ts'
 import { startWorkers } from './start-workers.ts'
 import { gatewayVersion } from './version.ts'
+import { approvalPages } from './approvals/approval-pages.ts'
 import type { Approvals } from './approvals/approvals.ts'
 import { approvalRoutes } from './approvals/approval-routes.ts'
 import type { WorkerPool } from './worker-pool.ts'
@@ -146,7 +147,7 @@ async function serveApi(
     proofs: new DpopProofs(new StoredProofUses(parts.store)),
     ownUrls: () => ownUrls(gatewayUrl(), options.host, ports().api),
   }
-  const births = await openLogins(parts, gatewayUrl, doors, undo)
+  const births = await openLogins(parts, gatewayUrl, doors, publish, undo)
   const signals = await openSignals({
     store: parts.store,
     agents,
@@ -186,6 +187,9 @@ async function serveApi(
   const routes = apiRoutes(operations, keys.ownerToken, callers, mounted)
   const api = await listenApi(routes, options.host, options.ports.api, options.publicUrl)
   listening.api = api
+  parts.snapshots.approvalUrl = () =>
+    births.canLogIn() ? `${gatewayUrl().replace(/\/+$/u, '')}/a/` : undefined
+  if (births.canLogIn()) await publish()
   undo.defer(async () => await api.close())
   undo.defer(async () => await parts.live.stop())
   await announce(options.dataDir, await status(), keys.tls.cert, undo)
@@ -217,9 +221,10 @@ async function openExports(
 }
 
 async function openLogins(
-  { options, agents, connections, store, keys, ledger, fault }: Parts,
+  { options, agents, connections, store, keys, ledger, approvals, fault }: Served,
   gatewayUrl: () => string,
   doors: Pick<BirthsOptions, 'sources' | 'proofs' | 'ownUrls'>,
+  publish: () => Promise<void>,
   undo: AsyncDisposableStack,
 ): Promise<BirthsPart> {
   const opened: { births?: BirthsPart } = {}
@@ -239,6 +244,7 @@ async function openLogins(
     uses: new StoredTokenUses(store),
     logins: new StoredLogins(store, keys.kek, fault),
     gate,
+    approvals: approvalPages(approvals, gate),
     ...doors,
     onEvent: (event) => {
       void ledger.write(birthFact(event))
@@ -249,6 +255,8 @@ async function openLogins(
       const actor = gatewayBy('identity')
       void ledger.write({ what: 'identity.read', actor, subject: 'identity', detail })
       options.onEvent({ kind: 'identity.read', problems })
+      // Whether persons can answer for commands that are held, and where.
+      if (opened.births !== undefined) publish().catch(fault)
     },
     onFault: fault,
   })

@@ -15,6 +15,8 @@ export class Snapshots {
   #policies: readonly Policy[] = []
   #policyVersion = 0
   #policyDigest = ''
+  /** Where persons answer requests for approval; set once that is known. */
+  approvalUrl: () => string | undefined = () => undefined
 
   constructor(store: Store, connections: Connections, maskKey: Secret<Buffer>) {
     this.#connections = connections
@@ -61,12 +63,14 @@ export class Snapshots {
     this.#version += 1
     const version = this.#version
     const connections = await this.#connections.configs()
+    const approvalUrl = this.approvalUrl()
     return {
       version,
       policyVersion: this.#policyVersion,
       connections,
       policies: this.#policies,
       maskKey: this.#maskKey.expose().toString('base64'),
+      ...(approvalUrl === undefined ? {} : { approvalUrl }),
     }
   }
 }

@@ -15,6 +15,7 @@ export interface Known {
   readonly connections: ReadonlyMap<string, ConnectionConfig>
   readonly policies: CompiledPolicies
   readonly maskKey: Buffer
+  readonly approvalUrl: string | undefined
 }
 
 /** Holds the newest snapshot, and knows when it is too old to decide by. */
@@ -65,6 +66,7 @@ function index(snapshot: Snapshot): Known {
     connections: new Map(snapshot.connections.map((connection) => [connection.name, connection])),
     policies: result.compiled,
     maskKey: Buffer.from(snapshot.maskKey, 'base64'),
+    approvalUrl: snapshot.approvalUrl,
   }
 }
 

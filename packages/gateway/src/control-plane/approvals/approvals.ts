@@ -157,6 +157,15 @@ export class Approvals {
     return viewOf(await this.#find(prefix))
   }
 
+  /** A request, for who may answer it. Throws SP_APPROVAL_REFUSED for anybody else. */
+  async forApprover(prefix: string, approver: Approver): Promise<ApprovalView> {
+    const record = await this.#find(prefix)
+    const waiting = this.#waiting.get(record.asked.id)
+    if (waiting === undefined) throw answerRefused(`${record.asked.id} has ended: ${record.state}`)
+    this.#mustAnswer(waiting, approver)
+    return viewOf(record)
+  }
+
   /**
    * One person's, or one agent's, yes or no. A no ends the request; a yes does where all that is asked for is there then.
    * Throws SP_APPROVAL_REFUSED for who may not answer, and for a request that has ended.

@@ -11,6 +11,7 @@ import { MemoryLogins } from './memory-logins.fixture.ts'
 import { MemoryProofUses } from '../memory-proof-uses.fixture.ts'
 import { SourceRates } from '../source-rates.ts'
 import { type BirthsPart, openBirths } from './births.ts'
+import { noApprovals } from './no-approvals.fixture.ts'
 import { LocalIssuer } from './local-issuer.fixture.ts'
 import { openGate } from './open-gate.fixture.ts'
 
@@ -66,6 +67,7 @@ suite('births, with the agents of the store', () => {
 
   function open(): Promise<BirthsPart> {
     return openBirths({
+      approvals: noApprovals,
       gate: openGate,
       sources: new SourceRates(),
       logins: new MemoryLogins(),

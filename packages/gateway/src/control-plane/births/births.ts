@@ -9,7 +9,7 @@ import { oauthRoutes } from './oauth/oauth-routes.ts'
 import { DeviceLogins } from './oidc/device-logins.ts'
 import { HumanBirths } from './oidc/human-births.ts'
 import { LoginFlow } from './oidc/login-flow.ts'
-import { loginRoutes } from './oidc/login-routes.ts'
+import { type ApprovalPages, loginRoutes } from './oidc/login-routes.ts'
 import { ProviderClient } from './oidc/provider-client.ts'
 import { Rechecks, type WatchedLogins } from './oidc/rechecks.ts'
 import { SamlFlow } from './saml/saml-flow.ts'
@@ -27,6 +27,7 @@ export interface BirthsOptions {
   readonly uses: TokenUses
   readonly logins: WatchedLogins
   readonly gate: LoginGate
+  readonly approvals: ApprovalPages
   readonly onEvent: (event: BirthEvent) => void
   /** The files were read again; `problems` is empty where they were right. */
   readonly onConfig: (problems: string) => void
@@ -46,6 +47,8 @@ export interface BirthsPart {
   /** `refresh()` is to be called when connections change. */
   readonly entitlements: Entitlements
   readonly rechecks: Rechecks
+  /** Whether persons can log in. */
+  canLogIn(): boolean
   close(): void
 }
 
@@ -69,7 +72,7 @@ export async function openBirths(options: BirthsOptions): Promise<BirthsPart> {
     onFault,
   })
   const client = new ProviderClient()
-  const { logins } = options
+  const { logins, approvals } = options
   const rechecks = await Rechecks.open({ config, client, agents, entitlements, logins, onFault })
   const devices = new DeviceLogins(now)
   const flow = new LoginFlow({ config, client, devices, gatewayUrl, onEvent, now })
@@ -88,7 +91,10 @@ export async function openBirths(options: BirthsOptions): Promise<BirthsPart> {
     onEvent,
   })
   const routes = new Hono()
-  routes.route('/', loginRoutes({ config, flow, saml, devices, gatewayUrl, sources, onFault }))
+  routes.route(
+    '/',
+    loginRoutes({ config, flow, saml, devices, gatewayUrl, sources, approvals, onFault }),
+  )
   const canLogIn = (): boolean => loginProviders(config()).length > 0
   const parts = { agents, workloads, humans, services, flow, devices, proofs, ownUrls, sources }
   routes.route('/', oauthRoutes({ ...parts, gatewayUrl, canLogIn, onEvent, onFault, now }))
@@ -99,6 +105,7 @@ export async function openBirths(options: BirthsOptions): Promise<BirthsPart> {
     folder,
     entitlements,
     rechecks,
+    canLogIn,
     close() {
       folder.close()
       entitlements.close()

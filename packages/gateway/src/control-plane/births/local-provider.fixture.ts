@@ -16,6 +16,8 @@ export class LocalProvider {
   readonly url: string
   subject = 'u-dana'
   account: Record<string, unknown> = {}
+  /** How often somebody had to log in; who has a session need not. */
+  logins = 0
   readonly #key: CryptoKey
   /** Whether claims stand in the ID token, or in userinfo only. */
   readonly #server: Server
@@ -115,6 +117,7 @@ export class LocalProvider {
   }
 
   async #logIn(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.logins += 1
     await this.#provider.interactionFinished(request, response, {
       login: { accountId: this.subject },
     })

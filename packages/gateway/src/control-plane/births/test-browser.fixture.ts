@@ -1,5 +1,3 @@
-import type { Hono } from 'hono'
-
 /** A page, or the address outside of both sites to which the browser was sent. */
 export interface Visited {
   readonly url: string
@@ -7,13 +5,18 @@ export interface Visited {
   readonly text: string
 }
 
+/** The gateway's side: routes in this process, or a server's. */
+interface Routes {
+  request(request: Request): Response | Promise<Response>
+}
+
 /** A browser as far as logins need one: it follows redirects and keeps cookies. */
 export class TestBrowser {
   readonly #gatewayUrl: string
-  readonly #routes: Hono
+  readonly #routes: Routes
   readonly #cookies = new Map<string, Map<string, string>>()
 
-  constructor(gatewayUrl: string, routes: Hono) {
+  constructor(gatewayUrl: string, routes: Routes) {
     this.#gatewayUrl = gatewayUrl
     this.#routes = routes
   }

@@ -13,6 +13,7 @@ import { MemoryLogins } from '../births/memory-logins.fixture.ts'
 import { MemoryProofUses } from '../memory-proof-uses.fixture.ts'
 import { SourceRates } from '../source-rates.ts'
 import { type BirthsPart, openBirths } from '../births/births.ts'
+import { noApprovals } from '../births/no-approvals.fixture.ts'
 import type { LoginGate } from '../births/ports.ts'
 import { loginProviders } from '../births/config/identity-config.ts'
 import { LocalProvider } from '../births/local-provider.fixture.ts'
@@ -80,6 +81,7 @@ export class SignalBench {
     const { store } = this.#bench
     const now = (): number => this.stoppedAtMs ?? Date.now() + this.shiftMs
     this.births = await openBirths({
+      approvals: noApprovals,
       sources: new SourceRates(now, { logins: unlimited, births: unlimited }),
       logins: new MemoryLogins(),
       proofs: new DpopProofs(new MemoryProofUses(), now),

@@ -34,6 +34,8 @@ export interface HoldDeskOptions {
   readonly application: string
   readonly source: string
   now(): number
+  /** Where persons answer; undefined where nobody can log in. */
+  linkOf(id: ApprovalId): string | undefined
   /** Tells the caller why it waits, where its protocol has a way. */
   tell(notice: HoldNotice): void
 }
@@ -199,7 +201,7 @@ export class HoldDesk {
     const locks = inTransaction ? ' Its transaction stays open, with its locks, for so long.' : ''
     const why = demands.map(({ message }) => message).filter((message) => message !== '')
     this.#options.tell({
-      message: `held for approval ${id} (${wants})`,
+      message: `held for approval ${id} (${wants}) ${this.#options.linkOf(id) ?? `sallyport approve ${id}`}`,
       detail: [`${verb.toUpperCase()}${names === '' ? '' : ` on ${names}`}.`, ...why].join(' '),
       hint: `Ctrl-C cancels. The request expires in ${within}.${locks}`,
     })

@@ -16,7 +16,7 @@ const codeMs = 60_000
 const pendingMax = 10_000
 const sessionCharactersMax = 512
 
-/** What a login is for: a program on loopback (RFC 8252), or a device that shows a code. */
+/** What a login is for: a program on loopback (RFC 8252), a device that shows a code, or an answer to a request for approval. */
 export type Purpose =
   | {
       readonly kind: 'loopback'
@@ -26,6 +26,12 @@ export type Purpose =
       readonly ask: GrantAsk
     }
   | { readonly kind: 'device'; readonly userCode: string }
+  | ApprovalPurpose
+
+export interface ApprovalPurpose {
+  readonly kind: 'approval'
+  readonly approval: string
+}
 
 interface Pending {
   readonly provider: string
@@ -76,7 +82,8 @@ export class LoginFlow {
   /** Where to send the browser. `browser` is a secret of its cookie: whoever began must also finish. */
   async begin(provider: OidcProvider, purpose: Purpose, browser: string): Promise<URL> {
     const redirectUri = `${this.#options.gatewayUrl()}/login/callback`
-    const { url, checks } = await this.#options.client.begin(provider, redirectUri)
+    const isFresh = purpose.kind === 'approval'
+    const { url, checks } = await this.#options.client.begin(provider, redirectUri, isFresh)
     this.#pending.add({ provider: provider.name, checks, browser, purpose }, checks.state)
     return url
   }
@@ -123,8 +130,9 @@ export class LoginFlow {
     if (asked === undefined || asked.browser !== browser) {
       throw new LoginRefused('this page is too old, or was answered already. Begin again.')
     }
-    this.#asked.take(id)
     const { person, purpose } = asked
+    if (purpose.kind === 'approval') throw new LoginRefused('this page is for an approval.')
+    this.#asked.take(id)
     if (purpose.kind === 'device') {
       this.#options.devices.decide(purpose.userCode, isAllowed ? person : undefined)
       return undefined
@@ -141,6 +149,16 @@ export class LoginFlow {
       back.searchParams.set('code', this.#issued.add({ person, redirect, challenge, ask }))
     } else back.searchParams.set('error', 'access_denied')
     return back
+  }
+
+  /** The person has pressed a button of an approval. Works once. */
+  answered(id: string, browser: string): { readonly person: LoggedIn; readonly approval: string } {
+    const asked = this.#asked.get(id)
+    const isRight = asked?.browser === browser && asked.purpose.kind === 'approval'
+    if (asked === undefined || !isRight || asked.purpose.kind !== 'approval')
+      throw new LoginRefused('this page is too old, or was answered already. Begin again.')
+    this.#asked.take(id)
+    return { person: asked.person, approval: asked.purpose.approval }
   }
 
   /** Exchanges the code of a program on loopback; it works once, and only for who knows the verifier. */

@@ -1,4 +1,4 @@
-import { printAllow } from '@sallyport/core'
+import { printAllow, SallyportError } from '@sallyport/core'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { getCookie, setCookie } from 'hono/cookie'
@@ -12,14 +12,25 @@ import {
 import { readGrantAsk, type GrantAsk } from '../oauth/grant-request.ts'
 import { OAuthError } from '../oauth/oauth-error.ts'
 import type { DeviceLogin, DeviceLogins } from './device-logins.ts'
+import type { LoggedIn } from './human-births.ts'
 import { LoginRefused } from './identity.ts'
-import { type LoginFlow, type Purpose, readLoopback } from './login-flow.ts'
+import { type ApprovalPurpose, type LoginFlow, type Purpose, readLoopback } from './login-flow.ts'
 import { samlRoutes } from '../saml/saml-routes.ts'
 import type { SamlFlow } from '../saml/saml-flow.ts'
-import { choicePage, codePage, consentPage, messagePage, pageHeaders } from './pages.ts'
+import {
+  type ApprovalCard,
+  approvalPage,
+  choicePage,
+  codePage,
+  consentPage,
+  messagePage,
+  pageHeaders,
+} from './pages.ts'
 import { makeSecret } from './short-lived.ts'
 
 const bodyBytesMax = 4096
+/** A note in every script takes nine bytes a character in a form. */
+const answerBytesMax = 8192
 const cookieName = 'sallyport_login'
 const cookieSeconds = 900
 
@@ -30,29 +41,55 @@ export interface LoginRoutesOptions {
   readonly devices: DeviceLogins
   readonly gatewayUrl: () => string
   readonly sources: SourceRates
+  readonly approvals: ApprovalPages
   readonly onFault: (error: unknown) => void
+}
+
+/** Requests for approval, as pages need them. */
+export interface ApprovalPages {
+  /** Throws SP_NOT_FOUND, and SP_APPROVAL_REFUSED for who may not answer. */
+  card(approval: string, person: LoggedIn): Promise<Omit<ApprovalCard, 'id' | 'user'>>
+  /** Returns what came of it. */
+  answer(
+    approval: string,
+    person: LoggedIn,
+    decision: 'approve' | 'deny',
+    note: string,
+  ): Promise<string>
 }
 
 /** The pages on which a person logs in. */
 export function loginRoutes(options: LoginRoutesOptions): Hono {
   const app = new Hono()
   app.onError((error, context) => answerProblem(context, error, options))
+  app.use('/a/*', bodyLimit({ maxSize: answerBytesMax }))
   for (const path of ['/login/*', '/device']) app.use(path, bodyLimit({ maxSize: bodyBytesMax }))
   for (const path of ['/login', '/oauth/authorize']) {
     app.get(path, (context) => startLoopback(context, options))
   }
   app.get('/login/callback', async (context) => {
     const { search } = new URL(context.req.url)
-    const { id, person, purpose } = await options.flow.callback(search.slice(1), browserOf(context))
-    const facts = factsOf(purpose, options)
-    return show(context, consentPage({ id, user: person.principal.name, facts }))
+    const asked = await options.flow.callback(search.slice(1), browserOf(context))
+    return await showAsked(context, options, asked)
   })
-  app.get('/login/saml', (context) => {
+  app.get('/login/saml', async (context) => {
     const browser = browserOf(context)
     const arrived = options.saml.finish(context.req.query('arrived') ?? '', browser)
-    const { id, person, purpose } = options.flow.ask(arrived)
-    const facts = factsOf(purpose, options)
-    return show(context, consentPage({ id, user: person.principal.name, facts }))
+    return await showAsked(context, options, options.flow.ask(arrived))
+  })
+  app.get('/a/:approval', async (context) => {
+    const approval = context.req.param('approval').toLowerCase()
+    return await start(context, options, { kind: 'approval', approval })
+  })
+  app.post('/a/answer', async (context) => {
+    const form = await formOf(context)
+    const decision = form.get('decision')
+    if (decision !== 'approve' && decision !== 'deny')
+      throw new LoginRefused('An answer is approve or deny.')
+    const { person, approval } = options.flow.answered(form.get('id') ?? '', browserOf(context))
+    const note = (form.get('note') ?? '').replaceAll('\r\n', '\n')
+    const came = await options.approvals.answer(approval, person, decision, note)
+    return show(context, messagePage('Recorded', came))
   })
   const { gatewayUrl, sources } = options
   app.route(
@@ -82,6 +119,19 @@ export function loginRoutes(options: LoginRoutesOptions): Hono {
   // A choice of provider comes back as a link.
   app.get('/device/begin', (context) => startDevice(context, options))
   return app
+}
+
+/** The provider has confirmed a person: what they have to decide. */
+async function showAsked(
+  context: Context,
+  options: LoginRoutesOptions,
+  { id, person, purpose }: ReturnType<LoginFlow['ask']>,
+): Promise<Response> {
+  const user = person.principal.name
+  if (purpose.kind !== 'approval')
+    return show(context, consentPage({ id, user, facts: factsOf(purpose, options) }))
+  const card = await options.approvals.card(purpose.approval, person)
+  return show(context, approvalPage({ ...card, id, user }))
 }
 
 const donePage = messagePage('You are logged in', 'You can close this window.')
@@ -171,16 +221,18 @@ function linksOf(
       purpose.kind === 'device' ? { user_code: purpose.userCode } : new URL(context.req.url).search,
     )
     query.set('provider', name)
-    return {
-      name,
-      href: `${purpose.kind === 'device' ? '/device/begin' : '/login'}?${query.toString()}`,
-    }
+    return { name, href: `${pathOf(purpose)}?${query.toString()}` }
   })
+}
+
+function pathOf(purpose: Purpose): string {
+  if (purpose.kind === 'approval') return `/a/${encodeURIComponent(purpose.approval)}`
+  return purpose.kind === 'device' ? '/device/begin' : '/login'
 }
 
 /** What the person is asked to allow. */
 function factsOf(
-  purpose: Purpose,
+  purpose: Exclude<Purpose, ApprovalPurpose>,
   options: LoginRoutesOptions,
 ): { readonly name: string; readonly value: string }[] {
   if (purpose.kind === 'loopback') {
@@ -233,6 +285,11 @@ function redirect(context: Context, href: string): Response {
   return context.redirect(href, 303)
 }
 
+/** What a person may read of a request that they can't answer. */
+function isForPeople({ code }: SallyportError): boolean {
+  return code === 'SP_APPROVAL_REFUSED' || code === 'SP_NOT_FOUND' || code === 'SP_CONFIG_INVALID'
+}
+
 function answerProblem(
   context: Context,
   error: unknown,
@@ -246,6 +303,8 @@ function answerProblem(
       429,
     )
   }
+  if (error instanceof SallyportError && isForPeople(error))
+    return show(context, messagePage('Not decided', error.detail ?? error.message), 400)
   if (error instanceof LoginRefused || error instanceof OAuthError) {
     return show(context, messagePage('Not logged in', error.message), 400)
   }

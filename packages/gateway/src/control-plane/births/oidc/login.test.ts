@@ -10,6 +10,7 @@ import { MemoryLogins } from '../memory-logins.fixture.ts'
 import { MemoryProofUses } from '../../memory-proof-uses.fixture.ts'
 import { SourceRates } from '../../source-rates.ts'
 import { type BirthsPart, openBirths } from '../births.ts'
+import { noApprovals } from '../no-approvals.fixture.ts'
 import { FakeAgents } from '../fake-agents.fixture.ts'
 import { LocalProvider } from '../local-provider.fixture.ts'
 import type { BirthEvent } from '../ports.ts'
@@ -94,6 +95,7 @@ spec: {to: ["user:dana@example.com"], on: [{connections: [orders-db]}], allow: [
 `,
   )
   births = await openBirths({
+    approvals: noApprovals,
     gate: openGate,
     sources: new SourceRates(),
     logins,

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 
 const style = `body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:12vh auto;padding:0 1rem;color:#1a1a1a;background:#fff}
 h1{font-size:1.3rem}dt{color:#555}dd{margin:0 0 .6rem;font-weight:600;overflow-wrap:anywhere}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#8881;padding:.6rem;max-height:50vh;overflow:auto}
 button,input{font:inherit;padding:.5rem 1rem;margin-right:.5rem}input{text-transform:uppercase;letter-spacing:.1em;width:12ch}
 @media (prefers-color-scheme:dark){body{color:#eee;background:#161616}dt{color:#aaa}}`
 const styleHash = createHash('sha256').update(style).digest('base64')
@@ -56,6 +57,28 @@ export function consentPage({ id, user, facts }: Consent): string {
     `<dl>${rows.join('')}</dl><p>Only allow this if you started it yourself a moment ago.</p>
 <form method="post" action="/login/confirm"><input type="hidden" name="id" value="${escape(id)}">
 <button name="decision" value="allow">Allow</button><button name="decision" value="deny">Deny</button></form>`,
+  )
+}
+
+/** A request for approval, as a person decides about it. */
+export interface ApprovalCard {
+  readonly id: string
+  readonly title: string
+  readonly user: string
+  readonly facts: readonly { readonly name: string; readonly value: string }[]
+  /** The command, without anything that is not seen. */
+  readonly text: string
+}
+
+/** Everything on it that came from the caller is text: nothing is marked up, nothing is a link. */
+export function approvalPage({ id, title, user, facts, text }: ApprovalCard): string {
+  const rows = facts.map(({ name, value }) => `<dt>${escape(name)}</dt><dd>${escape(value)}</dd>`)
+  return page(
+    title,
+    `<pre>${escape(text)}</pre><dl>${rows.join('')}</dl><p>You are ${escape(user)}. What you decide is recorded with your name.</p>
+<form method="post" action="/a/answer"><input type="hidden" name="id" value="${escape(id)}">
+<p><label>Note <textarea name="note" maxlength="500" rows="2" cols="50"></textarea></label></p>
+<button name="decision" value="approve">Approve once</button><button name="decision" value="deny">Deny</button></form>`,
   )
 }
 

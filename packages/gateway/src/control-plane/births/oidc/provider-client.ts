@@ -5,6 +5,8 @@ import { LoginRefused, type IdentityClaims } from './identity.ts'
 
 /** A person waits in front of a browser. */
 const timeoutSeconds = 10
+/** A person who decides about others' commands has shown who they are so long ago at most. */
+export const freshSeconds = 300
 /** Keys and addresses of a provider change rarely. */
 const freshMs = 3_600_000
 
@@ -13,6 +15,8 @@ export interface LoginChecks {
   readonly state: string
   readonly nonce: string
   readonly verifier: string
+  /** The person has to log in now, whatever session the provider still has. */
+  readonly isFresh: boolean
 }
 
 /** Who logged in, and what renews it. */
@@ -32,12 +36,14 @@ export class ProviderClient {
   async begin(
     provider: OidcProvider,
     redirectUri: string,
+    isFresh = false,
   ): Promise<{ readonly url: URL; readonly checks: LoginChecks }> {
     const config = await this.#configOf(provider)
     const checks = {
       state: oidc.randomState(),
       nonce: oidc.randomNonce(),
       verifier: oidc.randomPKCECodeVerifier(),
+      isFresh,
     }
     const url = oidc.buildAuthorizationUrl(config, {
       redirect_uri: redirectUri,
@@ -47,6 +53,8 @@ export class ProviderClient {
       code_challenge_method: 'S256',
       state: checks.state,
       nonce: checks.nonce,
+      // OpenID Connect Core, section 3.1.2.1: with max_age the ID token has to say when the person logged in.
+      ...(isFresh ? { prompt: 'login', max_age: '0' } : {}),
     })
     return { url, checks }
   }
@@ -59,6 +67,7 @@ export class ProviderClient {
       expectedNonce: checks.nonce,
       pkceCodeVerifier: checks.verifier,
       idTokenExpected: true,
+      ...(checks.isFresh ? { maxAge: freshSeconds } : {}),
     })
     return this.#answerOf(provider, config, tokens)
   }

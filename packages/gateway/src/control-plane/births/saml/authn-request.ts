@@ -17,9 +17,10 @@ export function authnRequestUrl(
   id: string,
   gatewayUrl: string,
   nowMs: number,
+  isFresh = false,
 ): URL {
   const acs = escapeXml(samlAcsUrl(gatewayUrl))
-  const request = `<samlp:AuthnRequest xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" ID="${id}" Version="2.0" IssueInstant="${new Date(nowMs).toISOString()}" Destination="${escapeXml(provider.ssoUrl)}" AssertionConsumerServiceURL="${acs}" ProtocolBinding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"><saml:Issuer>${escapeXml(samlEntityId(gatewayUrl))}</saml:Issuer></samlp:AuthnRequest>`
+  const request = `<samlp:AuthnRequest xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" ID="${id}" Version="2.0" IssueInstant="${new Date(nowMs).toISOString()}"${isFresh ? ' ForceAuthn="true"' : ''} Destination="${escapeXml(provider.ssoUrl)}" AssertionConsumerServiceURL="${acs}" ProtocolBinding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"><saml:Issuer>${escapeXml(samlEntityId(gatewayUrl))}</saml:Issuer></samlp:AuthnRequest>`
   const url = new URL(provider.ssoUrl)
   url.searchParams.set('SAMLRequest', deflateRawSync(request).toString('base64'))
   return url

@@ -16,6 +16,8 @@ export interface CheckedAssertion {
   readonly id: string
   readonly nameId: string
   readonly session?: string
+  /** When the person logged in there, in milliseconds since the epoch; 0 where that is not said. */
+  readonly authenticatedAtMs: number
   readonly attributes: ReadonlyMap<string, readonly string[]>
   /** Nobody needs to remember its id after this, in milliseconds since the epoch. */
   readonly endsAtMs: number
@@ -51,6 +53,7 @@ export function checkAssertion(document: unknown, check: AssertionCheck): Checke
     id: plain(attribute(assertion, 'ID'), 'ID'),
     nameId: plain(text(name), 'NameID'),
     ...(session === undefined ? {} : { session }),
+    authenticatedAtMs: authenticatedAt(children(assertion, 'AuthnStatement')),
     attributes: attributesOf(assertion),
     endsAtMs: Math.max(confirmedUntilMs, conditionsUntilMs) + check.skewMs,
   }
@@ -107,6 +110,11 @@ function checkStatements(
   }
   const session = attribute(statement, 'SessionIndex')
   return session === undefined ? undefined : plain(session, 'SessionIndex')
+}
+
+/** The oldest of them: what is said twice is worth the less. */
+function authenticatedAt(statements: readonly Element[]): number {
+  return Math.min(...statements.map((each) => instant(attribute(each, 'AuthnInstant')) ?? 0))
 }
 
 function attributesOf(assertion: Element): ReadonlyMap<string, readonly string[]> {

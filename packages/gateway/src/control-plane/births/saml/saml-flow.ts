@@ -3,6 +3,7 @@ import type { IdentityConfig, SamlProvider } from '../config/identity-config.ts'
 import type { LoggedIn } from '../oidc/human-births.ts'
 import { LoginRefused } from '../oidc/identity.ts'
 import type { Purpose } from '../oidc/login-flow.ts'
+import { freshSeconds } from '../oidc/provider-client.ts'
 import { ShortLived } from '../oidc/short-lived.ts'
 import type { BirthEvent, TokenUses } from '../ports.ts'
 import { authnRequestUrl, samlAcsUrl, samlEntityId } from './authn-request.ts'
@@ -58,7 +59,7 @@ export class SamlFlow {
     const id = `_${randomBytes(20).toString('hex')}`
     this.#pending.add({ provider: provider.name, browser, purpose }, id)
     const { gatewayUrl, now } = this.#options
-    return authnRequestUrl(provider, id, gatewayUrl(), now())
+    return authnRequestUrl(provider, id, gatewayUrl(), now(), purpose.kind === 'approval')
   }
 
   /**
@@ -75,7 +76,8 @@ export class SamlFlow {
         'this login was not begun here, was used, or took too long. Begin again.',
       )
     try {
-      const person = await this.#personOf(response, id, provider)
+      const isFresh = pending.purpose.kind === 'approval'
+      const person = await this.#personOf(response, id, provider, isFresh)
       return this.#arrived.add({ person, browser: pending.browser, purpose: pending.purpose })
     } catch (error) {
       const why = error instanceof Error ? error.message : 'unknown'
@@ -94,7 +96,12 @@ export class SamlFlow {
     return arrived
   }
 
-  async #personOf(response: string, requestId: string, provider: SamlProvider): Promise<LoggedIn> {
+  async #personOf(
+    response: string,
+    requestId: string,
+    provider: SamlProvider,
+    isFresh: boolean,
+  ): Promise<LoggedIn> {
     const { gatewayUrl, now, uses } = this.#options
     const confirmedAtMs = now()
     const entityId = samlEntityId(gatewayUrl())
@@ -116,6 +123,8 @@ export class SamlFlow {
       nowMs: now(),
       skewMs,
     })
+    if (isFresh && assertion.authenticatedAtMs < now() - freshSeconds * 1000 - skewMs)
+      throw new LoginRefused(`${provider.name} did not ask you again who you are. Begin again.`)
     // The request works once; this also holds after a restart, and for what an older answer to another request says.
     const id = createHash('sha256').update(`saml ${issuer} ${assertion.id}`).digest('hex')
     const use = { birthKey: 'saml', forgetAtMs: Math.max(assertion.endsAtMs, now() + loginMs) }

@@ -9,6 +9,7 @@ import { DpopProofs } from '../../dpop.ts'
 import { MemoryProofUses } from '../../memory-proof-uses.fixture.ts'
 import { SourceRates } from '../../source-rates.ts'
 import { type BirthsPart, openBirths } from '../births.ts'
+import { noApprovals } from '../no-approvals.fixture.ts'
 import { FakeAgents } from '../fake-agents.fixture.ts'
 import { MemoryLogins } from '../memory-logins.fixture.ts'
 import { MemoryTokenUses } from '../memory-token-uses.fixture.ts'
@@ -77,6 +78,7 @@ spec: {to: ["group:dev"], on: [{connections: [stage-*]}], allow: [rw]}
 `,
   )
   births = await openBirths({
+    approvals: noApprovals,
     logins: new MemoryLogins(),
     dataDir: dir,
     gatewayUrl: () => gatewayUrl,

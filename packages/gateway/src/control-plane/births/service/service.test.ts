@@ -9,6 +9,7 @@ import { DpopProofs } from '../../dpop.ts'
 import { MemoryProofUses } from '../../memory-proof-uses.fixture.ts'
 import { SourceRates } from '../../source-rates.ts'
 import { type BirthsPart, openBirths } from '../births.ts'
+import { noApprovals } from '../no-approvals.fixture.ts'
 import { FakeAgents } from '../fake-agents.fixture.ts'
 import { MemoryLogins } from '../memory-logins.fixture.ts'
 import { MemoryTokenUses } from '../memory-token-uses.fixture.ts'
@@ -61,6 +62,7 @@ beforeEach(async () => {
   agents = new FakeAgents()
   events = []
   births = await openBirths({
+    approvals: noApprovals,
     gate: openGate,
     sources: new SourceRates(),
     logins: new MemoryLogins(),

@@ -13,6 +13,7 @@ import { DpopProofs } from '../../dpop.ts'
 import { MemoryProofUses } from '../../memory-proof-uses.fixture.ts'
 import { SourceRates } from '../../source-rates.ts'
 import { type BirthsPart, openBirths } from '../births.ts'
+import { noApprovals } from '../no-approvals.fixture.ts'
 import { FakeAgents } from '../fake-agents.fixture.ts'
 import { LocalIssuer } from '../local-issuer.fixture.ts'
 import { MemoryLogins } from '../memory-logins.fixture.ts'
@@ -114,6 +115,7 @@ spec:
 `,
   )
   births = await openBirths({
+    approvals: noApprovals,
     dataDir: dir,
     gatewayUrl: () => gatewayUrl,
     agents,

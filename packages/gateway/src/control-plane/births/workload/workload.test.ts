@@ -10,6 +10,7 @@ import { MemoryLogins } from '../memory-logins.fixture.ts'
 import { MemoryProofUses } from '../../memory-proof-uses.fixture.ts'
 import { SourceRates } from '../../source-rates.ts'
 import { type BirthsPart, openBirths } from '../births.ts'
+import { noApprovals } from '../no-approvals.fixture.ts'
 import { FakeAgents } from '../fake-agents.fixture.ts'
 import { LocalIssuer } from '../local-issuer.fixture.ts'
 import type { BirthEvent, ChildBirth } from '../ports.ts'
@@ -101,6 +102,7 @@ after(async () => {
 
 function openFresh(): Promise<BirthsPart> {
   return openBirths({
+    approvals: noApprovals,
     gate: openGate,
     sources: new SourceRates(),
     logins: new MemoryLogins(),
@@ -387,6 +389,7 @@ test('a token whose birth failed may be shown again', async () => {
   births.close()
   const faults: unknown[] = []
   births = await openBirths({
+    approvals: noApprovals,
     gate: openGate,
     sources: new SourceRates(),
     logins: new MemoryLogins(),

@@ -220,6 +220,10 @@ async function serve(
         application: settings.application,
         source,
         now: () => worker.now(),
+        linkOf: (approval) => {
+          const { approvalUrl } = worker.snapshots.known
+          return approvalUrl === undefined ? undefined : `${approvalUrl}${approval}`
+        },
         tell: (told) => session.tell(told),
       }),
     },

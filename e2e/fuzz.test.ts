@@ -30,11 +30,7 @@ suite('random statements', { skip: skipReason(), timeout: 280_000 }, () => {
   test('two worlds that differ in masked values alone look the same', async () => {
     const options = { seed, statements, seconds: 240, pairs: 2, leaksMax: 10 }
     const { leaks, tally } = await fuzzWorlds(shop, options)
-    // One session may wait for a catalog that the other finds there, and be refused what the other is not. No value has a
-    // part in that, and it does not happen again with the same statements.
-    const [once, again] = [false, true].map((is) => leaks.filter((one) => one.isRepeatable === is))
-    for (const leak of once ?? []) process.stdout.write(`not seen again: ${JSON.stringify(leak)}\n`)
-    assert.deepEqual(again, [])
+    assert.deepEqual(leaks, [])
     assert.ok(tally.statements >= statements, `${tally.statements} statements`)
     assert.ok(tally.sampleSecret > 0, 'no program tells the worlds apart with nothing between')
   })

@@ -197,8 +197,10 @@ export class CallerReader {
   }
 
   #isReadyFor(text: string, runs = true): boolean {
-    const mayWaitForName = !this.#state.names.isSettled && usesNames.test(text)
-    if (mayWaitForName && !this.#isAllAnswered()) return false
+    if (!this.#isAllAnswered()) {
+      const mayWaitForName = !this.#state.names.isSettled && usesNames.test(text)
+      if (mayWaitForName || this.#state.waitsForDefinitions(text)) return false
+    }
     this.#waitsForTarget = false
     return this.#state.isReadyFor(text, runs)
   }

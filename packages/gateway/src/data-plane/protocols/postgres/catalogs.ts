@@ -39,7 +39,6 @@ export class HeldCatalog {
   readonly #fingerprint: () => Promise<string>
   #current: Catalog | undefined
   #readAtMs = 0
-  #isStale = true
   #changes = 0
   /** The newest change that the catalog at hand shows. */
   #shown = 0
@@ -62,7 +61,8 @@ export class HeldCatalog {
 
   /** The catalog, when it can be used as it is. Old age is mended in the background. */
   get fresh(): Catalog | undefined {
-    if (this.#isStale) return undefined
+    // While it is read again it is not fresh either: equal statements are judged alike, whoever asked first.
+    if (this.#current === undefined || !this.shows(this.#changes)) return undefined
     if (this.#now() - this.#readAtMs > catalogAgeMsMax) this.load().catch(() => undefined)
     return this.#current
   }
@@ -73,7 +73,6 @@ export class HeldCatalog {
 
   /** Some session has changed objects: the next statement waits for a new look. Gives the number of the change. */
   markStale(): number {
-    this.#isStale = true
     this.#changes += 1
     return this.#changes
   }
@@ -110,8 +109,7 @@ export class HeldCatalog {
   }
 
   async #readNow(): Promise<Catalog> {
-    // Cleared first: a change that happens while the catalog is being read asks for another look.
-    this.#isStale = false
+    // Counted first: a change that happens while the catalog is being read asks for another look.
     const changes = this.#changes
     try {
       const catalog = await this.#read(this.#current)
@@ -121,7 +119,7 @@ export class HeldCatalog {
       this.isOutdated = false
       return catalog
     } catch (error) {
-      this.#isStale = true
+      this.markStale()
       throw error
     } finally {
       this.#reading = undefined

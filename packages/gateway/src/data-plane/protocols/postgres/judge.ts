@@ -30,6 +30,7 @@ import type { MaskedDatabases } from './lineage/masked-database.ts'
 import { nothingSettled, UnsettledNames } from './lineage/unsettled-names.ts'
 import { mergeEffects } from './classify/merge-effects.ts'
 import { opaqueClassified } from './classify/resolve-draft.ts'
+import { needsWorker } from './classify/text-limits.ts'
 import {
   addMade,
   emptyCatalog,
@@ -144,6 +145,17 @@ export class Judge {
       masks.length > 0 &&
       (text === '' || this.#lineage.meets(classifier.classify(text, this.view()), masks))
     )
+  }
+
+  /**
+   * Whether a text is judged otherwise once it is known how definitions before it ended. What begins a transaction is one of
+   * them: inside of it the catalog is not read again.
+   */
+  waitsForDefinitions(text: string): boolean {
+    if (!this.#unsettled.isPending) return false
+    if (needsWorker(text)) return true
+    const { statements } = this.#deps.classifier.classify(text, this.view())
+    return statements.some(({ kind }) => kind === 'begin') || this.meetsMasks(text)
   }
 
   /** The catalog as this session sees it now. */

@@ -33,6 +33,8 @@ export interface SessionState {
   wasCancelled: boolean
   /** True when `text` can be classified at once: its parse is not too large, and the catalog is fresh. Else work begins. `runs` is false for a Parse. */
   isReadyFor(text: string, runs: boolean): boolean
+  /** True when `text` is judged by what earlier definitions came to, so that their answers must be there. */
+  waitsForDefinitions(text: string): boolean
   /** True while the agent is frozen: nothing leaves. Throws where that takes too long. */
   mustWait(): boolean
   /** Grows with every event that `progress` tells of. */

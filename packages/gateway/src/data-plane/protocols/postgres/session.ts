@@ -172,6 +172,10 @@ export class PostgresSession implements SessionState {
     return !this.#hold.holdsCommand() && this.#readiness.isFor(text, runs)
   }
 
+  waitsForDefinitions(text: string): boolean {
+    return this.#judge.waitsForDefinitions(text)
+  }
+
   mustWait(): boolean {
     return this.#hold.holdsAll()
   }

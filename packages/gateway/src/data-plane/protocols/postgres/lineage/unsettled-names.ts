@@ -94,6 +94,11 @@ export class UnsettledNames {
     for (const entry of done) entry.change = change
   }
 
+  /** Definitions are on their way, or in a transaction that has not ended as far as is known. */
+  get isPending(): boolean {
+    return this.#entries.some(({ change }) => change === undefined)
+  }
+
   /** What is not to be relied on; undefined where the catalog shows all. */
   current(isShown: (change: number) => boolean): Unsettled | undefined {
     if (this.#entries.length === 0) return undefined

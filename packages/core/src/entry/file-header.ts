@@ -12,7 +12,7 @@ const CRC_BYTES = 4
 export interface FileHeader {
   readonly node: string
   readonly worker: number
-  /** Sequence number of the first file of this run of the worker. Session references are unique in a run. */
+  /** Names this run of the worker among all; drawn at random. Session references are unique in a run. */
   readonly run: number
 }
 

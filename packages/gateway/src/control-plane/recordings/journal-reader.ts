@@ -8,6 +8,7 @@ import {
   type DecodedRecord,
   type Entry,
   type SessionId,
+  type SessionOpenedEntry,
 } from '@sallyport/core'
 
 const CHUNK_BYTES = 256 * 1024
@@ -50,15 +51,15 @@ export interface Begun {
  * Reads all journals of a folder, file by file in the order they were written, and checks every chain.
  *
  * It holds one window of one file. The end of a file that is being written is not a problem: what is whole is given.
- * `begun` names parts, as `<worker>-<run>-<reference>`, of which the beginning was read elsewhere.
+ * `begun` names parts, as `<worker>-<run>-<reference>`, of which the beginning was read elsewhere. Where somebody removed the
+ * journals, parts of several sessions may have one name.
  */
 export async function* readJournalFolder(
   dir: string,
   recordingKey: Uint8Array,
-  begun: ReadonlyMap<string, Begun> = new Map(),
+  begun: ReadonlyMap<string, readonly Begun[]> = new Map(),
 ): AsyncGenerator<RecordedEntry | RecordingProblem> {
   const sessions = new Map<string, SessionState>()
-  for (const [part, each] of begun) sessions.set(part, { ...each, broken: false })
   const names = await fs.readdir(dir)
   for (const name of names.toSorted()) {
     if (name.endsWith('.journal.damaged')) {
@@ -67,7 +68,7 @@ export async function* readJournalFolder(
     // What stands before the damage was recorded before it, so it is given too.
     if (!/\.journal(?:\.damaged)?$/u.test(name)) continue
     try {
-      yield* readFile(path.join(dir, name), recordingKey, sessions)
+      yield* readFile(path.join(dir, name), { recordingKey, sessions, begun })
     } catch (error) {
       // Files that were shipped and deleted since the listing are no problem; others must not stop the rest.
       if (isMissing(error)) continue
@@ -77,10 +78,17 @@ export async function* readJournalFolder(
   }
 }
 
+/** What is known while a folder is read. */
+interface Reading {
+  readonly recordingKey: Uint8Array
+  /** By part, those whose opening was read here. */
+  readonly sessions: Map<string, SessionState>
+  readonly begun: ReadonlyMap<string, readonly Begun[]>
+}
+
 async function* readFile(
   file: string,
-  recordingKey: Uint8Array,
-  sessions: Map<string, SessionState>,
+  reading: Reading,
 ): AsyncGenerator<RecordedEntry | RecordingProblem> {
   const name = path.basename(file)
   const scanner = new JournalScanner()
@@ -100,31 +108,24 @@ async function* readFile(
     } else if (found.kind === 'header') {
       run = `${found.header.worker}-${found.header.run}`
     } else {
-      yield* followRecord(found, { file: name, offset, run, recordingKey, sessions })
+      yield* followRecord(found, { file: name, offset, run, ...reading })
     }
   }
 }
 
 function* followRecord(
   record: DecodedRecord,
-  at: {
-    readonly file: string
-    readonly offset: number
-    readonly run: string
-    readonly recordingKey: Uint8Array
-    readonly sessions: Map<string, SessionState>
-  },
+  at: Reading & { readonly file: string; readonly offset: number; readonly run: string },
 ): Generator<RecordedEntry | RecordingProblem> {
   const { file, offset } = at
   const reference = `${at.run}-${record.session}`
   const { entry, position, timeMs } = record
-  if (entry.kind === 'session.opened' && !at.sessions.has(reference)) {
-    const key = unwrapSessionKey(at.recordingKey, entry.wrappedKey, entry.session)
-    const verifier = key === undefined ? undefined : new ChainVerifier(key)
-    at.sessions.set(reference, { id: entry.session, verifier, from: 0, broken: false })
-  }
-  const state = at.sessions.get(reference)
+  if (entry.kind === 'session.opened' && at.sessions.get(reference)?.id !== entry.session)
+    at.sessions.set(reference, opened(entry, at.begun.get(reference), at.recordingKey))
+  const state = at.sessions.get(reference) ?? goingOn(reference, at)
   if (state === undefined) {
+    // What another session of this name has in the store is read there.
+    if (at.begun.get(reference)?.some(({ from }) => position < from) === true) return
     const reason = 'an entry of a session whose opening is not here'
     yield { kind: 'problem', file, offset, reason }
     return
@@ -142,6 +143,27 @@ function* followRecord(
   }
   if (entry.kind === 'session.closed') at.sessions.delete(reference)
   yield { kind: 'entry', session, position, timeMs, verified, entry }
+}
+
+function opened(
+  { session, wrappedKey }: SessionOpenedEntry,
+  begun: readonly Begun[] | undefined,
+  recordingKey: Uint8Array,
+): SessionState {
+  const known = begun?.find(({ id }) => id === session)
+  if (known !== undefined) return { ...known, broken: false }
+  const key = unwrapSessionKey(recordingKey, wrappedKey, session)
+  const verifier = key === undefined ? undefined : new ChainVerifier(key)
+  return { id: session, verifier, from: 0, broken: false }
+}
+
+/** The file with the opening was shipped and removed. */
+function goingOn(reference: string, { begun, sessions }: Reading): SessionState | undefined {
+  const [only, other] = begun.get(reference) ?? []
+  if (only === undefined || other !== undefined) return undefined
+  const state = { ...only, broken: false }
+  sessions.set(reference, state)
+  return state
 }
 
 function isMissing(error: unknown): boolean {

@@ -78,7 +78,7 @@ export async function* readRecordings(
   isWanted: (session: string) => boolean = () => true,
 ): AsyncGenerator<RecordedEntry | RecordingProblem> {
   using _held = hold?.()
-  const begun = new Map<string, Begun>()
+  const begun = new Map<string, Begun[]>()
   for await (const thing of storedThings(recordings, idPrefix)) {
     if (thing.kind !== 'part' || !isWanted(thing.session)) continue
     const { session, part, indexes } = thing
@@ -102,7 +102,8 @@ export async function* readRecordings(
           reason: item.what,
         }
     }
-    begun.set(part, { id, verifier: reader.verifier, from: reader.summary.entries })
+    const read = { id, verifier: reader.verifier, from: reader.summary.entries }
+    begun.set(part, [...(begun.get(part) ?? []), read])
   }
   yield* readJournalFolder(journalDir, recordingKey, begun)
 }

@@ -1,9 +1,18 @@
+import { randomInt } from 'node:crypto'
 import path from 'node:path'
-import { encodeFileHeader, journalFileName, parseJournalFileName } from '@sallyport/core'
+import {
+  encodeFileHeader,
+  isRecoveredListName,
+  journalFileName,
+  parseJournalFileName,
+  parseRecoveredList,
+} from '@sallyport/core'
 import type { JournalFs } from './journal-fs.ts'
 
 /** Journals hold what callers read and wrote: nobody but the gateway's user opens them. */
 const FILE_MODE = 0o600
+/** The database keeps them as 32 bits with a sign. */
+const runsEnd = 2 ** 31
 
 /** The files of one run of a worker's journal: appends, rotates and syncs. It knows nothing of entries. */
 export class JournalFiles {
@@ -15,7 +24,8 @@ export class JournalFiles {
   readonly #folder: number
   readonly #names: string[] = []
   #sequence: number
-  #run: number | undefined
+  /** Drawn, and not counted: where somebody removed the journals, numbers of files begin anew, and runs must not be taken for one. */
+  readonly #run = randomInt(1, runsEnd)
   #fd: number | undefined
   #size = 0
   #headerBytes = 0
@@ -131,8 +141,7 @@ export class JournalFiles {
     // Exclusive: a file that exists belongs to another run, whoever started it.
     const fd = this.#fs.openSync(file, 'wx', FILE_MODE)
     this.#sequence = sequence
-    const run = this.#run ?? sequence
-    const header = encodeFileHeader({ node: this.#node, worker: this.#worker, run })
+    const header = encodeFileHeader({ node: this.#node, worker: this.#worker, run: this.#run })
     try {
       this.#writeAll(fd, header, 0)
     } catch (error) {
@@ -141,7 +150,6 @@ export class JournalFiles {
       throw error
     }
     if (this.#fd !== undefined) this.#retired.add(this.#fd)
-    this.#run = run
     this.#names.push(name)
     this.#fd = fd
     this.#size = header.length
@@ -178,9 +186,15 @@ export class JournalFiles {
   }
 }
 
+/** A name that a list of recovered files knows is not given again either: a file of that name would count as written to its end. */
 function newestSequence(fs: JournalFs, dir: string, worker: number): number {
+  const names = fs.readdirSync(dir)
+  const lists = names.filter(isRecoveredListName)
+  const listed = lists.flatMap((name) =>
+    parseRecoveredList(fs.readFileSync(path.join(dir, name), 'utf8')).map(([file]) => file),
+  )
   let newest = 0
-  for (const name of fs.readdirSync(dir)) {
+  for (const name of [...names, ...listed]) {
     const parsed = parseJournalFileName(name)
     if (parsed?.worker === worker) newest = Math.max(newest, parsed.sequence)
   }

@@ -9,6 +9,7 @@ export type JournalFs = Pick<
   | 'ftruncateSync'
   | 'openSync'
   | 'readdirSync'
+  | 'readFileSync'
   | 'statSync'
   | 'statfsSync'
   | 'unlinkSync'

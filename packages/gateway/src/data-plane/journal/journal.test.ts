@@ -8,7 +8,15 @@ import os from 'node:os'
 import path from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { ChainVerifier, JournalScanner, unwrapSessionKey, type Entry } from '@sallyport/core'
+import {
+  ChainVerifier,
+  decodeFileHeader,
+  journalFileName,
+  JournalScanner,
+  recoveredListName,
+  unwrapSessionKey,
+  type Entry,
+} from '@sallyport/core'
 import type { JournalConfig } from '../../boundary/messages.ts'
 import { fields, opened } from './journal.fixture.ts'
 import { Journal, type JournalDeps } from './journal.ts'
@@ -369,4 +377,43 @@ test('after kill -9 at any moment every acknowledged command is readable', async
     acknowledged.filter((id) => !stored.has(id)),
     [],
   )
+})
+
+test('runs are drawn, so that those of a folder that somebody emptied are not taken for one, and listed names are not given again', async (context) => {
+  const dir = await folder(context)
+  const runOf = async (): Promise<number> => {
+    const journal = await open(dir)
+    const [name = ''] = journal.stats().files
+    await journal.close()
+    const header = decodeFileHeader(await fs.readFile(path.join(dir, name)))
+    assert.ok(header.kind === 'header')
+    return header.header.run
+  }
+  const runs = new Set<number>()
+  for (let n = 0; n < 5; n += 1) {
+    runs.add(await runOf())
+    for (const name of await fs.readdir(dir)) await fs.rm(path.join(dir, name))
+  }
+  assert.equal(runs.size, 5)
+  assert.ok([...runs].every((run) => run > 0 && run < 2 ** 31))
+  // A recovery has seen to file 7; somebody removed it, and not the list.
+  await fs.writeFile(
+    path.join(dir, recoveredListName(1)),
+    JSON.stringify([[journalFileName(1, 7), 9]]),
+  )
+  const journal = await open(dir)
+  assert.deepEqual(journal.stats().files, [journalFileName(1, 8)])
+  await journal.close()
+})
+
+test('a file that a live run began after its list was made belongs to it', async (context) => {
+  const dir = await folder(context)
+  const journal = await open(dir, { rotateBytes: 1000 })
+  const session = journal.openSession(opened)
+  const before = journal.stats().files
+  for (let n = 0; n < 20; n += 1) await session.command(fields(`c_${n}`), 'read')
+  assert.ok(journal.stats().files.length > before.length)
+  const report = await recoverJournals(dir, before, { recordingKey, now: Date.now })
+  assert.deepEqual([report.sessionsClosed, report.tornFiles, report.damaged], [0, [], []])
+  await journal.close()
 })

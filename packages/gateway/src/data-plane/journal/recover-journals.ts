@@ -74,6 +74,8 @@ class Recovery {
   readonly #dir: string
   readonly #deps: RecoveryDeps
   readonly #runs = new Map<string, Run>()
+  /** `worker-run` of the runs that go on: they may have begun files since the list of their files was made. */
+  readonly #liveRuns = new Set<string>()
   readonly #torn: string[] = []
   readonly #damaged: { file: string; reason: string }[] = []
   #bytesCut = 0
@@ -86,6 +88,10 @@ class Recovery {
   }
 
   async run(live: ReadonlySet<string>): Promise<RecoveryReport> {
+    for (const name of live) {
+      const header = await headerOf(path.join(this.#dir, name))
+      if (header !== undefined) this.#liveRuns.add(`${header.worker}-${header.run}`)
+    }
     const recovered = await readRecovered(this.#dir)
     const done = new Map<string, number>()
     for (const name of await journalNames(this.#dir, this.#deps)) {
@@ -191,19 +197,10 @@ class Recovery {
     const id = `${header.worker}-${header.run}`
     const known = this.#runs.get(id)
     if (known !== undefined) return known
-    const owned = live.has(name) || this.#ownsLive(header, live)
+    const owned = live.has(name) || this.#liveRuns.has(id)
     const run: Run = { live: owned, sessions: new Map(), lastFile: undefined, files: [] }
     this.#runs.set(id, run)
     return run
-  }
-
-  /** The list of a live run names its first file, whose sequence is the run's number. */
-  #ownsLive(header: FileHeader, live: ReadonlySet<string>): boolean {
-    for (const name of live) {
-      const parsed = parseJournalFileName(name)
-      if (parsed?.worker === header.worker && parsed.sequence === header.run) return true
-    }
-    return false
   }
 
   #follow(run: Run, record: DecodedRecord): void {
@@ -301,6 +298,22 @@ async function journalNames(
 }
 
 /** Undefined where the file has been shipped and removed meanwhile. */
+/** Undefined where the file is gone, or its header is not whole yet. */
+async function headerOf(file: string): Promise<FileHeader | undefined> {
+  const scanner = new JournalScanner()
+  const chunk = Buffer.allocUnsafe(CHUNK_BYTES)
+  try {
+    await using handle = await fs.open(file, 'r')
+    const { bytesRead } = await handle.read(chunk, 0, CHUNK_BYTES, 0)
+    scanner.push(chunk.subarray(0, bytesRead))
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
+  const found = scanner.next()
+  return found.kind === 'header' ? found.header : undefined
+}
+
 async function sizeOf(file: string): Promise<number | undefined> {
   try {
     return (await fs.stat(file)).size

@@ -88,6 +88,7 @@ export class JournalFollower {
 
   async #look(): Promise<void> {
     const names = await readdir(this.#dir)
+    for (const worker of await this.#restarted(names)) this.#forget(worker)
     const sizes = await this.#recovered(names)
     const files = new Map<string, FollowedFile>()
     for (const name of names.toSorted()) {
@@ -103,6 +104,25 @@ export class JournalFollower {
       // A file of a dead run may have grown at its end since it was read.
       if (!file.isFinal && this.#isFinal(file, sizes)) file.isFinal = true
     }
+  }
+
+  /** Workers whose newest file is gone, or another one of its name is there: somebody removed the journals, and they begin anew. */
+  async #restarted(names: readonly string[]): Promise<number[]> {
+    const newest = new Map([...this.#files.values()].map((file) => [file.worker, file]))
+    const restarted: number[] = []
+    for (const { name, worker, run } of newest.values()) {
+      const isThere = names.includes(name)
+      // One that was set aside as damaged has another name.
+      const isAside = names.includes(`${name}.damaged`)
+      if (isThere && run !== undefined && (await this.#runOf(name)) !== run) restarted.push(worker)
+      else if (!isThere && !isAside) restarted.push(worker)
+    }
+    return restarted
+  }
+
+  #forget(worker: number): void {
+    for (const file of this.#files.values())
+      if (file.worker === worker) this.#files.delete(file.name)
   }
 
   async #runOf(name: string): Promise<number | undefined> {

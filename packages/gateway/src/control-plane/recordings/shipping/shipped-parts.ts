@@ -19,9 +19,9 @@ export class ShippedParts {
     this.#store = store
   }
 
-  /** All parts of these runs, by their names. */
-  async ofRuns(runs: readonly { worker: number; run: number }[]): Promise<Map<string, KnownPart>> {
-    const known = new Map<string, KnownPart>()
+  /** All parts of these runs. Where somebody removed the journals, two sessions may have parts of one name. */
+  async ofRuns(runs: readonly { worker: number; run: number }[]): Promise<KnownPart[]> {
+    const known: KnownPart[] = []
     for (const { worker, run } of runs) {
       const rows = await this.#store.db
         .selectFrom('recording_part')
@@ -29,7 +29,7 @@ export class ShippedParts {
         .where('worker', '=', worker)
         .where('run', '=', run)
         .execute()
-      for (const row of rows) known.set(row.part, knownOf(row))
+      known.push(...rows.map(knownOf))
     }
     return known
   }

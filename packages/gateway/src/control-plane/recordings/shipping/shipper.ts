@@ -76,9 +76,10 @@ export class Shipper {
   readonly #sealed = new Set<string>()
   readonly #strangers = new Set<string>()
   /** By file, the position of the last entry of each part in it. */
-  readonly #held = new Map<string, Map<string, number>>()
+  readonly #held = new Map<FollowedFile, Map<string, number>>()
   readonly #reported = new Set<string>()
-  #known = new Map<string, KnownPart>()
+  /** By the names of parts: what was shipped of them before. */
+  #known = new Map<string, readonly KnownPart[]>()
   #unsaved = new Set<RecordedPart>()
   readonly #failed = new Set<RecordedPart>()
   /** Sessions that are to be shipped at once. */
@@ -104,7 +105,7 @@ export class Shipper {
   /** Learns what was shipped before. */
   async open(): Promise<void> {
     const runs = await this.#follower.runs()
-    this.#known = await this.#options.parts.ofRuns(runs)
+    this.#known = Map.groupBy(await this.#options.parts.ofRuns(runs), ({ part }) => part)
     await this.#anchors.open()
     await this.#options.index?.open(runs)
   }
@@ -268,9 +269,9 @@ export class Shipper {
     const of = { worker: file.worker, run: file.run ?? 0, reference: record.session }
     this.#options.index?.take(record, of)
     const name = partName(of)
-    const held = this.#held.get(file.name) ?? new Map<string, number>()
+    const held = this.#held.get(file) ?? new Map<string, number>()
     held.set(name, record.position)
-    this.#held.set(file.name, held)
+    this.#held.set(file, held)
     if (this.#sealed.has(name)) return
     const part = this.#parts.get(name) ?? this.#open(name, of, record, file)
     if (part === undefined) return
@@ -288,12 +289,17 @@ export class Shipper {
     record: DecodedRecord,
     file: FollowedFile,
   ): RecordedPart | undefined {
-    const known = this.#known.get(name)
+    const all = this.#known.get(name) ?? []
+    const { entry } = record
+    const session = entry.kind === 'session.opened' ? entry.session : undefined
+    // Of a session that is whole in the store, the file with its opening may be gone already.
+    const known = all.find((each) =>
+      session === undefined ? each.isSealed : each.session === session,
+    )
     if (known?.isSealed === true) {
       this.#sealed.add(name)
       return undefined
     }
-    const { entry } = record
     if (entry.kind !== 'session.opened') {
       if (!this.#strangers.has(name))
         this.#fault(`${file.name} holds entries of a session whose opening is not there`)
@@ -322,7 +328,7 @@ export class Shipper {
     const leaving = new Set<RecordedPart>()
     for (const file of this.#follower.files) {
       if (!file.isRead) continue
-      for (const [name, last] of this.#held.get(file.name) ?? []) {
+      for (const [name, last] of this.#held.get(file) ?? []) {
         const part = this.#parts.get(name)
         if (part?.pending !== undefined && part.pending.first <= last) leaving.add(part)
       }
@@ -445,15 +451,22 @@ export class Shipper {
   }
 
   async #removeFiles(): Promise<void> {
+    // Somebody else may have removed some.
+    const there = new Set(this.#follower.files)
+    for (const file of this.#held.keys()) if (!there.has(file)) this.#forget(file)
     for (const file of this.#follower.files) {
       if (this.#readers > 0) return
       if (!file.isRead || file.isDamaged || file.problem !== undefined) continue
-      const held = this.#held.get(file.name) ?? new Map<string, number>()
+      const held = this.#held.get(file) ?? new Map<string, number>()
       if (![...held].every(([name, last]) => this.#isDone(name, last, file.name))) continue
-      if (!(await this.#follower.remove(file))) continue
-      this.#held.delete(file.name)
-      for (const name of held.keys()) if (!this.#isHeld(name)) this.#sealed.delete(name)
+      if (await this.#follower.remove(file)) this.#forget(file)
     }
+  }
+
+  #forget(file: FollowedFile): void {
+    const held = this.#held.get(file) ?? new Map<string, number>()
+    this.#held.delete(file)
+    for (const name of held.keys()) if (!this.#isHeld(name)) this.#sealed.delete(name)
   }
 
   /** A recovery needs the first and the newest entry of a session that is open, to end it. */

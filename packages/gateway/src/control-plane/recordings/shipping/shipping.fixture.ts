@@ -54,8 +54,8 @@ export class JournalWriter {
     return new Map([...this.#sessions].map(([id, { entries }]) => [id, entries]))
   }
 
-  async newRun(): Promise<void> {
-    this.#run = this.#sequence + 1
+  async newRun(run = this.#sequence + 1): Promise<void> {
+    this.#run = run
     await this.rotate()
   }
 

@@ -27,6 +27,8 @@ export interface NamedSession extends TimeRange {
 
 /** A list of words is compared with those of a command pair by pair: from here on a table of them is faster. */
 const wordsCompared = 8
+/** So many words are looked up one by one among sessions; with more, reading all sessions is the shorter way. */
+const wordsJoined = 100
 /** So many sessions are named one by one, so that the database knows how few commands these are. */
 const sessionsNamed = 500
 /** Clocks of workers and their reports may differ a little, and be set. */
@@ -79,6 +81,7 @@ async function compileTerm(db: Kysely<Tables>, each: Term): Promise<CompiledTerm
   // What is not there is not in the index either.
   if (each.isNegated) return { of, ...same(isOne), isWide: false }
   if (of === 'command') return { of, condition: isOne, lookup: overlaps, isWide: true }
+  if (words.length > wordsJoined) return { of, ...same(isOne), isWide: false }
   // Word by word, so that the database can't take it for a shorter way to read all sessions.
   const byWord = sql<boolean>`id in (select own.id from unnest(${[...words]}::text[]) as wanted (word)
     join session as own on own.terms @> array[wanted.word])`

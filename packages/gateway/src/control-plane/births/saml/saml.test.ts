@@ -3,13 +3,13 @@ import { createHash, randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { inflateRawSync } from 'node:zlib'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
 import fc from 'fast-check'
 import { DpopProofs } from '../../dpop.ts'
 import { MemoryProofUses } from '../../memory-proof-uses.fixture.ts'
 import { SourceRates } from '../../source-rates.ts'
 import { type BirthsPart, openBirths } from '../births.ts'
-import { noApprovals } from '../no-approvals.fixture.ts'
 import { FakeAgents } from '../fake-agents.fixture.ts'
 import { MemoryLogins } from '../memory-logins.fixture.ts'
 import { MemoryTokenUses } from '../memory-token-uses.fixture.ts'
@@ -78,7 +78,11 @@ spec: {to: ["group:dev"], on: [{connections: [stage-*]}], allow: [rw]}
 `,
   )
   births = await openBirths({
-    approvals: noApprovals,
+    approvals: {
+      card: async (approval) =>
+        await Promise.resolve({ title: `${approval}?`, facts: [], text: 'delete from t' }),
+      answer: async () => await Promise.resolve('done'),
+    },
     logins: new MemoryLogins(),
     dataDir: dir,
     gatewayUrl: () => gatewayUrl,
@@ -162,6 +166,35 @@ test('an answer to a login makes a root of the person, with the groups that were
   assert.equal(remembered[0]?.session, '_s1')
   const expiresIn = Number(born['expires_in'])
   assert.ok(expiresIn > 3500 && expiresIn <= 3600, `${expiresIn}`)
+})
+
+test('a request for approval is answered by a login of the moment alone', async () => {
+  const beginFresh = async (): Promise<URL> =>
+    new URL((await browser.visit(`${gatewayUrl}/a/ap_1`, [])).url)
+  const asked = await beginFresh()
+  const deflated = Buffer.from(asked.searchParams.get('SAMLRequest') ?? '', 'base64')
+  assert.match(inflateRawSync(deflated).toString(), / ForceAuthn="true"/u)
+  const ordinary = Buffer.from((await begin()).searchParams.get('SAMLRequest') ?? '', 'base64')
+  assert.doesNotMatch(inflateRawSync(ordinary).toString(), /ForceAuthn/u)
+  const page = await bring(await provider.answer(await beginFresh(), metadata))
+  assert.match(page.text, /ap_1\?/u)
+  const old = new Date(Date.now() - 400_000).toISOString()
+  for (const said of [` AuthnInstant="${old}"`, '', ' AuthnInstant="now"']) {
+    const before = (xml: string): string => xml.replace(/ AuthnInstant="[^"]*"/u, said)
+    const answer = await provider.answer(await beginFresh(), metadata, { before })
+    assertRefused(await bring(answer), /did not ask you again/u)
+    // For a login it may be as old as the provider likes.
+    const login = await provider.answer(await begin(), metadata, { before })
+    assert.equal((await bring(login)).status, 200, said)
+  }
+  // A page of one kind is not answered as one of the other kind.
+  const form = { id: consentId(page), decision: 'allow' }
+  assertRefused(await browser.visit(`${gatewayUrl}/login/confirm`, [], form))
+  const login = await attempt()
+  const wrong = { id: consentId(login), decision: 'approve', note: '' }
+  assertRefused(await browser.visit(`${gatewayUrl}/a/answer`, [], wrong))
+  const right = { id: consentId(page), decision: 'approve', note: '' }
+  assert.match((await browser.visit(`${gatewayUrl}/a/answer`, [], right)).text, /done/u)
 })
 
 test('a provider that signs the response too is taken', async () => {

@@ -175,7 +175,9 @@ suite('a command that needs an approval', { skip: skipReason(), timeout: 120_000
       const client = await family.session(agent)
       const held = failure(client.query('delete from orders where id = 5'))
       const { id } = await waiting(gateway, /id = 5$/)
-      await family[act](parent, 'not now')
+      const { sessions } = await family[act](parent, 'not now')
+      const outcomes = sessions.map(({ outcome }) => outcome)
+      assert.deepEqual(outcomes, act === 'revoke' ? ['withdrawn'] : [])
       const { message } = await held
       assert.match(message, act === 'revoke' ? /revoked|terminat|clos/i : /frozen/)
       await until('it is withdrawn', async () => (await get(gateway, id)).state === 'withdrawn')

@@ -84,10 +84,16 @@ export interface ClosedByAgent {
 }
 
 /**
- * `cancel-sent`: its worker was gone or silent, so the control plane asked the target to end what ran; the target has read
+ * `withdrawn`: its command waited for an approval, and never left. `cancel-sent`: its worker was gone or silent, so the control plane asked the target to end what ran; the target has read
  * that, and does not say whether anything did. `unknown`: nobody could ask it.
  */
-export type Outcome = 'idle' | 'terminated' | 'completed-before' | 'cancel-sent' | 'unknown'
+export type Outcome =
+  | 'idle'
+  | 'withdrawn'
+  | 'terminated'
+  | 'completed-before'
+  | 'cancel-sent'
+  | 'unknown'
 
 /** Amounts that a worker wants to spend for an agent, on the agent and all above it. */
 export interface LeaseRequest {

@@ -30,6 +30,7 @@ interface Orphan extends OrphanSession {
 /** Outcomes after which nothing of the session goes on at its target. */
 const isOver: Readonly<Record<Outcome, boolean>> = {
   idle: true,
+  withdrawn: true,
   terminated: true,
   'completed-before': true,
   'cancel-sent': false,

@@ -129,14 +129,15 @@ export class HoldDesk {
       this.#note(held.entry.seq, approval, { outcome: 'withdrawn', by: [], note: why })
   }
 
-  /** The command that waits is not to run any more, whatever anybody answers. */
-  withdraw(why: string): void {
-    if (this.#open === undefined) return
+  /** The command that waits is not to run any more, whatever anybody answers. False where none waits. */
+  withdraw(why: string): boolean {
+    if (this.#open === undefined) return false
     const { hold, seq, id } = this.#open
     this.#open = undefined
     if (!this.#options.journal.closed)
       this.#note(seq, id, { outcome: 'withdrawn', by: [], note: why })
     hold.withdraw(why)
+    return true
   }
 
   #note(seq: number, approval: ApprovalId, { outcome, by, note }: HoldAnswer): void {

@@ -301,9 +301,9 @@ export class Judge {
     }
   }
 
-  /** A command that waits for an approval is not to run any more. */
-  withdraw(why: string): void {
-    this.#deps.desk.withdraw(why)
+  /** A command that waits for an approval is not to run any more. False where none waits. */
+  withdraw(why: string): boolean {
+    return this.#deps.desk.withdraw(why)
   }
 
   /** What the session has set that may change what a text means; where that can't be told, no other session is like this one. */

@@ -270,9 +270,14 @@ export class PostgresSession implements SessionState {
   }
 
   agentsChanged(): void {
-    const refusal = this.#options.agent.refusal(this.#options.now())
-    if (refusal !== undefined) this.#judge.withdraw(refusal.message)
+    this.#withdrawRefused()
     this.#wake()
+  }
+
+  /** Nobody needs to be asked for what would be refused in any case. True where a command waited. */
+  #withdrawRefused(): boolean {
+    const refusal = this.#options.agent.refusal(this.#options.now())
+    return refusal !== undefined && this.#judge.withdraw(refusal.message)
   }
 
   /** The agent was taken away: nothing leaves any more, what runs is cancelled at the target, and the caller reads why. */
@@ -280,10 +285,11 @@ export class PostgresSession implements SessionState {
     if (this.isClosed) return 'idle'
     this.isTaken = true
     this.wasCancelled = false
+    const wasHeld = this.#withdrawRefused()
     const isRunning = !this.fifo.isEmpty
     if (this.target.writableLength > 0 || this.fifo.hasLaterBatch) this.#dropTarget()
     if (isRunning) await this.#cancelled()
-    const outcome = this.#outcome(isRunning)
+    const outcome = wasHeld ? 'withdrawn' : this.#outcome(isRunning)
     if (this.isClosed) return outcome
     const refusal = this.#options.agent.refusal(this.#options.now())
     const code = refusal?.code ?? 'SP_AGENT_ENDED'

@@ -34,8 +34,25 @@ spec:
       message: "This statement would change every row of a table. Add a WHERE clause."
 `
 
-/** Makes the policies folder with the starter policy, where there is none. Gives its path. */
-export async function seedPolicies(dataDir: string): Promise<string> {
+/** What a new data folder with a demo database has beside them. */
+const demoPolicy = `apiVersion: sallyport.dev/v1
+kind: Policy
+metadata: {name: demo}
+spec:
+  owner: group:owners
+  applies: {connections: [shop-db]}
+  rules:
+    # Waits for "sallyport approve". You may approve what you asked for yourself: for a demo that is enough.
+    - name: ask-before-delete
+      on: sql
+      when: '"delete" in op.classes'
+      effect: approve
+      approve: {from: [owner], within: 5m, selfRoot: allow}
+      message: "Somebody looks at deletes first."
+`
+
+/** Makes the policies folder with what there is to start with, where there is none. Gives its path. */
+export async function seedPolicies(dataDir: string, hasDemo: boolean): Promise<string> {
   const dir = join(dataDir, 'policies')
   const exists = await access(dir).then(
     () => true,
@@ -44,5 +61,6 @@ export async function seedPolicies(dataDir: string): Promise<string> {
   if (exists) return dir
   await mkdir(dir, { recursive: true, mode: 0o700 })
   await writeFile(join(dir, 'starter.yaml'), defaultPolicies, { mode: 0o600 })
+  if (hasDemo) await writeFile(join(dir, 'demo.yaml'), demoPolicy, { mode: 0o600 })
   return dir
 }

@@ -29,7 +29,7 @@ export async function loadPolicies(
   { options, snapshots, ledger, fault }: Parts,
   undo: AsyncDisposableStack,
 ): Promise<PolicyFollower> {
-  const dir = await seedPolicies(options.dataDir)
+  const dir = await seedPolicies(options.dataDir, options.demo)
   const first = accepted(await loadPolicyFolder(dir))
   await snapshots.usePolicies(first.policies, first.files, '')
   const tellLoaded = async (actor: FactBy): Promise<void> => {

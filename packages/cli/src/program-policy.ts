@@ -3,6 +3,7 @@ import { contextOf } from './context.ts'
 import type { MakeVerb } from './program.ts'
 import type { ExplainFlags } from './verbs/policy-explain.ts'
 import type { LintFlags } from './verbs/policy-lint.ts'
+import type { SimulateFlags } from './verbs/policy-simulate.ts'
 import type { TestFlags } from './verbs/policy-test.ts'
 import type { TryFlags } from './verbs/policy-try.ts'
 
@@ -56,6 +57,30 @@ export function addPolicyVerbs(
     })
   verb(
     group,
+    'simulate <path...>',
+    'Replay what was recorded against these policies, and list what would have changed; what loosens is listed apart.',
+    'sallyport policy simulate policies/ --since 7d',
+  )
+    .option('--since <time>', 'how long ago, or from when: 7d, 2026-11-20', '7d')
+    .option(
+      '--fail-on <what>',
+      'loosening: exit code 8 where something is loosened; or never',
+      'never',
+    )
+    .action(async (paths: string[], flags: SimulateFlags, command: Command) => {
+      const { simulate } = await import('./verbs/policy-simulate.ts')
+      finish(await simulate(contextOf(command), paths, flags))
+    })
+  verb(
+    group,
+    'diff <path...>',
+    'Compare policies in files with what the gateway serves. Exit code 8 where they differ.',
+    'sallyport policy diff policies/',
+  ).action(async (paths: string[], _flags: unknown, command: Command) => {
+    finish(await (await import('./verbs/policy-diff.ts')).diff(contextOf(command), paths))
+  })
+  verb(
+    group,
     'record <command-or-session>',
     'Write tests that say of recorded commands what the rules said then, with literals replaced. By the id of a decision or a session.',
     'sallyport policy record s_4tq > tests/s_4tq.yaml',
@@ -96,6 +121,7 @@ function addFileVerbs(group: Command, verb: MakeVerb, finish: (code: number) => 
       '--matrix',
       'show instead what becomes of dangerous commands on each connection: allowed, held or blocked',
     )
+    .option('--history <time>', 'find rules that did nothing in what is recorded since: 30d')
     .option('--no-gateway', 'look at the files alone, also where a gateway runs')
     .action(async (paths: string[], flags: LintFlags, command: Command) => {
       const { output } = command.optsWithGlobals<{ output?: string }>()

@@ -1,11 +1,16 @@
 export { playDemo, startGateway, type GatewayOptions } from './main.ts'
 export { printProblems } from './control-plane/policies/config-problem.ts'
 export { readPolicyFiles, type PolicyFile } from './control-plane/policies/load-policy-folder.ts'
-export { lintPolicies } from './control-plane/policies/lint/lint-policies.ts'
+export { lintPolicies, type LintKnowledge } from './control-plane/policies/lint/lint-policies.ts'
 export type { Finding, LintReport } from './control-plane/policies/lint/finding.ts'
 export type { Explanation } from './control-plane/policies/explain/explainer.ts'
 export type { PolicyVersion, PolicyVersionView } from './control-plane/policies/policy-versions.ts'
 export type { KnownGroup } from './control-plane/policies/lint/lint-approvers.ts'
+export type { SimulationEvent } from './control-plane/policies/simulate/simulate.ts'
+export type {
+  SimulationReport,
+  Change,
+} from './control-plane/policies/simulate/simulation-report.ts'
 export type { RecordedCommand } from './control-plane/policies/recorded-commands.ts'
 export { testsOfRecorded } from './workbench/record-tests.ts'
 export { dangerMatrix, type DangerCell } from './workbench/danger-matrix.ts'

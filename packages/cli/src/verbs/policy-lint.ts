@@ -7,6 +7,7 @@ import {
   type DangerCell,
   type Finding,
   type KnownGroup,
+  type LintKnowledge,
   type LintReport,
   type PolicyFile,
 } from '@sallyport/gateway'
@@ -15,11 +16,13 @@ import { EXIT } from '../exit-codes.ts'
 import type { GatewayApi } from '../gateway-api.ts'
 import { printable, printOne } from '../output.ts'
 import { policyFiles } from './policy-files.ts'
+import { replayed } from './policy-simulate.ts'
 import { sarifOf } from './sarif.ts'
 
 export interface LintFlags {
   readonly failOn: string
   readonly matrix?: boolean
+  readonly history?: string
   /** False for `--no-gateway`. */
   readonly gateway: boolean
   readonly output?: string
@@ -35,8 +38,7 @@ export async function lint(
   const files = await policyFiles(paths)
   const api = flags.gateway ? await gatewayIfAny(context) : undefined
   if (flags.matrix === true) return await matrix(context, files, api)
-  const groups = api === undefined ? undefined : await knownGroups(api)
-  const report = lintPolicies(files, groups === undefined ? {} : { groups })
+  const report = lintPolicies(files, await knowledgeOf(context, files, flags, api))
   if (flags.output === 'sarif') context.output.data(`${JSON.stringify(sarifOf(report))}\n`)
   else await printOne(context.output, report, lintText(report), String(report.findings.length))
   const fails = report.findings.some(({ severity }) => severity === 'error' || worst === 'warning')
@@ -62,6 +64,27 @@ async function gatewayIfAny(context: VerbContext): Promise<GatewayApi | undefine
     if (code === 'SP_GATEWAY_UNREACHABLE' || code === 'SP_LOGIN_INSIDE_AGENT') return undefined
     throw error
   }
+}
+
+async function knowledgeOf(
+  context: VerbContext,
+  files: readonly PolicyFile[],
+  { history: since }: LintFlags,
+  api: GatewayApi | undefined,
+): Promise<LintKnowledge> {
+  if (api === undefined) {
+    if (since === undefined) return {}
+    throw new SallyportError(
+      'SP_GATEWAY_UNREACHABLE',
+      '--history needs a gateway, and none was asked',
+    )
+  }
+  const groups = await knownGroups(api)
+  // What does not load can't be replayed; lint says why.
+  if (since === undefined || readPolicyFiles(files).kind === 'refused') return { groups }
+  const { commands, notAsked, cannotJudge, rules } = await replayed(context, api, files, since)
+  const without = cannotJudge.reduce((sum, each) => sum + each.commands, notAsked)
+  return { groups, history: { since, commands: commands - without, rules } }
 }
 
 async function knownGroups(api: GatewayApi): Promise<ReadonlyMap<string, KnownGroup>> {

@@ -83,6 +83,10 @@ export const FACTS = {
     rule: 'anyway',
     says: 'files that are not in force, and the first problem',
   },
+  'policies.simulated': {
+    rule: 'refuse',
+    says: 'other policies were asked about what is recorded: since when',
+  },
   'identity.read': {
     rule: 'anyway',
     says: 'the identity files were read; the first problem, where there is one',

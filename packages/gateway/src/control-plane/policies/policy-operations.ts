@@ -4,6 +4,10 @@ import type { FactBy } from '../ledger/ledger.ts'
 import type { Parts } from '../parts.ts'
 import type { WorkerPool } from '../worker-pool.ts'
 import { Explainer } from './explain/explainer.ts'
+import { parseMoment } from '../recordings/index/query/parse-moment.ts'
+import { printProblems } from './config-problem.ts'
+import { readPolicyFiles } from './load-policy-folder.ts'
+import { simulate } from './simulate/simulate.ts'
 import { knownGroups } from './known-groups.ts'
 import type { PolicyOperations } from './policy-routes.ts'
 
@@ -51,6 +55,27 @@ export function policyOperations(
       await ledger.write({ what: 'session.viewed', actor, subject, detail: { form: 'tests' } })
       return commands
     },
+    async simulate(files, since) {
+      const loaded = readPolicyFiles(files)
+      if (loaded.kind === 'refused') {
+        const text = printProblems(loaded.problems, 'Nothing was replayed.')
+        throw new SallyportError('SP_CONFIG_INVALID', text, { detail: text })
+      }
+      const range = parseMoment(since, Date.now())
+      if (range === undefined) {
+        const detail = `"${since}" is not a time: 7d, 2026-11-20, 2026-11-20T14:00`
+        throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
+      }
+      await ledger.write({
+        what: 'policies.simulated',
+        actor,
+        subject: 'policies',
+        detail: { since },
+      })
+      const events = simulate({ recorded, versions, store }, loaded.policies, range.fromMs)
+      return lines(events)
+    },
+    files: () => snapshots.policyFiles,
     versions: async () => await versions.list(),
     version: async (number) => await versions.get(number),
     async revert(number) {
@@ -59,4 +84,8 @@ export function policyOperations(
       return await follower.revert(number, actor)
     },
   }
+}
+
+async function* lines(events: AsyncIterable<object>): AsyncGenerator<string> {
+  for await (const event of events) yield `${JSON.stringify(event)}\n`
 }

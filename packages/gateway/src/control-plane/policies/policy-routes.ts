@@ -1,7 +1,9 @@
 import { SallyportError } from '@sallyport/core'
 import type { Context, Hono } from 'hono'
+import { bytesOf } from '../bytes-of.ts'
 import type { Explanation } from './explain/explainer.ts'
 import type { KnownGroup } from './lint/lint-approvers.ts'
+import type { PolicyFile } from './load-policy-folder.ts'
 import type { RecordedCommand } from './recorded-commands.ts'
 import type { PolicyVersion, PolicyVersionView } from './policy-versions.ts'
 
@@ -23,6 +25,10 @@ export interface PolicyOperations {
   tryCommand(command: TriedCommand): Promise<Explanation>
   /** The commands of a session, or one decision, to make tests of. */
   recorded(what: string): Promise<readonly RecordedCommand[]>
+  /** What these files would have made of what was recorded since a time: JSON lines, as they come about. */
+  simulate(files: readonly PolicyFile[], since: string): Promise<AsyncIterable<string>>
+  /** The files that are in force. */
+  files(): readonly PolicyFile[]
   /** Newest first. */
   versions(): Promise<readonly PolicyVersionView[]>
   version(number: number): Promise<PolicyVersion>
@@ -42,6 +48,12 @@ export function addPolicyRoutes(app: Hono, policies: PolicyOperations, jsonBody:
   app.post('/v1/policies/versions/:number/revert', async (context) =>
     context.json(await policies.revert(numberOf(context)), 201),
   )
+  app.post('/v1/policies/simulate', async (context) => {
+    const { files, since } = parseSimulation(await jsonBody(context))
+    const lines = bytesOf(await policies.simulate(files, since))
+    return context.body(lines, 200, { 'content-type': 'application/x-ndjson' })
+  })
+  app.get('/v1/policies/files', (context) => context.json(policies.files()))
   app.post('/v1/policies/explain', async (context) =>
     factsJson(context, await policies.tryCommand(parseTried(await jsonBody(context)))),
   )
@@ -81,6 +93,19 @@ function parseTried(body: unknown): TriedCommand {
   if (typeof level !== 'number' || !Number.isInteger(level) || level < 0 || level > 4)
     throw invalid('level is a number from 0 to 4')
   return { connection, agent, level, text: command }
+}
+
+function parseSimulation(body: unknown): { files: readonly PolicyFile[]; since: string } {
+  const { files, since } = (body ?? {}) as Record<string, unknown>
+  if (typeof since !== 'string' || !Array.isArray(files)) throw invalid('give files and since')
+  return { since, files: files.map(parseFile) }
+}
+
+function parseFile(value: unknown): PolicyFile {
+  const { file, text } = (value ?? {}) as Record<string, unknown>
+  if (typeof file !== 'string' || typeof text !== 'string')
+    throw invalid('a file has its name, file, and its text')
+  return { file, text }
 }
 
 function invalid(detail: string): SallyportError {

@@ -47,7 +47,7 @@ function approversOf(
     const colon = who.indexOf(':')
     const [kind, name] = [who.slice(0, colon), who.slice(colon + 1)]
     if (kind === 'user') people.add(name.toLowerCase())
-    else if (kind !== 'group') unsure.push(`nothing here knows who is ${who}`)
+    else if (kind !== 'group') people.add(who.toLowerCase())
     else {
       const group = groups?.get(name)
       for (const person of group?.people ?? []) people.add(person.toLowerCase())

@@ -75,6 +75,9 @@ const approves = (from: string, count: number): string =>
     `when: op.unbounded, effect: approve, message: no, approve: {from: ${from}, count: ${count}}`,
   )
 
+/** Nothing is recorded, so that no rule is found to do nothing. */
+const silent = { since: '30d', commands: 0, rules: [] }
+
 const people = (from: KnownGroup['from'], ...names: string[]): KnownGroup => ({
   from,
   people: names,
@@ -88,7 +91,7 @@ test('too few approvers are an error where a directory keeps the group, and not 
   ])
   const asked = (from: string, count: number, knowledge: LintKnowledge = { groups }) => {
     const file = { file: 'p.yaml', text: approves(from, count) }
-    const { findings, notChecked } = lintPolicies([file], knowledge)
+    const { findings, notChecked } = lintPolicies([file], { history: silent, ...knowledge })
     return [...findings.map(({ check }) => check), ...notChecked.map((one) => `? ${one.check}`)]
   }
   assert.deepEqual(asked('["group:two"]', 2), [])
@@ -99,14 +102,30 @@ test('too few approvers are an error where a directory keeps the group, and not 
   assert.deepEqual(asked('["group:seen"]', 1), [])
   assert.deepEqual(asked('["group:seen"]', 2), ['? approvers-too-few'])
   assert.deepEqual(asked('["group:nobody"]', 1), ['? approvers-too-few'])
-  assert.deepEqual(asked('["oncall:pager"]', 1), ['? approvers-too-few'])
+  assert.deepEqual(asked('["owner", "agent:bot"]', 2), [])
+  assert.deepEqual(asked('["owner"]', 2), ['approvers-too-few'])
   assert.deepEqual(asked('["group:two"]', 1, {}), ['? approvers-too-few'])
   assert.deepEqual(asked('["user:ana"]', 1, {}), [])
 })
 
 test('what ships is in order', () => {
   const file = 'guardrails/postgres.yaml'
-  const report = lintPolicies([{ file, text: readFileSync(file, 'utf8') }], {})
+  const report = lintPolicies([{ file, text: readFileSync(file, 'utf8') }], { history: silent })
   assert.deepEqual([report.findings, report.notChecked], [[], []])
   assert.ok(report.rules > 5)
+})
+
+test('a rule that did nothing in what is recorded is found, and nothing is said of it where nobody asked', () => {
+  const text = rule('when: op.unbounded, effect: block, message: no')
+  const asked = (matched: number, decided: number, commands = 100) =>
+    found(text, { history: { since: '30d', commands, rules: [{ id: 'p/r', matched, decided }] } })
+  assert.deepEqual(asked(3, 3), [])
+  assert.deepEqual(asked(0, 0), ['7:7 warning never-matched'])
+  assert.deepEqual(asked(3, 0), ['7:7 warning shadowed'])
+  assert.deepEqual(asked(0, 0, 0), [])
+  const observes = rule('when: op.unbounded, effect: block, message: no, observe: true')
+  const history = { since: '30d', commands: 9, rules: [{ id: 'p/r', matched: 0, decided: 0 }] }
+  assert.deepEqual(found(observes, { history }), ['7:7 warning observe-stale'])
+  const { notChecked } = lintPolicies([{ file: 'p.yaml', text }], {})
+  assert.match(notChecked[0]?.why ?? '', /--history/)
 })

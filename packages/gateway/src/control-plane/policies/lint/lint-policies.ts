@@ -3,11 +3,13 @@ import { lintCondition } from '../../../conditions/lint-condition.ts'
 import { type PolicyFile, readWhatCanBeRead } from '../load-policy-folder.ts'
 import type { Finding, LintReport, NotChecked } from './finding.ts'
 import { lintApprovers, type KnownGroups } from './lint-approvers.ts'
+import { historyNotAsked, type KnownHistory, lintHistory } from './lint-history.ts'
 import { fieldOf, findingsAt, refusal, ruleSites, type RuleSite } from './rule-sites.ts'
 
 /** What a gateway knows beyond the files. What is absent is not known. */
 export interface LintKnowledge {
   readonly groups?: KnownGroups
+  readonly history?: KnownHistory
 }
 
 /** Looks at policies without running anything. All that `readPolicyFiles` refuses is an error; what only looks wrong is found beside it. */
@@ -15,7 +17,8 @@ export function lintPolicies(files: readonly PolicyFile[], knowledge: LintKnowle
   const { policies, problems } = readWhatCanBeRead(files)
   const sites = ruleSites(files)
   const findings = problems.map(refusal)
-  const notChecked: NotChecked[] = []
+  const { groups, history } = knowledge
+  const notChecked: NotChecked[] = history === undefined ? [historyNotAsked] : []
   for (const policy of policies) {
     const site = sites.get(policy.name)
     if (site !== undefined) findings.push(...lintOwner(policy, site))
@@ -24,9 +27,10 @@ export function lintPolicies(files: readonly PolicyFile[], knowledge: LintKnowle
       const ruleSite = sites.get(id)
       if (ruleSite === undefined) continue
       findings.push(...lintWhen(id, rule, ruleSite))
-      const approvers = lintApprovers(id, rule, ruleSite, knowledge.groups)
+      const approvers = lintApprovers(id, rule, ruleSite, groups)
       findings.push(...approvers.findings)
       notChecked.push(...approvers.notChecked)
+      if (history !== undefined) findings.push(...lintHistory(id, rule, ruleSite, history))
     }
   }
   const rules = policies.reduce((sum, policy) => sum + policy.rules.length, 0)

@@ -1,0 +1,79 @@
+import { isLedgerId, type CompiledPolicies, type Policy } from '@sallyport/core'
+import { readRecordings, type RecordingSources } from '../../recordings/recordings.ts'
+import type { Store } from '../../ports/store.ts'
+import { compiledAgain } from '../explain/explained-rules.ts'
+import type { PolicyVersions } from '../policy-versions.ts'
+import { DecidingPolicies } from './decided.ts'
+import type { SimulationReport } from './simulation-report.ts'
+import { Simulator } from './simulator.ts'
+
+/** A line of an answer that is under way: how far it is, or the end. */
+export type SimulationEvent =
+  | { readonly kind: 'progress'; readonly commands: number }
+  | ({ readonly kind: 'report'; readonly tookMs: number } & SimulationReport)
+
+/** Others have to come to their turn between this many entries. */
+const entriesPerTurn = 2000
+const progressEveryMs = 500
+
+/** Replays what was recorded since a time against other policies. Whoever stops to ask for the next line has cancelled it. */
+export async function* simulate(
+  {
+    recorded,
+    versions,
+    store,
+  }: {
+    readonly recorded: RecordingSources
+    readonly versions: PolicyVersions
+    readonly store: Store
+  },
+  policies: readonly Policy[],
+  sinceMs: number,
+): AsyncGenerator<SimulationEvent> {
+  const startedMs = performance.now()
+  const kept = new Map<number, DecidingPolicies>()
+  for (const { version } of await versions.list()) {
+    const found = await versions.find(version)
+    const compiled = found && compiledOrNothing(found.policies)
+    if (compiled !== undefined) kept.set(version, new DecidingPolicies(compiled))
+  }
+  const over = await closedBefore(store, sinceMs)
+  const isWanted = (session: string): boolean => !isLedgerId(session) && !over.has(session)
+  const simulator = new Simulator({
+    after: new DecidingPolicies(compiledAgain(policies)),
+    before: (version) => kept.get(version),
+    sinceMs,
+  })
+  let entries = 0
+  let toldMs = startedMs
+  for await (const item of readRecordings(recorded, '', isWanted)) {
+    if (item.kind === 'problem' || !isWanted(item.session)) continue
+    simulator.take(item)
+    entries += 1
+    if (entries % entriesPerTurn !== 0) continue
+    await new Promise(setImmediate)
+    if (performance.now() - toldMs < progressEveryMs) continue
+    toldMs = performance.now()
+    yield { kind: 'progress', commands: simulator.commands }
+  }
+  const tookMs = Math.round(performance.now() - startedMs)
+  yield { kind: 'report', tookMs, ...simulator.report() }
+}
+
+/** Policies of a gateway of before may not compile any more: then what they said can't be compared. */
+function compiledOrNothing(policies: readonly Policy[]): CompiledPolicies | undefined {
+  try {
+    return compiledAgain(policies)
+  } catch {
+    return undefined
+  }
+}
+
+async function closedBefore({ db }: Store, sinceMs: number): Promise<ReadonlySet<string>> {
+  const rows = await db
+    .selectFrom('session')
+    .select('id')
+    .where('closed_at', '<', new Date(sinceMs))
+    .execute()
+  return new Set(rows.map(({ id }) => id))
+}

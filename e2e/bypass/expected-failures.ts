@@ -2,7 +2,6 @@
 const rows: Readonly<Record<string, readonly string[]>> = {
   session: ['a search path that is rolled back'],
   'whole-row': ['a row from a join'],
-  sessions: ['prepared and explained'],
 }
 
 export const expectedFailures: ReadonlySet<string> = new Set(

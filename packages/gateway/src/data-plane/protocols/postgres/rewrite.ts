@@ -153,6 +153,7 @@ export class Rewriter {
 const untouched: Lineage = {
   columns: undefined,
   others: clean,
+  planned: clean,
   influences: [],
   launders: [],
   partials: [],

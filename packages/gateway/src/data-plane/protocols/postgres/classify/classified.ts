@@ -48,6 +48,8 @@ export interface StatementInfo {
   readonly kind: StatementKind
   /** Name of the prepared statement, cursor, savepoint or channel; absent where it means all of them. */
   readonly name?: string
+  /** On EXECUTE: what comes back is its plan. */
+  readonly explains?: true
   /** The statement inside PREPARE or DECLARE. */
   readonly prepared?: Classified
   readonly copy?: CopyInfo

@@ -147,6 +147,8 @@ export const corpus: readonly CorpusRow[] = [
   ],
   ['call p()', 'unknown', 'call', ''],
   ['execute p', 'unknown', 'execute', ''],
+  ['explain execute p', 'unknown', 'execute', ''],
+  ['explain analyze execute p(1)', 'unknown', 'execute', ''],
   ['prepare p as delete from t', 'read', 'prepare', ''],
   ['deallocate p', 'read', 'deallocate', ''],
   ['declare c cursor for select * from t', 'read', 'declare', 't'],

@@ -42,6 +42,8 @@ export interface DraftStatement {
   /** Later names in the same text may mean other objects than the catalog says. */
   shadowsNames: boolean
   name?: string
+  /** EXPLAIN of an EXECUTE, which may run it. */
+  explains?: true
   copy?: CopyInfo
   setting?: { readonly name: string; readonly value: string }
   inner?: DraftStatement

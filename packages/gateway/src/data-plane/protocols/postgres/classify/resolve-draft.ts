@@ -71,6 +71,7 @@ function infoOf(
       : effects,
     ...(isExecute ? { argumentEffects: own } : {}),
     ...(draft.name === undefined ? {} : { name: draft.name }),
+    ...(draft.explains === undefined ? {} : { explains: draft.explains }),
     ...(draft.copy === undefined ? {} : { copy: draft.copy }),
     ...(draft.setting === undefined ? {} : { setting: draft.setting }),
     ...(draft.inner === undefined

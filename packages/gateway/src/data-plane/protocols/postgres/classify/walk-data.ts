@@ -90,6 +90,11 @@ function walkExplain(
   absorb(draft, inner, executes)
   draft.verb = executes ? inner.verb : 'explain'
   draft.returnsRows = true
+  if (inner.kind !== 'execute') return
+  // What is prepared stands in the session's table. It counts as run, as ANALYZE does.
+  draft.kind = 'execute'
+  draft.explains = true
+  if (inner.name !== undefined) draft.name = inner.name
 }
 
 /** Takes over what an inner statement does; where it is not executed, its changes count as reads of the same objects. */

@@ -48,6 +48,7 @@ export class Analysis {
     return {
       columns: output.open === undefined ? output.columns.map(outputColumn) : undefined,
       others: output.open === undefined ? undefined : allOf(output),
+      planned: facts.planned,
       influences: facts.influences,
       launders: facts.launders,
       partials: facts.partials,

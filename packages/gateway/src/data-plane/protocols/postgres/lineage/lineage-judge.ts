@@ -4,6 +4,7 @@ import type { Classified, StatementInfo } from '../classify/classified.ts'
 import type { Names, Statement } from '../names.ts'
 import type { Unit } from '../unit.ts'
 import { explainLineage } from './explain-lineage.ts'
+import { clean, derived, type Flow } from './flow.ts'
 import { functionRefusal, isUntouched, lineageRefusal, unreadRefusal } from './lineage-refusal.ts'
 import type { Lineage } from './lineage.ts'
 import type { LookupMeter } from './lookup-meter.ts'
@@ -187,19 +188,37 @@ export class LineageJudge {
     const own = text.classified.statements.findLastIndex(
       (other, at) => at < index && other.kind === makes && other.name === name,
     )
-    if (own >= 0) return text.found?.[own]?.prepared
+    const planned = (lineage: Lineage | undefined): Lineage | undefined =>
+      info.explains === true && lineage !== undefined
+        ? planOf(lineage, text.database.masks.anything)
+        : lineage
+    if (own >= 0) return planned(text.found?.[own]?.prepared)
     const { statements, portals } = this.#deps.names
     const { batch } = text.unit.slot
     const found =
       info.kind === 'execute' ? statements.lookUp(batch, name) : portals.lookUp(batch, name)
     if (found === undefined || found === 'wait') return undefined
-    return this.#prepared('statement' in found ? found.statement : found, text.database)
+    return planned(this.#prepared('statement' in found ? found.statement : found, text.database))
   }
 
   #prepared({ text, source }: Statement, database: MaskedDatabase): Lineage | undefined {
     if (source === undefined) return database.statements(text)?.[0]
     return database.statements(source.text)?.[source.statementIndex]?.prepared
   }
+}
+
+/** The plan of what was prepared. It estimates from all that the statement meets. */
+function planOf(lineage: Lineage, anything: Flow): Lineage {
+  const quoted = lineage.unresolved.length > 0 ? anything : clean
+  const columns = [{ name: 'QUERY PLAN', flow: quoted }]
+  if (isUntouched(lineage)) return { ...lineage, columns, others: undefined }
+  const { influences, partials, launders, planned } = lineage
+  const found = [...influences, ...partials, ...launders].map(({ flow }) => flow)
+  const flows = lineage.columns?.map(({ flow }) => flow) ?? []
+  const flow = derived([...found, ...flows, lineage.others ?? clean, planned])
+  const what = "a plan's estimates"
+  const estimates = { influence: 'rows', flow, what, isLookup: false } as const
+  return { ...lineage, columns, others: undefined, influences: [...influences, estimates] }
 }
 
 /** A name that is not known ends in an error about that name; code that can't be followed may compute any. */

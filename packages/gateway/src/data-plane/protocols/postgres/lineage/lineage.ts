@@ -41,6 +41,8 @@ export interface Lineage {
   readonly columns: readonly OutputColumn[] | undefined
   /** Where they can't: what any of them may carry. */
   readonly others: Flow | undefined
+  /** What a plan computes though nothing uses it. */
+  readonly planned: Flow
   /** Only of PREPARE and DECLARE: what EXECUTE and FETCH return. */
   readonly prepared?: Lineage
   readonly influences: readonly InfluenceFinding[]

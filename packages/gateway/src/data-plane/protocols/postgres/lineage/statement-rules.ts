@@ -108,10 +108,8 @@ function copiedOutput(body: Tree, context: Context): Output {
 /** The plan quotes the statement, estimates from what columns hold, and values that the planner has computed. */
 function explainOutput(body: Tree, context: Context): Output {
   const inner = at(body, 'query') ?? {}
-  const tag = unwrap(inner)?.tag ?? ''
   const output = statementOutput(inner, context)
   const { facts } = context
-  if (tag === 'ExecuteStmt') facts.unresolved.add('EXPLAIN of EXECUTE')
   if (!context.isOn('explain')) return noRows
   const decided = facts.influences.map(({ flow }) => flow)
   const read = derived([...flowsOf(output), ...decided, facts.planned])

@@ -221,6 +221,7 @@ async function openSession(dir: string): Promise<{
         now,
       ),
       trustedFunctions: new Set(),
+      startup: [],
       guard: undefined,
       desk: new HoldDesk({
         holds: new Holds(() => undefined),

@@ -45,6 +45,7 @@ export {
 export {
   areMet,
   describeDemands,
+  keyOfDemands,
   refusalOfApprover,
   sameDemands,
   withinOf,

@@ -98,13 +98,15 @@ export function describeDemands(demands: readonly RuleDemand[]): string {
 
 /** A demand is the same whatever message its rule has. */
 export function sameDemands(left: readonly RuleDemand[], right: readonly RuleDemand[]): boolean {
-  const key = (demands: readonly RuleDemand[]): string =>
-    JSON.stringify(
-      demands
-        .map(({ rule, demand }) => [rule, demand.from, demand.count, demand.selfRoot, demand.wait])
-        .toSorted((a, b) => (String(a[0]) < String(b[0]) ? -1 : 1)),
-    )
-  return key(left) === key(right)
+  return keyOfDemands(left) === keyOfDemands(right)
+}
+
+/** One text for each set of demands, in whatever order they stand. */
+export function keyOfDemands(demands: readonly RuleDemand[]): string {
+  const keys = demands.map(({ rule, demand }) =>
+    JSON.stringify([rule, demand.from, demand.count, demand.selfRoot, demand.wait]),
+  )
+  return keys.toSorted().join('\n')
 }
 
 function mayAnswer(approver: Approver, demand: ApprovalDemand, requester: Requester): boolean {

@@ -9,6 +9,10 @@ export interface Bound {
   readonly database: string
   /** What the session has set that changes what a text means. */
   readonly settings: readonly string[]
+  /** What the text does beyond its words: its effects, what its names stand for, and the target's own code behind it. */
+  readonly meaning: readonly string[]
+  /** Who has to say yes: an answer to one question is none to a harder one. */
+  readonly demands: string
   readonly text: string
   readonly parameters: readonly (Uint8Array | null)[]
   readonly formats: readonly number[]
@@ -29,9 +33,11 @@ export function bindingOf(bound: Bound): string {
     hash.update(`[${values.length}]`)
     for (const value of values) add(value)
   }
-  addAll(['sallyport.approval.1', bound.agent, bound.connection, bound.database])
+  addAll(['sallyport.approval.2', bound.agent, bound.connection, bound.database])
   addAll(bound.target)
   addAll(bound.settings)
+  addAll(bound.meaning)
+  add(bound.demands)
   add(bound.text)
   addAll(bound.parameters)
   addAll(bound.formats)

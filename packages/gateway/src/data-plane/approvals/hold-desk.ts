@@ -1,5 +1,6 @@
 import {
   describeDemands,
+  keyOfDemands,
   makeId,
   withinOf,
   type ApprovalId,
@@ -56,6 +57,8 @@ export interface HeldCommand {
   readonly formats: readonly number[]
   /** What the session has set that changes what a text means. */
   readonly settings: readonly string[]
+  /** What the text does beyond its words. */
+  readonly meaning: readonly string[]
   /** Milliseconds since the epoch; a command that is asked for again has no more time than at first. */
   readonly untilMs?: number
 }
@@ -180,6 +183,8 @@ export class HoldDesk {
         target: options.target,
         database: options.database,
         settings: held.settings,
+        meaning: held.meaning,
+        demands: keyOfDemands(demands),
         text,
         parameters: held.parameters,
         formats: held.formats,

@@ -13,12 +13,13 @@ import {
   frameBody,
   frameEnd,
   frameType,
+  type Bind,
 } from '@sallyport/wire'
 import { meteredStages } from '../../pipeline/metered-stages.ts'
 import { runCommand, type Stages } from '../../pipeline/run-command.ts'
 import { Awaited, type NameChange } from './awaited.ts'
 import type { Judge } from './judge.ts'
-import type { Portal, Statement } from './names.ts'
+import type { BoundValues, Portal, Statement } from './names.ts'
 import { poison, poisonPortal } from './poison.ts'
 import {
   endOfCopyData,
@@ -33,6 +34,7 @@ import {
   emptySlot,
   fillSlot,
   firstBody,
+  isExecution,
   wholeOf,
   type Frames,
   type Slot,
@@ -54,6 +56,8 @@ const skippedRefusal: Refusal = {
 interface HeldTurn {
   readonly unit: Unit
   readonly turn: PromiseWithResolvers<boolean>
+  /** Locks are held meanwhile: by a transaction, or by what its batch did before it. */
+  readonly inTransaction: boolean
 }
 
 /** Reads the caller's messages, carries commands through the pipeline, and sends to the target what may pass, in order. */
@@ -71,6 +75,8 @@ export class CallerReader {
   #waitsForTarget = true
   /** The command that waits for an approval, and what lets it ask for one. */
   #held: HeldTurn | undefined
+  /** The newest batch in which something was executed. */
+  #executedIn = 0
   /** The newest batch of which a command was refused. */
   #poisonedBatch = 0
   /** A fault of our own in the pipeline: thrown by the next flush, so that nothing of this turn leaves. */
@@ -78,7 +84,7 @@ export class CallerReader {
 
   constructor(
     state: SessionState,
-    judge: Pick<Judge, 'classify' | 'decide' | 'recordVerdict' | 'hold' | 'recheck'>,
+    judge: Pick<Judge, 'classify' | 'decide' | 'recordVerdict' | 'hold' | 'recheck' | 'isGivenUp'>,
   ) {
     this.#state = state
     const stages: Stages<Unit> = {
@@ -86,14 +92,19 @@ export class CallerReader {
       decide: (unit, command) => judge.decide(unit, command),
       recordVerdict: (unit, command, verdict) => {
         unit.isRefused = verdict.effect === 'block'
-        if (verdict.effect === 'approve') this.#held = { unit, turn: Promise.withResolvers() }
+        if (verdict.effect === 'approve') {
+          const inTransaction = command.inTransaction || this.#executedIn === unit.slot.batch
+          this.#held = { unit, turn: Promise.withResolvers(), inTransaction }
+        }
         return judge.recordVerdict(unit, command, verdict)
       },
       hold: async (unit, command, entry, verdict) => {
-        const mayAsk = await this.#held?.turn.promise
-        if (mayAsk !== true) return skippedRefusal
-        return await judge.hold({ unit, command, entry, verdict }, async () => {
-          while (!this.#state.isClosed && !this.#isReadyFor(unit.text)) await this.#state.progress()
+        const held = this.#held
+        if ((await held?.turn.promise) !== true) return skippedRefusal
+        const asked = { ...command, inTransaction: held?.inTransaction === true }
+        return await judge.hold({ unit, command: asked, entry, verdict }, async () => {
+          const waits = (): boolean => !this.#state.isClosed && !judge.isGivenUp
+          while (waits() && !this.#isReadyFor(unit.text)) await this.#state.progress()
           return !this.#state.isClosed
         })
       },
@@ -174,6 +185,7 @@ export class CallerReader {
     turn.resolve(!this.#isOver(unit))
     await running
     this.#held = undefined
+    if (unit.slot.isPoison && unit.kind === 'execute') this.#isDiscarding = true
   }
 
   /** Another command of its batch has failed. */
@@ -287,8 +299,8 @@ export class CallerReader {
   }
 
   #parse(frames: Frames): 'wait' | undefined {
-    const { statement: name, text } = decodeParse(firstBody(frames))
-    const statement: Statement = { text }
+    const { statement: name, text, parameterTypes } = decodeParse(firstBody(frames))
+    const statement: Statement = { text, parameterTypes }
     if (!this.#isReadyFor(text, false)) return 'wait'
     const unit = this.#unit('parse', frames, text, { statement, endsUnnamed: name === '' })
     this.#boundNames(name)
@@ -318,7 +330,12 @@ export class CallerReader {
       return bindEnd
     }
     if (!this.#isReadyFor(statement.text)) return 'wait'
-    const portal: Portal = { statement, resultFormats: bind.resultFormats, isHeld: false }
+    const portal: Portal = {
+      statement,
+      resultFormats: bind.resultFormats,
+      isHeld: false,
+      ...(executes ? {} : { values: this.#keptValues(bind) }),
+    }
     const frames = { bytes: whole, start: at, end }
     const unit = this.#unit('execute', frames, statement.text, {
       statement,
@@ -352,6 +369,7 @@ export class CallerReader {
     if (!this.#isReadyFor(portal.statement.text)) return 'wait'
     const unit = this.#unit('execute', frames, portal.statement.text, {
       statement: portal.statement,
+      ...portal.values,
     })
     unit.awaits.push(new Awaited('execute', this.#batch, { portal }))
     this.#start(unit)
@@ -434,6 +452,7 @@ export class CallerReader {
       oid: more.oid,
       endsUnnamed: more.endsUnnamed === true,
       classified: undefined,
+      standsFor: [],
       followed: undefined,
       renamed: undefined,
       decidedFor: undefined,
@@ -463,6 +482,7 @@ export class CallerReader {
       })
     })
     this.#running.push(running)
+    if (unit.kind === 'execute' && isExecution(unit)) this.#executedIn = unit.slot.batch
     if (unit.isRefused && unit.kind !== 'query' && unit.kind !== 'function')
       this.#isDiscarding = true
   }
@@ -535,6 +555,20 @@ export class CallerReader {
     const { statements } = this.#state.names
     const pending = statements.announce(this.#batch, name, statement)
     return { statementIndex: 0, apply: () => statements.confirm(pending) }
+  }
+
+  /** Copies, since what they came with is let go; who executes the portal later has to be told of them. */
+  #keptValues({ parameters, parameterFormats }: Bind): BoundValues {
+    let bytes = this.#state.names.valueBytes
+    for (const value of parameters) bytes += value?.length ?? 0
+    if (bytes > this.#state.messageBytesMax)
+      throw new SallyportError('SP_LIMIT', 'too many values in portals that are not executed', {
+        detail: `The limit is ${this.#state.messageBytesMax} bytes in one session.`,
+      })
+    return {
+      parameters: parameters.map((value) => (value === null ? null : Buffer.from(value))),
+      formats: parameterFormats,
+    }
   }
 
   #boundNames(name: string): void {

@@ -8,7 +8,8 @@ interface Cancellable {
   readonly secret: Buffer
   readonly place: TargetPlace
   readonly targetKey: TargetCancelKey
-  noteCancel(): void
+  /** True where the request has ended what it was for, so that the target need not be asked. */
+  noteCancel(): boolean
 }
 
 /** Key length of protocol 3.2; 3.0 has room for four bytes. */
@@ -37,7 +38,7 @@ export class Cancels {
     const secret = Buffer.from(key.secret, 'base64')
     if (secret.length !== session.secret.length || !timingSafeEqual(secret, session.secret))
       return true
-    session.noteCancel()
+    if (session.noteCancel()) return true
     await cancelTarget(session.place, session.targetKey)
     return true
   }

@@ -3,12 +3,14 @@ import {
   makeId,
   sameDemands,
   SallyportError,
+  type ApprovalId,
   type Command,
   type CommandId,
   type Chain,
   type Effects,
   type InferenceMode,
   type Refusal,
+  type RuleDemand,
   type Verdict,
 } from '@sallyport/core'
 import type { HoldDesk } from '../../approvals/hold-desk.ts'
@@ -20,7 +22,7 @@ import type { Leave } from '../../pipeline/run-command.ts'
 import { FactRecorder } from '../../pipeline/fact-recorder.ts'
 import { pooledRandom } from '../../random-pool.ts'
 import { budgetRefusal } from './budget-refusal.ts'
-import type { Unit } from './unit.ts'
+import { isExecution, portalOf, type Unit } from './unit.ts'
 import type { SessionGuard } from './guard/session-guard.ts'
 import type { HeldCatalog } from './catalogs.ts'
 import type { SqlClassifier } from './classify/classify-sql.ts'
@@ -42,6 +44,7 @@ import {
 } from './classify/classified.ts'
 import type { MadeFunction } from './classify/stored-code.ts'
 import type { Names, Statement } from './names.ts'
+import { meaningOf, SessionMeaning, textOf } from './session-meaning.ts'
 
 /** A command that waits for an approval. */
 export interface HeldUnit {
@@ -63,6 +66,8 @@ export interface JudgeDeps {
   readonly databases: MaskedDatabases
   readonly lookups: LookupMeter
   readonly connection: string
+  /** Settings of the session's start, `name=value`, that change what a text means. */
+  readonly startup: readonly string[]
   /** Set where the target enforces masks. */
   readonly guard: SessionGuard | undefined
   transactionStatus(): 'I' | 'T' | 'E'
@@ -100,8 +105,10 @@ export class Judge {
   readonly #unsettled = new UnsettledNames()
   /** Once a session has touched its search path, an unqualified name stands for all that bear it. */
   #isPathKnown = true
-  /** The session has set something: a text may mean here what it means nowhere else. */
-  #hasSet = false
+  readonly #meaning: SessionMeaning
+  /** A command waits for an approval, or runs by one and has not left; and why it is not to run any more. */
+  #isHolding = false
+  #withdrawnFor: string | undefined
   readonly #made: MadeFunctions = new Map()
   #madeCount = 0
   #madeCharacters = 0
@@ -111,6 +118,7 @@ export class Judge {
     this.#deps = deps
     this.#facts = new FactRecorder(deps.journal, deps.decider.about)
     this.#isPathKnown = isPathKnown
+    this.#meaning = new SessionMeaning(deps.journal.id, deps.startup)
     this.#lineage = new LineageJudge({
       databases: deps.databases,
       names: deps.names,
@@ -177,12 +185,8 @@ export class Judge {
     unit.classified = classified
     unit.renamed = guard?.rename(unit)
     unit.generation = this.view().generation
-    for (const { makesFunctions, kind } of classified.statements) {
-      this.#noteFunctions(makesFunctions)
-      if (kind === 'set') this.#hasSet = true
-    }
-    if (classified.effects.sql?.functions.some((name) => name.endsWith('set_config')) === true)
-      this.#hasSet = true
+    for (const { makesFunctions } of classified.statements) this.#noteFunctions(makesFunctions)
+    this.#meaning.note(classified)
     return {
       id: makeId<CommandId>('c', pooledRandom),
       effects: guard?.withLookups(classified.effects) ?? classified.effects,
@@ -212,8 +216,9 @@ export class Judge {
     const asked = this.#verdictOf(command)
     unit.decidedFor = this.#deps.decider.chain
     if (asked.effect === 'block') return asked
-    // What is prepared does nothing yet: whoever has to be asked is asked when it runs.
-    const verdict: typeof asked = unit.kind === 'parse' ? { ...asked, effect: 'allow' } : asked
+    // What is prepared or bound does nothing yet, and what goes on was asked for: whoever has to be asked is asked when it runs.
+    const asksNobody = !isExecution(unit) || wasApproved(unit, asked)
+    const verdict: typeof asked = asksNobody ? { ...asked, effect: 'allow' } : asked
     const refusal = this.#lineage.judge(unit, verdict)
     return refusal === undefined ? verdict : blocked(verdict, refusal)
   }
@@ -229,9 +234,10 @@ export class Judge {
     if (standing !== undefined || decider.chain === unit.decidedFor) return standing
     const verdict = this.#verdictOf(command)
     if (verdict.effect === 'allow') return undefined
-    const isApproved =
-      verdict.effect === 'approve' && sameDemands(verdict.demands, unit.approvedFor ?? [])
-    return isApproved ? undefined : verdict.reason
+    if (verdict.effect === 'block') return verdict.reason
+    const approvedFor = unit.approvedFor ?? portalOf(unit)?.approvedFor ?? []
+    const asksNobody = !isExecution(unit) || sameDemands(verdict.demands, approvedFor)
+    return asksNobody ? undefined : verdict.reason
   }
 
   recordVerdict(unit: Unit, command: Command, verdict: Verdict): Promise<StoredEntry> {
@@ -268,47 +274,90 @@ export class Judge {
    * rules of now. `ready` resolves once it can be classified anew; false where its session has ended.
    */
   async hold(held: HeldUnit, ready: () => Promise<boolean>): Promise<Leave | Refusal> {
-    const { unit, command, entry } = held
-    const { desk, decider, journal } = this.#deps
+    if (this.#deps.journal.closed) return held.verdict.reason
+    this.#isHolding = true
+    this.#withdrawnFor = undefined
+    try {
+      return await this.#askUntilSettled(held, ready)
+    } finally {
+      this.#isHolding = false
+    }
+  }
+
+  async #askUntilSettled(
+    { unit, entry, ...held }: HeldUnit,
+    ready: () => Promise<boolean>,
+  ): Promise<Leave | Refusal> {
+    const { desk, decider } = this.#deps
+    // Of a statement that was prepared in SQL a Bind has no text of its own.
+    const [text = held.command.text] = unit.text === '' ? unit.standsFor : []
+    const command = { ...held.command, text }
     let { verdict } = held
-    if (journal.closed) return verdict.reason
     const untilMs = desk.untilMs({ command, verdict })
     for (;;) {
       const standing = decider.standing()
       if (standing !== undefined) return standing
       const { parameters, formats } = unit
-      const settings = this.#settings()
-      const asked = { command, entry, verdict, parameters, formats, settings, untilMs }
+      const { settings } = this.#meaning
+      const meaning = this.#meaningOf(unit, command.effects)
+      const asked = { command, entry, verdict, parameters, formats, settings, meaning, untilMs }
       const answer = await desk.ask(asked)
       if ('code' in answer) return answer
-      // Whatever was known of the target is minutes old.
-      this.#deps.catalog.markStale()
-      if (!(await ready())) return verdict.reason
+      const isReady = await this.#looksAgain(command, ready).catch((error: unknown) => {
+        desk.inVain(asked, answer, 'what it does could not be looked up again')
+        throw error
+      })
+      if (!isReady) return verdict.reason
       const again = this.classify(unit)
-      const isSame = isDeepStrictEqual(again.effects, command.effects)
+      const isSame = isDeepStrictEqual(this.#meaningOf(unit, again.effects), meaning)
       const judged = isSame ? this.#judge(unit, { ...again, id: command.id }) : undefined
       if (judged === undefined || judged.effect === 'block') {
         const reason = judged?.reason ?? otherEffect(verdict)
         desk.inVain(asked, answer, reason.message)
         return reason
       }
+      const { approval } = answer
+      if (this.#withdrawnFor !== undefined) {
+        desk.inVain(asked, answer, this.#withdrawnFor)
+        return withdrawnLate(approval, this.#withdrawnFor)
+      }
       if (judged.effect === 'allow' || sameDemands(judged.demands, verdict.demands)) {
-        unit.approvedFor = verdict.demands
-        return { entry: await desk.goOn(asked, answer), verdict: { ...judged, effect: 'allow' } }
+        const stored = await desk.goOn(asked, answer)
+        if (this.#withdrawnFor !== undefined) return withdrawnLate(approval, this.#withdrawnFor)
+        noteApproved(unit, verdict.demands)
+        return { entry: stored, verdict: { ...judged, effect: 'allow' } }
       }
       desk.inVain(asked, answer, 'other approvals are asked for since')
       verdict = judged
     }
   }
 
-  /** A command that waits for an approval is not to run any more. False where none waits. */
+  /** A command that waits for an approval, or has one and has not left, is not to run any more. False where there is none. */
   withdraw(why: string): boolean {
-    return this.#deps.desk.withdraw(why)
+    if (!this.#isHolding) return false
+    this.#withdrawnFor ??= why
+    this.#deps.desk.withdraw(why)
+    return true
   }
 
-  /** What the session has set that may change what a text means; where that can't be told, no other session is like this one. */
-  #settings(): string[] {
-    return this.#isPathKnown && !this.#hasSet ? [] : [this.#deps.journal.id]
+  /** Somebody has said yes, and the command is not to run in spite of it. */
+  get isGivenUp(): boolean {
+    return this.#withdrawnFor !== undefined
+  }
+
+  /** Whatever was known of the target is minutes old. */
+  async #looksAgain({ inTransaction }: Command, ready: () => Promise<boolean>): Promise<boolean> {
+    const { catalog } = this.#deps
+    if (inTransaction) {
+      // A transaction's own locks may stand in the way of reading all, so that this is done only where somebody has changed something.
+      await catalog.look()
+      if (catalog.isOutdated) await catalog.load()
+    } else catalog.markStale()
+    return await ready()
+  }
+
+  #meaningOf(unit: Unit, effects: Effects): readonly string[] {
+    return meaningOf(unit, effects, this.view(), this.#deps.catalog.current)
   }
 
   /** Inside its transaction the target calls a function that no catalog of ours can show. */
@@ -328,18 +377,20 @@ export class Judge {
   }
 
   #classified(unit: Unit): Classified {
+    unit.standsFor = []
     if (unit.kind === 'function') return this.#functionCall(unit.oid ?? 0)
     if (unit.statement?.prepared !== undefined) {
+      unit.standsFor = [textOf(unit.statement)]
       return this.#prepared(unit.statement) ?? opaqueClassified(['unknown-statement'], false)
     }
     const { classifier } = this.#deps
     const classified = classifier.classify(unit.text, this.view())
     if (!classified.statements.some((statement) => statement.changesSearchPath)) {
-      return this.#withNames(classified, unit.slot.batch)
+      return this.#withNames(classified, unit)
     }
     // What was prepared under the older path is read anew where it is executed, by the target and so here.
     this.#isPathKnown = false
-    return this.#withNames(classifier.classify(unit.text, this.view()), unit.slot.batch)
+    return this.#withNames(classifier.classify(unit.text, this.view()), unit)
   }
 
   /** A function call names a function by its oid: it is judged as a SELECT that calls it. */
@@ -356,7 +407,7 @@ export class Judge {
   }
 
   /** EXECUTE does what was prepared, FETCH reads what was declared. A name that was not seen may stand for anything. */
-  #withNames(classified: Classified, batch: number): Classified {
+  #withNames(classified: Classified, unit: Unit): Classified {
     if (!classified.statements.some((info) => info.kind === 'execute' || info.kind === 'fetch')) {
       return classified
     }
@@ -366,17 +417,17 @@ export class Judge {
       if (info.prepared !== undefined && info.name !== undefined) {
         inText.set(`${info.kind} ${info.name}`, info.prepared)
       }
-      effects.push(this.#effectsOf(info, inText, batch))
+      effects.push(this.#effectsOf(info, inText, unit))
     }
     return { ...classified, effects: mergeEffects(effects) }
   }
 
-  #effectsOf(info: StatementInfo, inText: Map<string, Classified>, batch: number): Effects {
+  #effectsOf(info: StatementInfo, inText: Map<string, Classified>, unit: Unit): Effects {
     if (info.kind !== 'execute' && info.kind !== 'fetch') return info.effects
     const isExecute = info.kind === 'execute'
     const name = info.name ?? ''
     const own = inText.get(`${isExecute ? 'prepare' : 'declare'} ${name}`)
-    const meaning = own ?? this.#meaning(isExecute, name, batch)
+    const meaning = own ?? this.#namedStatement(isExecute, name, unit)
     if (meaning === undefined) {
       return opaqueClassified([isExecute ? 'unknown-statement' : 'unknown-cursor'], false).effects
     }
@@ -384,11 +435,14 @@ export class Judge {
     return more === undefined ? meaning.effects : mergeEffects([meaning.effects, more])
   }
 
-  #meaning(isExecute: boolean, name: string, batch: number): Classified | undefined {
+  #namedStatement(isExecute: boolean, name: string, unit: Unit): Classified | undefined {
     const { statements, portals } = this.#deps.names
+    const { batch } = unit.slot
     const found = isExecute ? statements.lookUp(batch, name) : portals.lookUp(batch, name)
     if (found === undefined || found === 'wait') return undefined
-    return this.#prepared('statement' in found ? found.statement : found)
+    const statement = 'statement' in found ? found.statement : found
+    unit.standsFor = [...unit.standsFor, textOf(statement)]
+    return this.#prepared(statement)
   }
 
   /** What a prepared statement does now: a target reads its names anew when they may mean something else. */
@@ -398,6 +452,28 @@ export class Judge {
     if (prepared === undefined) return classifier.classify(text, view)
     if (source === undefined || source.generation === view.generation) return prepared
     return classifier.classify(source.text, view).statements[source.statementIndex]?.prepared
+  }
+}
+
+/** Whether the unit continues a portal whose execution was approved: for the same demands. */
+function wasApproved(unit: Unit, verdict: Verdict): boolean {
+  const approved = portalOf(unit)?.approvedFor
+  if (approved === undefined || verdict.effect !== 'approve') return false
+  return sameDemands(verdict.demands, approved)
+}
+
+function noteApproved(unit: Unit, demands: readonly RuleDemand[]): void {
+  unit.approvedFor = demands
+  const portal = portalOf(unit)
+  if (portal !== undefined) portal.approvedFor = demands
+}
+
+function withdrawnLate(approval: ApprovalId, why: string): Refusal {
+  return {
+    code: 'SP_APPROVAL_WITHDRAWN',
+    message: `the request for approval ${approval} was withdrawn: ${why}`,
+    detail: 'Not executed.',
+    hint: `Approval ${approval}. (SP_APPROVAL_WITHDRAWN)`,
   }
 }
 

@@ -181,7 +181,7 @@ async function serve(
     targetKey: target.cancelKey,
     noteCancel: () => {
       if (!journal.closed) journal.note({ kind: 'cancelled', seq: 0 })
-      session.cancelAsked()
+      return session.cancelAsked()
     },
   })
   const speaks = speaksNotices(config, settings, chain)
@@ -208,6 +208,7 @@ async function serve(
       databases: worker.databases,
       lookups: worker.lookups.of(chain.agents[0]?.id ?? ''),
       connection: config.name,
+      startup: settings.meaning,
       guard: guarded?.guard,
       desk: new HoldDesk({
         holds: worker.holds,

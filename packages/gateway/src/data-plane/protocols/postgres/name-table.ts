@@ -75,6 +75,12 @@ export class NameTable<Value> {
     for (const [name, value] of this.#confirmed) if (isGone(value)) this.#confirmed.delete(name)
   }
 
+  /** All that stands, and all that was announced. */
+  *values(): Iterable<Value> {
+    yield* this.#confirmed.values()
+    for (const { value } of this.#pending) if (value !== undefined) yield value
+  }
+
   get size(): number {
     return this.#confirmed.size
   }

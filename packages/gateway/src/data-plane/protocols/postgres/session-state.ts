@@ -35,6 +35,8 @@ export interface SessionState {
   isReadyFor(text: string, runs: boolean): boolean
   /** True when `text` is judged by what earlier definitions came to, so that their answers must be there. */
   waitsForDefinitions(text: string): boolean
+  /** The largest message that a caller may send. */
+  readonly messageBytesMax: number
   /** True while the agent is frozen: nothing leaves. Throws where that takes too long. */
   mustWait(): boolean
   /** Grows with every event that `progress` tells of. */

@@ -29,6 +29,9 @@ import { TargetReader, type TargetReaderDeps } from './target-reader.ts'
 /** One turn of one session handles at most this much, so that a bulk stream leaves room for its neighbours. */
 const turnBytesMax = 64 * 1024
 
+/** What a caller may send beyond the command that waits before it is read no further. */
+const aheadBytesMax = 64 * 1024
+
 /** Entries that wait for the disk beyond this pause the session that makes them. */
 const journalBytesMax = 16 * 1024 * 1024
 
@@ -74,6 +77,7 @@ export class PostgresSession implements SessionState {
   readonly toCaller: Outlet
   readonly target: Socket
   readonly caller: Socket
+  readonly messageBytesMax: number
   copyIn: { readonly seq: number } | undefined
   isSkipping = false
   transactionStatus: 'I' | 'T' | 'E' = 'I'
@@ -94,6 +98,8 @@ export class PostgresSession implements SessionState {
   readonly #hold: FreezeHold
   readonly #readiness: Readiness
   #isReading = false
+  /** What has come from the caller while it was being read. */
+  #aheadBytes = 0
   #onProgress: (() => void)[] = []
 
   constructor(options: SessionOptions) {
@@ -141,6 +147,7 @@ export class PostgresSession implements SessionState {
       failed: (error) => this.#fail(error),
     })
     const { messageBytesMax } = options.limits
+    this.messageBytesMax = messageBytesMax
     this.#callerSplitter = new FrameSplitter(messageBytesMax, LONG_FRONTEND_TYPES)
     this.#targetSplitter = new FrameSplitter(
       Math.max(messageBytesMax, targetMessageBytesMax),
@@ -187,10 +194,12 @@ export class PostgresSession implements SessionState {
     this.toCaller.flush()
   }
 
-  /** The caller has sent a cancel request. */
-  cancelAsked(): void {
+  /** The caller has sent a cancel request. True where it has ended a command that was held: then nothing runs at the target. */
+  cancelAsked(): boolean {
     this.#hold.giveUp()
-    this.#judge.withdraw('its caller cancelled it')
+    const wasHeld = this.#judge.withdraw('its caller cancelled it')
+    this.#wake()
+    return wasHeld
   }
 
   async progress(): Promise<void> {
@@ -344,8 +353,13 @@ export class PostgresSession implements SessionState {
       this.#fail(error)
       return
     }
-    if (this.#isReading) this.caller.pause()
-    else void this.#readCaller()
+    if (!this.#isReading) {
+      void this.#readCaller()
+      return
+    }
+    // Read on a little while a command waits: who is not read from is not seen to leave.
+    this.#aheadBytes += chunk.length
+    if (this.#aheadBytes > aheadBytesMax) this.caller.pause()
   }
 
   async #readCaller(): Promise<void> {
@@ -360,6 +374,7 @@ export class PostgresSession implements SessionState {
       this.#fail(error)
     } finally {
       this.#isReading = false
+      this.#aheadBytes = 0
       if (!this.isClosed) this.caller.resume()
     }
   }

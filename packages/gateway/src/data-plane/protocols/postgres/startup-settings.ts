@@ -35,6 +35,8 @@ export interface StartupSettings {
   /** `_pq_.` options that the gateway does not know. */
   readonly unknownOptions: readonly string[]
   readonly setsSearchPath: boolean
+  /** All but the name of the program, `name=value`, in one order: the same text may mean something else by them. */
+  readonly meaning: readonly string[]
 }
 
 /** Checks the parameters of a StartupMessage (protocol section 54.7). Refuses what would change who runs or what is read. */
@@ -55,6 +57,10 @@ export function readStartupSettings(parameters: ReadonlyMap<string, string>): St
     application: passed.get('application_name') ?? '',
     parameters: passed,
     unknownOptions,
+    meaning: [...passed]
+      .filter(([name]) => !/^(?:fallback_)?application_name$/.test(name))
+      .map(([name, value]) => `${name}=${value}`)
+      .toSorted(),
     setsSearchPath: [...passed.keys()].some((name) => name.toLowerCase() === 'search_path'),
   }
 }

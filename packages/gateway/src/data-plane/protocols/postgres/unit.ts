@@ -4,7 +4,7 @@ import type { Awaited } from './awaited.ts'
 import type { Classified } from './classify/classified.ts'
 import type { FollowedUnit } from './lineage/lineage-judge.ts'
 import type { Renamed } from './guard/session-guard.ts'
-import type { Statement } from './names.ts'
+import type { Portal, Statement } from './names.ts'
 
 /** Whole messages, in `bytes` from `start` to `end`. */
 export interface Frames {
@@ -37,6 +37,8 @@ export interface Unit {
   /** A simple query or a Parse of the unnamed statement ends the older one, also where it is refused. */
   readonly endsUnnamed: boolean
   classified: Classified | undefined
+  /** Texts that the names in it stand for: of EXECUTE, FETCH and statements prepared in SQL. */
+  standsFor: readonly string[]
   /** Where the values of its answer come from; set where masks go by columns. */
   followed: FollowedUnit | undefined
   /** What leaves in the place of `frames`, where the target has other names than the caller. */
@@ -53,6 +55,17 @@ export interface Unit {
   isRefused: boolean
   /** When the gateway began to look at it, in milliseconds of `performance.now()`. */
   startedMs: number
+}
+
+/** Whether the unit runs something: Parse, and Bind without Execute, do not. */
+export function isExecution({ kind, awaits }: Unit): boolean {
+  if (kind === 'parse') return false
+  return kind !== 'execute' || awaits.some((awaited) => awaited.kind === 'execute')
+}
+
+/** The portal that the unit executes. */
+export function portalOf({ awaits }: Unit): Portal | undefined {
+  return awaits.find(({ kind }) => kind === 'execute')?.portal
 }
 
 /** What goes to the target in the place of some messages: nothing until their verdict is stored. */

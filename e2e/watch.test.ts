@@ -90,6 +90,50 @@ async function recordedOf(gateway: TestGateway, session: string): Promise<Line[]
 }
 
 suite('watching sessions while they go on', { skip: skipReason() }, () => {
+  test('a search shows what it would find, as it happens, and nothing else', async () => {
+    await using gateway = await startTestGateway({ policy, seed })
+    const family = new AgentFamily(gateway)
+    const [root, other] = [await family.root(), await family.root()]
+    const scout = await family.child(root, 'scout')
+    using blocked = sallyport(gateway, ['watch', 'verdict:blocked'])
+    using masked = sallyport(gateway, ['watch', `tree:${root.id} masked:emails`, '-o', 'ndjson'])
+    using big = sallyport(gateway, ['watch', 'rows:>=3 -text:noise', '-o', 'ndjson'])
+    await until('all watch', async () => {
+      // A command of each kind, until every watcher has shown one.
+      await psql(
+        gateway,
+        await family.url(scout),
+        `drop table customers; select email from customers; select * from generate_series(1, 3)`,
+      )
+      return [blocked, masked, big].every(({ out }) => out !== '')
+    })
+    const script = `select 'quiet-' || 1 as word;\nselect id, email from customers;\ndrop table customers;\nselect 'noise' from generate_series(1, 9);\nselect 'loud-' || i from generate_series(1, 4) as i;\n`
+    for (const agent of [scout, other])
+      assert.equal((await psql(gateway, await family.url(agent), script)).code, 0)
+    const sessions = new Set<string | undefined>()
+    await until('both blocked commands came', () => blocked.out.split('drop table').length >= 4)
+    await until('the masked answer came', () => masked.out.includes('select id, email'))
+    await until('both long answers came', () => big.out.split('loud-').length >= 3)
+    await until('their sessions ended', () =>
+      linesOf(big.out).some((line) => {
+        if (line.entry?.kind === 'session.closed') sessions.add(line.session)
+        return sessions.size > 1
+      }),
+    )
+    for (const { out } of [blocked, masked, big]) {
+      assert.doesNotMatch(out, /quiet-|noise/)
+      assert.doesNotMatch(out, /ana@shop/)
+    }
+    assert.doesNotMatch(blocked.out, /select/)
+    assert.doesNotMatch(masked.out, /drop table|loud-/)
+    const kinds = new Set(linesOf(masked.out).map(({ entry }) => entry?.kind))
+    for (const kind of ['session.opened', 'command', 'masked', 'response.end'] as const)
+      assert.ok(kinds.has(kind), kind)
+    const refused = sallyport(gateway, ['watch', 'verdict:blocked since:1h'])
+    assert.equal(await refused.ended(), 2)
+    assert.match(refused.err, /times are for/)
+  })
+
   test('a tree is followed through new sessions on every worker, as its callers see it, and nobody else is', async () => {
     await using gateway = await startTestGateway({ policy, seed, workers: 2 })
     const family = new AgentFamily(gateway)

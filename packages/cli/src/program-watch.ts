@@ -27,8 +27,8 @@ export function addWatchVerbs(
   verb(
     program,
     'watch [what]',
-    'Show sessions while they go on: one session, an agent with all below it, or what a search names; all without a name. On a terminal k kills and f freezes the agent.',
-    "sallyport watch 'tree:a_77k connection:orders-db'",
+    'Show sessions while they go on: one session, an agent with all below it, or what a search asks for; all without a name. On a terminal k kills and f freezes the agent.',
+    "sallyport watch 'tree:a_77k verdict:blocked'",
   )
     .option('--only <what>', 'decisions: what was blocked, held, refused or masked')
     .action(async (what: string | undefined, flags: { only?: string }, command: Command) => {

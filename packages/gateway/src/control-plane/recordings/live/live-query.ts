@@ -1,5 +1,5 @@
-import { suggest } from '@sallyport/core'
 import { holds } from '../index/query/compile-query.ts'
+import { fits } from '../index/query/match-command.ts'
 import { parseQuery } from '../index/query/parse-query.ts'
 import { queryError } from '../index/query/query-error.ts'
 import type { Glob, NameField, Term } from '../index/query/query.ts'
@@ -15,34 +15,47 @@ export interface LiveSession {
   readonly level: number
 }
 
-const liveFields = ['tree', 'agent', 'root', 'connection', 'level'] as const
+/** What somebody watches. */
+export interface LiveQuery {
+  readonly matches: (session: LiveSession) => boolean
+  /** Of commands; all are shown where empty. */
+  readonly commands: readonly Term[]
+}
 
-/** Which sessions are watched: a session by its id, an agent with all below it by id or name, or those that a search of sessions names; all where it is empty. Throws `SP_QUERY_INVALID`. */
-export function liveQuery(text: string, nowMs: number): (session: LiveSession) => boolean {
+/**
+ * What is watched: a session by its id, an agent with all below it by id or name, or what a search asks for; all where it is
+ * empty. Throws `SP_QUERY_INVALID`.
+ */
+export function liveQuery(text: string, nowMs: number): LiveQuery {
   if (/^s_[0-9a-z]+$/iu.test(text)) {
     const id = text.toLowerCase()
-    return (session) => session.id === id
+    return { matches: (session) => session.id === id, commands: [] }
   }
   const search = text === '' || text.includes(':') ? text : `tree:"${text.replaceAll('"', '')}"`
-  const tests = parseQuery(search, nowMs).terms.map((term) => testOf(text, term))
-  return (session) => tests.every((holdsFor) => holdsFor(session))
+  const { terms } = parseQuery(search, nowMs)
+  if (terms.some(({ kind }) => kind === 'time')) {
+    const said = 'watch shows what happens from now on: times are for "sessions"'
+    throw queryError(text, 0, text.length, said)
+  }
+  const tests = terms.flatMap((term) => sessionTest(term) ?? [])
+  return {
+    matches: (session) => tests.every((holdsFor) => holdsFor(session)),
+    commands: terms.filter((term) => sessionTest(term) === undefined),
+  }
 }
 
-function testOf(text: string, term: Term): (session: LiveSession) => boolean {
-  const is = positiveTest(text, term)
-  return term.isNegated ? (session) => !is(session) : is
+/** Undefined where a term is about commands. */
+function sessionTest(term: Term): ((session: LiveSession) => boolean) | undefined {
+  const is = positiveTest(term)
+  return is !== undefined && term.isNegated ? (session) => !is(session) : is
 }
 
-function positiveTest(text: string, term: Term): (session: LiveSession) => boolean {
+function positiveTest(term: Term): ((session: LiveSession) => boolean) | undefined {
   if (term.kind === 'size' && term.field === 'level')
     return ({ level }) => term.values.some((test) => holds(level, test))
   const field = term.kind === 'name' ? namesOf[term.field] : undefined
-  if (term.kind !== 'name' || field === undefined) {
-    const name = term.kind === 'name' || term.kind === 'size' ? term.field : term.kind
-    const said = `watch shows whole sessions, by ${liveFields.join(', ')}: "${name}" is for "sessions"${suggest(name, liveFields)}`
-    throw queryError(text, 0, text.length, said)
-  }
-  return (session) => field(session).some((each) => term.values.some((glob) => fits(glob, each)))
+  if (term.kind !== 'name' || field === undefined) return undefined
+  return (session) => field(session).some((each) => term.values.some((glob) => isNamed(glob, each)))
 }
 
 const namesOf: Partial<Record<NameField, (session: LiveSession) => readonly string[]>> = {
@@ -53,15 +66,8 @@ const namesOf: Partial<Record<NameField, (session: LiveSession) => readonly stri
 }
 
 /** A name is met whole, the id of an agent by its beginning. */
-function fits(glob: Glob, name: string): boolean {
+function isNamed(glob: Glob, name: string): boolean {
   const [first = ''] = glob
-  if (glob.length === 1)
-    return name === first || (/^a_./iu.test(first) && name.startsWith(first.toLowerCase()))
-  let at = 0
-  for (const [index, piece] of glob.entries()) {
-    const found = index === glob.length - 1 ? name.length - piece.length : name.indexOf(piece, at)
-    if (found < at || (index === 0 && found !== 0) || !name.startsWith(piece, found)) return false
-    at = found + piece.length
-  }
-  return true
+  const isId = glob.length === 1 && /^a_./iu.test(first) && name.startsWith(first.toLowerCase())
+  return isId || fits(glob, name)
 }

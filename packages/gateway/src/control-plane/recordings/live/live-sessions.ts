@@ -57,7 +57,7 @@ export class LiveSessions {
   /** Throws `SP_QUERY_INVALID`, and `SP_LIMIT` where too many watch. A session that is watched by its id ends the view with its end. */
   async watch(of: string, form: ViewForm): Promise<LiveView> {
     const sinceMs = Date.now()
-    const matches = liveQuery(of, sinceMs)
+    const { matches, commands } = liveQuery(of, sinceMs)
     if (this.#views.size >= viewsMax) {
       const detail = `${viewsMax} watch already; this gateway serves no more at once`
       throw new SallyportError('SP_LIMIT', detail, { detail })
@@ -68,7 +68,7 @@ export class LiveSessions {
       this.#leave()
     }
     const only = of.startsWith('s_') ? { only: of } : {}
-    const view = new LiveView(form, { matches, sinceMs, ...only, onClose })
+    const view = new LiveView(form, { matches, commands, sinceMs, ...only, onClose })
     // Before the first look, so that nothing happens between the two.
     this.#views.add(view)
     try {

@@ -2,6 +2,8 @@ import { visibleJson } from '@sallyport/core'
 import type { RecordedEntry } from '../journal-reader.ts'
 import { sessionJson } from '../print-session.ts'
 import { DecisionFilter, StepPrinter, type Step } from '../steps.ts'
+import type { Term } from '../index/query/query.ts'
+import { CommandFilter } from './command-filter.ts'
 import type { LiveSession } from './live-query.ts'
 
 /** How somebody wants to watch. */
@@ -55,6 +57,11 @@ export class LiveView implements AsyncIterable<string> {
   readonly #onClose: (view: LiveView) => void
   readonly #printers = new Map<string, Printing>()
   readonly #told = new Set<string>()
+  /** What commands have to be; all are shown where empty. */
+  readonly #commands: readonly Term[]
+  readonly #filters = new Map<string, CommandFilter>()
+  /** Sessions of which no command was shown yet. */
+  readonly #quiet = new Map<string, LiveSession>()
   #waiting: string[] = []
   #characters = 0
   #missed = 0
@@ -69,6 +76,7 @@ export class LiveView implements AsyncIterable<string> {
       readonly matches: (session: LiveSession) => boolean
       readonly sinceMs: number
       readonly only?: string
+      readonly commands?: readonly Term[]
       readonly onClose: (view: LiveView) => void
     },
   ) {
@@ -76,12 +84,16 @@ export class LiveView implements AsyncIterable<string> {
     this.matches = of.matches
     this.sinceMs = of.sinceMs
     this.#only = of.only
+    this.#commands = of.commands ?? []
     this.#onClose = of.onClose
   }
 
   /** Tells of a session that is open, or opens, and matches; once. */
   opened(session: LiveSession): void {
     if (this.#told.has(session.id) || this.#characters > waitingCharactersMax) return
+    const isQuiet = this.#commands.length > 0 && this.#filters.get(session.id)?.hasShown !== true
+    if (isQuiet) return void this.#quiet.set(session.id, session)
+    this.#quiet.delete(session.id)
     this.#told.add(session.id)
     const { id, chain, connection, database, level } = session
     this.#note({ kind: 'session', id, chain, connection, database, level })
@@ -90,11 +102,14 @@ export class LiveView implements AsyncIterable<string> {
   take(item: RecordedEntry): void {
     const { entry, session } = item
     // What was lost is told first, and nothing comes before that.
-    if (this.#missed > 0) this.#miss(item)
+    if (this.#commands.length > 0) this.#takeFiltered(item)
+    else if (this.#missed > 0) this.#miss(item)
     else this.#add(this.#print(item), item)
     if (entry.kind !== 'session.closed') return
     this.#printers.delete(session)
     this.#told.delete(session)
+    this.#filters.delete(session)
+    this.#quiet.delete(session)
     if (session === this.#only) this.end('the session is over')
   }
 
@@ -176,6 +191,19 @@ export class LiveView implements AsyncIterable<string> {
     if (step === undefined) return ''
     const shown = printing.filter === undefined ? [step] : printing.filter.take(step)
     return shown.map(lineOf).join('')
+  }
+
+  #takeFiltered(item: RecordedEntry): void {
+    const { session } = item
+    const filter = this.#filters.get(session) ?? new CommandFilter(this.#commands, session)
+    this.#filters.set(session, filter)
+    const { text, lost } = filter.take(item, this.#print(item))
+    if (text === '' && lost === 0) return
+    const quiet = this.#quiet.get(session)
+    if (quiet !== undefined) this.opened(quiet)
+    if (this.#missed > 0) this.#miss(item)
+    else this.#add(text, item)
+    for (let entries = lost; entries > 0; entries -= 1) this.#miss(item)
   }
 
   #newPrinting(session: string): Printing {

@@ -6,19 +6,20 @@ import { queryError } from './query-error.ts'
 import type { Glob, NameField } from './query.ts'
 
 /** What a name may be: the marks of its words. Ids are given by their beginning. */
-const words: Readonly<Record<NameField, { readonly names: readonly Mark[]; readonly ids?: Mark }>> =
-  {
-    tree: { names: ['treeName'], ids: 'treeId' },
-    agent: { names: ['agentName'], ids: 'agentId' },
-    root: { names: ['rootName'], ids: 'rootId' },
-    connection: { names: ['connection'] },
-    verdict: { names: ['verdict'] },
-    rule: { names: ['rule'] },
-    class: { names: ['class'] },
-    verb: { names: ['verb'] },
-    returned: { names: ['column', 'mask'] },
-    masked: { names: ['mask'] },
-  }
+export const wordsOf: Readonly<
+  Record<NameField, { readonly names: readonly Mark[]; readonly ids?: Mark }>
+> = {
+  tree: { names: ['treeName'], ids: 'treeId' },
+  agent: { names: ['agentName'], ids: 'agentId' },
+  root: { names: ['rootName'], ids: 'rootId' },
+  connection: { names: ['connection'] },
+  verdict: { names: ['verdict'] },
+  rule: { names: ['rule'] },
+  class: { names: ['class'] },
+  verb: { names: ['verb'] },
+  returned: { names: ['column', 'mask'] },
+  masked: { names: ['mask'] },
+}
 
 /** A pattern that fits more names is no search. */
 const wordsMax = 5000
@@ -29,7 +30,7 @@ export async function nameWords(
   field: NameField,
   values: readonly Glob[],
 ): Promise<string[]> {
-  const { names, ids } = words[field]
+  const { names, ids } = wordsOf[field]
   const found: string[] = []
   for (const glob of values) {
     for (const mark of names) {

@@ -482,7 +482,7 @@ suite('a search that cannot be read', () => {
     ],
     [
       'verdict:bloked',
-      'verdict: takes allowed, held, blocked, masked, would-allow, would-mask, would-hold, would-block (did you mean "blocked"?)\n  verdict:bloked\n          ^^^^^^',
+      'verdict: takes allowed, held, blocked, approved, denied, expired, withdrawn, pending, masked, would-allow, would-mask, would-hold, would-block (did you mean "blocked"?)\n  verdict:bloked\n          ^^^^^^',
     ],
     ['text:"never ends', 'this quote has no end\n  text:"never ends\n       ^'],
     ['tree:', 'a value is missing here\n  tree:\n       ^'],

@@ -599,6 +599,9 @@ suite('attacks on agents', { skip: skipReason(), timeout: 180_000 }, () => {
       return await WireCaller.open({ port: disk.gateway.ports.postgres, user, password })
     }
     const rows = async (): Promise<string> => await disk.postgres.sql('select count(*) from mark')
+    const running = async (): Promise<string> =>
+      await disk.postgres.sql(`select count(*) from pg_stat_activity
+        where state = 'active' and query like 'insert into mark%'`)
     /** Sends without end, whatever comes back. */
     const flood = (caller: WireCaller, ...messages: readonly Buffer[]): (() => void) => {
       const timer = setInterval(() => caller.send(...messages), 1)
@@ -624,7 +627,8 @@ suite('attacks on agents', { skip: skipReason(), timeout: 180_000 }, () => {
             const stop = flood(caller, ...messages)
             await sleep(60 + n * 7)
             await act(root)
-            await sleep(5)
+            // What had left before may take its time at the target.
+            await until('what runs is over', async () => (await running()) === '0')
             const then = await rows()
             await sleep(250)
             stop()

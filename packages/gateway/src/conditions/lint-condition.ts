@@ -19,6 +19,15 @@ export function lintCondition(
   ]
 }
 
+/** False where two conditions can't both be true of one command. True where that is not known. */
+export function canBothHold(one: string, other: string, schema: FactSchema): boolean {
+  try {
+    return !isNever(parseCondition(`(${one}) && (${other})`, schema), schema, true)
+  } catch {
+    return true
+  }
+}
+
 function constantProblems(ast: ASTNode, source: string, schema: FactSchema): Problem[] {
   const whole = { start: 0, end: source.length }
   // `"true"` is how a rule says that it always matches.

@@ -1,4 +1,5 @@
-import type { ApprovalDemand, Rule } from '@sallyport/core'
+import { areMet, factSchema, type ApprovalDemand, type Approver, type Rule } from '@sallyport/core'
+import { canBothHold } from '../../../conditions/lint-condition.ts'
 import type { Finding, NotChecked } from './finding.ts'
 import { fieldOf, findingsAt, type RuleSite } from './rule-sites.ts'
 
@@ -67,4 +68,70 @@ function unsureOf(
   if (group?.from === 'directory') return undefined
   const seen = group?.people.length ?? 0
   return `no directory lists ${who}: ${seen === 0 ? 'nobody' : seen} of it has been seen at a login`
+}
+
+/** A rule that asks for approval, and where it stands. */
+export interface AskingRule {
+  readonly id: string
+  readonly rule: Rule
+  readonly site: RuleSite
+}
+
+/** Demands of rules that match one command add up, and nobody counts for two: whether there are enough people for each pair. */
+export function lintPairs(
+  asking: readonly AskingRule[],
+  groups: KnownGroups | undefined,
+): readonly Finding[] {
+  return asking.flatMap((one, index) =>
+    asking.slice(index + 1).flatMap((other) => pairFinding(one, other, groups)),
+  )
+}
+
+function pairFinding(
+  one: AskingRule,
+  other: AskingRule,
+  groups: KnownGroups | undefined,
+): Finding[] {
+  const [left, right] = [one.rule.approve, other.rule.approve]
+  const node = fieldOf(other.site, 'approve')
+  if (left === undefined || right === undefined || node === undefined) return []
+  const known = [left, right].map((demand) => approversOf(demand, groups))
+  // What is not known whole, or too small by itself, is told of the rule alone.
+  if (known.some(({ unsure }) => unsure.length > 0)) return []
+  const approvers = [left, right].flatMap((demand) => everybody(demand, groups))
+  const demandOf = (id: string, demand: ApprovalDemand) => ({ rule: id, message: '', demand })
+  const both = [demandOf(one.id, left), demandOf(other.id, right)]
+  const alone = both.every((each) => areMet([each], approvers, nobodyAsks))
+  if (!alone || areMet(both, approvers, nobodyAsks)) return []
+  const schema = factSchema([...one.rule.on, ...other.rule.on])
+  if ('refused' in schema || !canBothHold(one.rule.when, other.rule.when, schema)) return []
+  const message = `a command that ${one.id} matches as well needs more people than both name: nobody counts for two rules`
+  const what = { check: 'approvers-too-few', severity: 'warning', rule: other.id } as const
+  return findingsAt(other.site, what, (source) => source.report(message, '', '', node))
+}
+
+const nobodyAsks = { rootId: '', rootIsHuman: false, agents: new Set<string>() }
+
+/** All who are named, each with the groups that name them. */
+function everybody({ from }: ApprovalDemand, groups: KnownGroups | undefined): Approver[] {
+  const named = from.flatMap((who): readonly Approver[] => {
+    const name = who.slice(who.indexOf(':') + 1)
+    if (who === 'owner') return [{ id: 'owner', kind: 'owner', name: 'owner', groups: [] }]
+    if (who.startsWith('agent:')) return [{ id: who, kind: 'agent', name, groups: [] }]
+    return who.startsWith('user:') ? [person(name, groups)] : peopleOf(name, groups)
+  })
+  return named
+}
+
+function peopleOf(group: string, groups: KnownGroups | undefined): readonly Approver[] {
+  return (groups?.get(group)?.people ?? []).map((name) => person(name, groups))
+}
+
+/** One person however spelled, in all groups that a directory names them in. */
+function person(name: string, groups: KnownGroups | undefined): Approver {
+  const id = name.toLowerCase()
+  const held = [...(groups ?? [])].filter(([, { people }]) =>
+    people.some((each) => each.toLowerCase() === id),
+  )
+  return { id, kind: 'person', name, groups: held.map(([group]) => group) }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import test from 'node:test'
+import { defaultPolicies } from '../../default-policies.ts'
 import { lintPolicies, type LintKnowledge } from './lint-policies.ts'
 import type { KnownGroup } from './lint-approvers.ts'
 
@@ -112,6 +113,11 @@ test('what ships is in order', () => {
   const file = 'guardrails/postgres.yaml'
   const report = lintPolicies([{ file, text: readFileSync(file, 'utf8') }], { history: silent })
   assert.deepEqual([report.findings, report.notChecked], [[], []])
+  const masks = lintPolicies([{ file: 'd.yaml', text: defaultPolicies }], { history: silent })
+  assert.deepEqual(
+    [masks.findings, masks.notChecked.map(({ check }) => check)],
+    [[], ['mask-no-such-column, mask-type']],
+  )
   assert.ok(report.rules > 5)
 })
 
@@ -128,4 +134,30 @@ test('a rule that did nothing in what is recorded is found, and nothing is said 
   assert.deepEqual(found(observes, { history }), ['7:7 warning observe-stale'])
   const { notChecked } = lintPolicies([{ file: 'p.yaml', text }], {})
   assert.match(notChecked[0]?.why ?? '', /--history/)
+})
+
+test('two rules that ask for more people together than there are is found where one command can meet both', () => {
+  const groups = new Map([
+    ['dba', people('directory', 'ana', 'ben')],
+    ['ops', people('directory', 'Ben', 'cleo')],
+    ['seen', people('logins', 'ana')],
+  ])
+  const pair = (one: string, left: string, other: string, right: string) => {
+    const asks = (name: string, when: string, who: string) =>
+      `    - {name: ${name}, on: sql, when: '${when}', effect: approve, message: m, approve: ${who}}\n`
+    const text = `${head}  rules:\n${asks('a', one, left)}${asks('b', other, right)}`
+    return found(text, { groups, history: silent })
+  }
+  const two = '{from: ["group:dba"], count: 2}'
+  const ops = '{from: ["group:ops"], count: 1}'
+  const both = '{from: ["group:ops"], count: 2}'
+  assert.deepEqual(pair('op.unbounded', two, 'op.class == "write"', ops), [])
+  assert.deepEqual(pair('op.unbounded', two, 'op.class == "write"', both), [
+    '8:93 warning approvers-too-few',
+  ])
+  assert.deepEqual(pair('op.unbounded', two, '!op.unbounded', both), [])
+  assert.deepEqual(pair('op.unbounded', two, 'op.class == "write"', '{from: ["user:ana"]}'), [
+    '8:93 warning approvers-too-few',
+  ])
+  assert.deepEqual(pair('op.unbounded', two, 'op.class == "write"', '{from: ["owner"]}'), [])
 })

@@ -2,7 +2,7 @@ import { factSchema, type Policy, type Rule } from '@sallyport/core'
 import { lintCondition } from '../../../conditions/lint-condition.ts'
 import { type PolicyFile, readWhatCanBeRead } from '../load-policy-folder.ts'
 import type { Finding, LintReport, NotChecked } from './finding.ts'
-import { lintApprovers, type KnownGroups } from './lint-approvers.ts'
+import { type AskingRule, lintApprovers, lintPairs, type KnownGroups } from './lint-approvers.ts'
 import { historyNotAsked, type KnownHistory, lintHistory } from './lint-history.ts'
 import { fieldOf, findingsAt, refusal, ruleSites, type RuleSite } from './rule-sites.ts'
 
@@ -19,6 +19,7 @@ export function lintPolicies(files: readonly PolicyFile[], knowledge: LintKnowle
   const findings = problems.map(refusal)
   const { groups, history } = knowledge
   const notChecked: NotChecked[] = history === undefined ? [historyNotAsked] : []
+  const asking: AskingRule[] = []
   for (const policy of policies) {
     const site = sites.get(policy.name)
     if (site !== undefined) findings.push(...lintOwner(policy, site))
@@ -30,11 +31,20 @@ export function lintPolicies(files: readonly PolicyFile[], knowledge: LintKnowle
       const approvers = lintApprovers(id, rule, ruleSite, groups)
       findings.push(...approvers.findings)
       notChecked.push(...approvers.notChecked)
+      if (rule.approve !== undefined) asking.push({ id, rule, site: ruleSite })
       if (history !== undefined) findings.push(...lintHistory(id, rule, ruleSite, history))
     }
   }
+  findings.push(...lintPairs(asking, groups))
+  if (policies.some((policy) => policy.rules.some(({ masks }) => masks.length > 0)))
+    notChecked.push(catalogNotAsked)
   const rules = policies.reduce((sum, policy) => sum + policy.rules.length, 0)
   return { findings: findings.toSorted(byPlace), notChecked, policies: policies.length, rules }
+}
+
+const catalogNotAsked: NotChecked = {
+  check: 'mask-no-such-column, mask-type',
+  why: 'no target was asked for its columns',
 }
 
 /** Who may change a rule is what a refused caller asks first. */

@@ -27,11 +27,20 @@ export function addApprovalVerbs(
   verb(
     group,
     'show <approval>',
-    'Who asks, what for, by which rules, and what was answered.',
+    'Who asks, what it would do, by which rules, and what was answered.',
     'sallyport approvals show ap_9q2',
   ).action(async (approval: string, _flags: unknown, command: Command) => {
     const { showApproval } = await import('./verbs/approvals.ts')
     finish(await showApproval(contextOf(command), approval))
+  })
+  verb(
+    group,
+    'count <approval>',
+    'Count the rows that a command which waits would meet: read-only, for 5 s at most.',
+    'sallyport approvals count ap_9q2',
+  ).action(async (approval: string, _flags: unknown, command: Command) => {
+    const { countApproval } = await import('./verbs/approvals.ts')
+    finish(await countApproval(contextOf(command), approval))
   })
   verb(
     group,

@@ -259,6 +259,13 @@ export const ERRORS = {
     sqlState: '42501',
     say: 'you may not answer this request.',
   },
+  SP_PREVIEW_UNKNOWN: {
+    origin: 'gateway',
+    level: 'info',
+    retry: 'never',
+    sqlState: '42501',
+    say: 'what this command would do cannot be told without running it.',
+  },
   SP_MASK_IMPOSSIBLE: {
     origin: 'downstream',
     level: 'warn',

@@ -6,6 +6,7 @@ import { EXIT } from '../exit-codes.ts'
 import { printList, printOne } from '../output.ts'
 import { drained } from '../replay/drained.ts'
 import { linesOf } from '../replay/step-feed.ts'
+import { cardOf, wanted } from './approval-card.ts'
 
 export interface ListFlags {
   readonly state: string
@@ -40,6 +41,15 @@ export async function showApproval(context: VerbContext, approval: string): Prom
   const api = await context.api()
   const view = await api.json<ApprovalView>('GET', pathOf(approval))
   await printOne(context.output, view, cardOf(view), view.id)
+  return EXIT.done
+}
+
+export async function countApproval(context: VerbContext, approval: string): Promise<number> {
+  const api = await context.api()
+  const view = await api.json<ApprovalView>('POST', `${pathOf(approval)}/count`)
+  const { count } = view.preview ?? {}
+  const rows = count?.known === true ? count.value.toLocaleString('en-US') : 'an unknown number of'
+  await printOne(context.output, view, `${view.id} would meet ${rows} rows now\n`, view.id)
   return EXIT.done
 }
 
@@ -95,43 +105,6 @@ function answered(view: ApprovalView, decision: 'approve' | 'deny'): string {
   if (state === 'pending') return `✓ noted. ${id} waits for more: ${wanted(view)}.`
   const next = view.wait === 'return' ? 'may send it again within 5 minutes' : 'goes on'
   return `✓ approved ${id} once. ${agent} ${next}.`
-}
-
-function cardOf(view: ApprovalView): string {
-  const { text, textLength, parameters, inTransaction, opaque } = view
-  const cut = textLength > text.length ? `\n         … ${textLength} characters in all` : ''
-  const lines = [
-    `${view.id}  ${view.state}  ${view.verb.toUpperCase()} on ${view.connection}/${view.database}`,
-    `WHO      ${view.chain.join(' › ')}  ${view.agent}  L${view.level}  ${view.application} from ${view.source}`,
-    `WHAT     ${visibleText(text).replaceAll('\n', '\n         ')}${cut}`,
-    ...parameters.map(
-      (value, n) => `         $${n + 1} = ${value === null ? 'NULL' : visibleText(value)}`,
-    ),
-    `BOUND TO sha ${view.binding.slice(0, 12)}…  this agent, connection, text and values, policy version ${view.policyVersion}`,
-    `EFFECT   ${effectOf(view)}`,
-    ...(opaque.length > 0 ? [`         effect not known: ${opaque.join(', ')}`] : []),
-    `OPEN     ${inTransaction ? 'a transaction: its locks are held while this waits' : 'no transaction'}`,
-    ...view.demands.map(
-      ({ rule, message }) => `WHY      ${rule}${message === '' ? '' : `: ${message}`}`,
-    ),
-    `WANTS    ${wanted(view)}`,
-    `ASKED    ${view.askedAt}, until ${view.until}`,
-    ...view.answers.map(
-      ({ by, answer, note, at }) =>
-        `ANSWER   ${answer} by ${by} at ${at}${note === '' ? '' : `: ${visibleText(note)}`}`,
-    ),
-    ...(view.note === undefined ? [] : [`ENDED    ${visibleText(view.note)}`]),
-  ]
-  return `${lines.join('\n')}\n`
-}
-
-function effectOf({ class: of, objects, unbounded }: ApprovalView): string {
-  const names = objects.length === 0 ? 'nothing named' : objects.map(visibleText).join(', ')
-  return `${of} · ${names}${unbounded ? ' · not limited: every row' : ''}`
-}
-
-function wanted({ demands }: ApprovalView): string {
-  return demands.map(({ from, count }) => `${count} of ${from.join(', ')}`).join(' and ')
 }
 
 function oneLine(text: string): string {

@@ -1,4 +1,11 @@
-import type { AgentId, ApprovalId, HoldOutcome, RuleDemand, SessionId } from '@sallyport/core'
+import type {
+  AgentId,
+  ApprovalId,
+  HoldOutcome,
+  ObjectName,
+  RuleDemand,
+  SessionId,
+} from '@sallyport/core'
 
 /** A command that waits for an approval, as its worker tells it. */
 export interface HoldAsked {
@@ -29,6 +36,8 @@ export interface HoldAsked {
   readonly opaque: readonly string[]
   readonly inTransaction: boolean
   readonly demands: readonly RuleDemand[]
+  /** SHA-256, in hexadecimal, of the statement without its values; absent where it has no shape that could be told. */
+  readonly shape?: string
   readonly policyVersion: number
   /** SHA-256, in hexadecimal, of all that an approval is bound to. */
   readonly binding: string
@@ -38,6 +47,28 @@ export interface HoldAsked {
   readonly askedAtMs: number
   readonly untilMs: number
 }
+
+/** What may be asked of the target about a command that waits, each with the text to ask by or why there is none. */
+export interface TargetQuestions {
+  /** `EXPLAIN`, never ANALYZE. */
+  readonly plan: Question
+  /** Counts the rows that it meets. */
+  readonly count: Question
+  /** Reads a few rows that it meets, which the agent may read unmasked. */
+  readonly sample: Question
+  /** The shape of the statement, as in `HoldAsked`. */
+  readonly shape: Question
+  /** What the caller gave beside the text; bytes are in the protocol's binary form. */
+  readonly values: readonly AskedValue[]
+  /** Object ids of the values' types; 0 or nothing where the target is to tell. */
+  readonly types: readonly number[]
+  /** Qualified names of what the statement itself changes. */
+  readonly changes: { readonly names: readonly ObjectName[] } | { readonly why: string }
+}
+
+export type Question = { readonly text: string } | { readonly why: string }
+
+export type AskedValue = string | Uint8Array | null
 
 /** How a request ended. */
 export interface HoldAnswer {

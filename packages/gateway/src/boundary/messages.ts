@@ -7,7 +7,7 @@ import type {
   Lease,
   LeaseRequest,
 } from './agents.ts'
-import type { HoldAnswer, HoldAsked } from './approvals.ts'
+import type { HoldAnswer, HoldAsked, TargetQuestions } from './approvals.ts'
 import type { WorkerCounts } from './counts.ts'
 import type { ConnectionConfig, Snapshot, TargetPlace } from './snapshot.ts'
 import type { TrialRequest, TrialResult } from './trial.ts'
@@ -66,7 +66,11 @@ export type FromWorker =
   | { readonly kind: 'lease'; readonly id: number; readonly request: LeaseRequest }
   | { readonly kind: 'lease.return'; readonly request: LeaseRequest }
   /** A command waits for an approval; the answer is `hold.answered`. */
-  | { readonly kind: 'hold.asked'; readonly hold: HoldAsked }
+  | {
+      readonly kind: 'hold.asked'
+      readonly hold: HoldAsked
+      readonly questions: TargetQuestions
+    }
   /** Nobody waits for the answer any more. */
   | { readonly kind: 'hold.withdrawn'; readonly id: ApprovalId; readonly why: string }
   | { readonly kind: 'probed'; readonly id: string; readonly result: ProbeResult }

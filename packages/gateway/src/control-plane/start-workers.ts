@@ -47,7 +47,7 @@ export async function startWorkers(parts: Parts, undo: AsyncDisposableStack): Pr
       targets.closed(session.id)
       void sessions.closed(session).catch(fault)
     },
-    onHoldAsked: (worker, hold) => void approvals.asked(worker, hold),
+    onHoldAsked: (worker, hold, questions) => void approvals.asked(worker, hold, questions),
     onHoldWithdrawn: (id, why) => void approvals.withdrawn(id, why),
     onCounted: (worker, counted) => counts.workers.add(worker, counted),
     onLost: (worker, why) => {

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { SallyportError, type ApprovalId, type SessionId } from '@sallyport/core'
-import type { HoldAnswer, HoldAsked } from '../boundary/approvals.ts'
+import type { HoldAnswer, HoldAsked, TargetQuestions } from '../boundary/approvals.ts'
 import type {
   FromWorker,
   OpenedTarget,
@@ -31,7 +31,7 @@ export interface WorkerPoolOptions {
   readonly onTarget: (worker: number, session: SessionId, target: OpenedTarget) => void
   readonly onOpened: (session: SessionOpened) => void
   readonly onClosed: (session: SessionClosed) => void
-  readonly onHoldAsked: (worker: number, hold: HoldAsked) => void
+  readonly onHoldAsked: (worker: number, hold: HoldAsked, questions: TargetQuestions) => void
   readonly onHoldWithdrawn: (id: ApprovalId, why: string) => void
   readonly onCounted: (worker: number, counts: WorkerCounts) => void
   /** A worker ended unasked; its sessions ended with it. */
@@ -277,7 +277,7 @@ export class WorkerPool {
         this.#options.onTarget(slot.worker, message.session, message.target)
         break
       case 'hold.asked':
-        return this.#options.onHoldAsked(slot.worker, message.hold)
+        return this.#options.onHoldAsked(slot.worker, message.hold, message.questions)
       case 'hold.withdrawn':
         return this.#options.onHoldWithdrawn(message.id, message.why)
       case 'counted':

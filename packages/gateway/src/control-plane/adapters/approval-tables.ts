@@ -36,3 +36,11 @@ export const approvalTables: Migration = {
         primary key (approval_id, approver_id))`.execute(db)
   },
 }
+
+/** What a command would have done, and how others of its shape were decided. */
+export const previewColumns: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await sql`alter table approval add column preview jsonb`.execute(db)
+    await sql`create index approval_shape on approval ((asked ->> 'shape'), connection)`.execute(db)
+  },
+}

@@ -2,8 +2,13 @@ import { SallyportError, type Approver } from '@sallyport/core'
 import { type Context, Hono } from 'hono'
 import { streamSSE } from 'hono/streaming'
 import { type ApiCaller, type CallerOptions, callerOf } from '../agents/api-caller.ts'
-import type { ApprovalDecision, ApprovalState, ApprovalView } from './approval.ts'
-import type { Approvals } from './approvals.ts'
+import {
+  answerRefused,
+  type ApprovalDecision,
+  type ApprovalState,
+  type ApprovalView,
+} from './approval.ts'
+import { factBy, type Approvals } from './approvals.ts'
 
 export interface ApprovalRouteOptions extends CallerOptions {
   readonly approvals: Approvals
@@ -28,15 +33,19 @@ export function approvalRoutes(options: ApprovalRouteOptions): Hono {
   app.get('/v1/approvals', async (context) => {
     const who = await callerOf(context, options)
     const all = await approvals.list(statesOf(context))
-    return context.json(all.filter((each) => sees(who, options, each)))
+    const seen = all.filter((each) => sees(who, options, each))
+    return context.json(seen.map((each) => shownTo(who, options, each)))
   })
   app.get('/v1/approvals/events', async (context) => {
     const who = await callerOf(context, options)
-    return events(context, approvals, who, (view) => sees(who, options, view))
+    return events(context, approvals, who, (view) =>
+      sees(who, options, view) ? shownTo(who, options, view) : undefined,
+    )
   })
   app.get('/v1/approvals/:id', async (context) => {
     const who = await callerOf(context, options)
-    return context.json(await found(who, options, context.req.param('id')))
+    const view = await found(who, options, context.req.param('id'))
+    return context.json(shownTo(who, options, view))
   })
   app.post('/v1/approvals/:id/answer', async (context) => {
     const who = await callerOf(context, options)
@@ -45,7 +54,27 @@ export function approvalRoutes(options: ApprovalRouteOptions): Hono {
     const { decision, note } = parseAnswer(await context.req.json().catch(() => undefined))
     return context.json(await approvals.answer(id, approverOf(who, options), decision, note))
   })
+  app.post('/v1/approvals/:id/count', async (context) => {
+    const who = await callerOf(context, options)
+    who.mustAct()
+    const view = await found(who, options, context.req.param('id'))
+    if (isOfTree(who, options, view))
+      throw answerRefused('nobody looks at a request of the own tree')
+    return context.json(await approvals.count(view.id, factBy(approverOf(who, options))))
+  })
   return app
+}
+
+/** What a command would do is for those who decide: an agent could ask its target by it what it may not read. */
+function shownTo(who: ApiCaller, options: CallerOptions, view: ApprovalView): ApprovalView {
+  const { preview, ...rest } = view
+  return preview === undefined || isOfTree(who, options, view) ? rest : { ...rest, preview }
+}
+
+function isOfTree(who: ApiCaller, { agents }: CallerOptions, view: ApprovalView): boolean {
+  if (who.agent === undefined) return false
+  const root = agents.get(who.agent)?.path[0]
+  return root === undefined || root === (agents.get(view.agent)?.path[0] ?? root)
 }
 
 /** An agent that no rule names sees what it could see of the tree; what it does not reach reads like what does not exist. */
@@ -102,14 +131,15 @@ function events(
   context: Context,
   approvals: Approvals,
   who: ApiCaller,
-  isSeen: (view: ApprovalView) => boolean,
+  seen: (view: ApprovalView) => ApprovalView | undefined,
 ): Response {
   return streamSSE(context, async (stream) => {
     const waiting: ApprovalView[] = []
     let wake = Promise.withResolvers<void>()
     let isOpen = true
-    const stop = approvals.onChange((view) => {
-      if (isSeen(view) && waiting.push(view) > waitingMax) isOpen = false
+    const stop = approvals.onChange((each) => {
+      const view = seen(each)
+      if (view !== undefined && waiting.push(view) > waitingMax) isOpen = false
       wake.resolve()
     })
     stream.onAbort(() => {

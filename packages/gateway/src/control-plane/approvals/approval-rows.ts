@@ -25,6 +25,7 @@ export async function insertApproval(tx: Tx, record: ApprovalRecord): Promise<vo
       until_at: new Date(asked.untilMs),
       ended_at: record.endedAtMs === undefined ? null : new Date(record.endedAtMs),
       note,
+      preview: null,
     })
     .execute()
 }
@@ -103,6 +104,7 @@ function recordOf(row: Row): ApprovalRecord {
     rootId: row.root_id,
     answers: [],
     note: row.note,
+    ...(row.preview === null ? {} : { preview: row.preview }),
     ...(row.ended_at === null ? {} : { endedAtMs: row.ended_at.getTime() }),
   }
 }

@@ -1,5 +1,6 @@
 import { SallyportError, type Approver, type RuleDemand } from '@sallyport/core'
 import type { HoldAsked } from '../../boundary/approvals.ts'
+import type { Preview } from './preview/preview.ts'
 
 /** How a request for approval stands. `used`: it was approved, and its command went on. */
 export type ApprovalState = 'pending' | 'approved' | 'used' | 'denied' | 'expired' | 'withdrawn'
@@ -50,7 +51,11 @@ export interface ApprovalView {
   readonly answers: readonly AnswerView[]
   /** Why it was withdrawn. */
   readonly note?: string
+  /** What it would do; absent before anybody has looked, and for the tree that asks. The sample only while it waits. */
+  readonly preview?: PreviewView
 }
+
+export type PreviewView = Omit<Preview, 'sample'> & Partial<Pick<Preview, 'sample'>>
 
 export interface DemandView {
   readonly rule: string
@@ -76,9 +81,11 @@ export interface ApprovalRecord {
   readonly answers: readonly ApprovalAnswer[]
   readonly endedAtMs?: number
   readonly note: string
+  readonly preview?: PreviewView
 }
 
-export function viewOf({ asked, state, answers, endedAtMs, note }: ApprovalRecord): ApprovalView {
+export function viewOf(record: ApprovalRecord): ApprovalView {
+  const { asked, state, answers, endedAtMs, note, preview } = record
   const { path: _path, demands, objects, askedAtMs, untilMs, ...shown } = asked
   return {
     ...shown,
@@ -96,6 +103,7 @@ export function viewOf({ asked, state, answers, endedAtMs, note }: ApprovalRecor
       at: iso(atMs),
     })),
     ...(note === '' ? {} : { note }),
+    ...(preview === undefined ? {} : { preview }),
   }
 }
 

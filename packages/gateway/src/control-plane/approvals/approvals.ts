@@ -7,7 +7,7 @@ import {
   type Approver,
   type Requester,
 } from '@sallyport/core'
-import type { HoldAnswer, HoldAsked } from '../../boundary/approvals.ts'
+import type { HoldAnswer, HoldAsked, TargetQuestions } from '../../boundary/approvals.ts'
 import { gatewayBy, type FactBy, type Ledger } from '../ledger/ledger.ts'
 import type { Store } from '../ports/store.ts'
 import {
@@ -19,6 +19,7 @@ import {
   type ApprovalState,
   type ApprovalView,
 } from './approval.ts'
+import type { Previews } from './preview/previews.ts'
 import { insertApproval, moveApproval, putAnswer, readApprovals, type Tx } from './approval-rows.ts'
 
 /** What approvals need of the agents. */
@@ -37,6 +38,7 @@ export interface ApprovalsOptions {
   readonly store: Store
   readonly ledger: Ledger
   readonly agents: ApprovalAgents
+  readonly previews: Previews
   readonly now: () => number
   readonly onFault: (error: unknown) => void
   /** Tells a worker how a request ended; set when the workers are there. */
@@ -113,10 +115,10 @@ export class Approvals {
   }
 
   /** A worker asks. Its answer comes by `send`, at the latest when the request's time is over. Never rejects. */
-  async asked(worker: number, asked: HoldAsked): Promise<void> {
+  async asked(worker: number, asked: HoldAsked, questions: TargetQuestions): Promise<void> {
     await this.#inTurn(asked.id, async () => {
       try {
-        await this.#take(worker, asked)
+        await this.#take(worker, asked, questions)
       } catch (error) {
         this.#options.onFault(error)
         const note = 'the request could not be stored'
@@ -149,12 +151,24 @@ export class Approvals {
   /** Newest first. */
   async list(states: readonly ApprovalState[]): Promise<ApprovalView[]> {
     const found = await readApprovals(this.#options.store, { states, limit: listedMax })
-    return found.map(viewOf)
+    return found.map((each) => this.#view(each))
   }
 
   /** By its id, or the beginning of it where that is the only one. */
   async get(prefix: string): Promise<ApprovalView> {
-    return viewOf(await this.#find(prefix))
+    return this.#view(await this.#find(prefix))
+  }
+
+  /** Has the rows counted that a command which waits would meet. Throws SP_PREVIEW_UNKNOWN, with the reason. */
+  async count(prefix: string, by: FactBy): Promise<ApprovalView> {
+    const { asked } = await this.#find(prefix)
+    await this.#options.previews.count(asked.id, by)
+    return await this.get(asked.id)
+  }
+
+  #view(record: ApprovalRecord): ApprovalView {
+    const preview = this.#options.previews.of(record.asked.id) ?? record.preview
+    return viewOf({ ...record, ...(preview === undefined ? {} : { preview }) })
   }
 
   /** A request, for who may answer it. Throws SP_APPROVAL_REFUSED for anybody else. */
@@ -191,7 +205,7 @@ export class Approvals {
       this.#mustAnswer(waiting, approver)
       const said = { approver, answer: decision, note, atMs: this.#options.now() }
       await this.#settle(waiting, said)
-      return viewOf(await this.#find(asked.id))
+      return await this.get(asked.id)
     })
   }
 
@@ -241,7 +255,7 @@ export class Approvals {
     this.#finish(waiting, { outcome: to, by: names, note: said.note })
   }
 
-  async #take(worker: number, asked: HoldAsked): Promise<void> {
+  async #take(worker: number, asked: HoldAsked, questions: TargetQuestions): Promise<void> {
     const { agents, now } = this.#options
     const refusal = agents.refusal(asked.agent) ?? this.#tooMany(asked)
     const requester = this.#requester(asked)
@@ -281,6 +295,7 @@ export class Approvals {
       },
     })
     this.#changed(asked.id)
+    this.#options.previews.begin(asked, questions, () => this.#changed(asked.id))
     if (holder === undefined)
       this.#options.send(worker, asked.id, { outcome: 'pending', by: [], note: '' })
     // The time that storing took may have been all there was.
@@ -346,6 +361,7 @@ export class Approvals {
 
   #finish({ asked, worker }: Waiting, answer: HoldAnswer): void {
     this.#waiting.delete(asked.id)
+    this.#options.previews.ended(asked.id)
     void this.#options.ledger.write({
       what: 'approval.ended',
       actor: gatewayBy('approvals'),
@@ -398,6 +414,6 @@ function chainOf({ path, chain }: HoldAsked): { id: string; name: string }[] {
   return path.map((id, n) => ({ id, name: chain[n] ?? '' }))
 }
 
-function factBy({ kind, name }: Approver): FactBy {
+export function factBy({ kind, name }: Approver): FactBy {
   return { by: kind === 'agent' ? 'agent' : kind === 'owner' ? 'owner' : 'principal', name }
 }

@@ -1,6 +1,8 @@
 import type { AgentId } from '@sallyport/core'
 import type { AgentService } from '../agents/agent-service.ts'
 import type { Parts } from '../parts.ts'
+import { openQuestioner } from './preview/target-questioner.ts'
+import { Previews } from './preview/previews.ts'
 import { Approvals, type ApprovalAgents, type ApprovalsOptions } from './approvals.ts'
 
 /** Budgets are leased to workers by number; what approvals take goes to none, and is never given back. */
@@ -8,7 +10,7 @@ const noWorker = -1
 
 /** Opens what is known of requests for approval, on the agents of this gateway. */
 export async function openApprovals(
-  { store, ledger, agents, fault }: Parts,
+  { store, ledger, agents, connections, fault }: Parts,
   send: ApprovalsOptions['send'],
 ): Promise<Approvals> {
   const now = (): number => Date.now()
@@ -18,6 +20,13 @@ export async function openApprovals(
     now,
     send,
     onFault: fault,
+    previews: new Previews({
+      store,
+      ledger,
+      onFault: fault,
+      open: openQuestioner,
+      config: async (name) => await connections.config(name),
+    }),
     agents: approvalAgents(agents),
   })
 }

@@ -122,6 +122,14 @@ export const FACTS = {
     rule: 'counted',
     says: 'somebody tried to answer it who may not, and why',
   },
+  'approval.previewed': {
+    rule: 'anyway',
+    says: 'the gateway asked the target what it would do, without running it: connection, database',
+  },
+  'approval.counted': {
+    rule: 'refuse',
+    says: 'somebody had the rows counted that it would meet: connection, the statement that counts',
+  },
   'hold.added': {
     rule: 'refuse',
     says: 'a session or a tree is kept, whatever retention says: hold, reason',

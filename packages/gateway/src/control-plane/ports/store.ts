@@ -9,6 +9,7 @@ import type {
 import type { ColumnType, Generated, Kysely, Transaction } from 'kysely'
 import type { HoldAsked } from '../../boundary/approvals.ts'
 import type { ApprovalDecision, ApprovalState } from '../approvals/approval.ts'
+import type { Preview } from '../approvals/preview/preview.ts'
 import type { PartState } from '../exports/facts/part-facts.ts'
 import type { GuardState } from '../guard/guard-state.ts'
 
@@ -79,6 +80,8 @@ export interface ApprovalTable {
   until_at: Timestamp
   ended_at: NullableTimestamp
   note: string
+  /** What it would do, without rows of the target. */
+  preview: Json<Omit<Preview, 'sample'>> | null
 }
 
 export interface ApprovalAnswerTable {

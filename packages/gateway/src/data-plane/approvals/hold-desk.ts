@@ -9,7 +9,12 @@ import {
   type SessionId,
   type Verdict,
 } from '@sallyport/core'
-import { heldTextMax, type HoldAnswer, type HoldAsked } from '../../boundary/approvals.ts'
+import {
+  heldTextMax,
+  type HoldAnswer,
+  type HoldAsked,
+  type TargetQuestions,
+} from '../../boundary/approvals.ts'
 import type { SessionAgent } from '../agents/session-agent.ts'
 import type { SessionJournal } from '../journal/session-journal.ts'
 import type { StoredEntry } from '../journal/stored-entry.ts'
@@ -59,6 +64,8 @@ export interface HeldCommand {
   readonly settings: readonly string[]
   /** What the text does beyond its words. */
   readonly meaning: readonly string[]
+  /** What may be asked of the target, for whoever decides to see what it would do. */
+  readonly questions: TargetQuestions
   /** Milliseconds since the epoch; a command that is asked for again has no more time than at first. */
   readonly untilMs?: number
 }
@@ -100,7 +107,7 @@ export class HoldDesk {
     const wants = describeDemands(verdict.demands)
     journal.note({ kind: 'held', seq: entry.seq, approval: id, wants, untilMs })
     const asked = this.#asked(held, id, untilMs)
-    const hold = holds.ask(asked)
+    const hold = holds.ask(asked, held.questions)
     this.#open = { hold, seq: entry.seq, id }
     if (asked.wait === 'hold') this.#tellHeld(asked, wants)
     const timer = setInterval(() => {
@@ -176,6 +183,7 @@ export class HoldDesk {
       opaque: effects.opaque,
       inTransaction: command.inTransaction,
       demands,
+      ...('text' in held.questions.shape ? { shape: held.questions.shape.text } : {}),
       policyVersion,
       binding: bindingOf({
         agent: agent.id,

@@ -1,5 +1,5 @@
 import type { ApprovalId } from '@sallyport/core'
-import type { HoldAnswer, HoldAsked } from '../../boundary/approvals.ts'
+import type { HoldAnswer, HoldAsked, TargetQuestions } from '../../boundary/approvals.ts'
 import type { FromWorker } from '../../boundary/messages.ts'
 
 /** What the control plane gets beyond the deadline that it was told, before its silence counts as no answer. */
@@ -26,7 +26,7 @@ export class Holds {
     return this.#open.size
   }
 
-  ask(asked: HoldAsked): OpenHold {
+  ask(asked: HoldAsked, questions: TargetQuestions): OpenHold {
     const { promise, resolve } = Promise.withResolvers<HoldAnswer>()
     // Where nobody answers, not even to say that time is over, the command must not wait for ever.
     const timer = setTimeout(
@@ -38,7 +38,7 @@ export class Holds {
       this.#open.delete(asked.id)
       resolve(answer)
     })
-    this.#tell({ kind: 'hold.asked', hold: asked })
+    this.#tell({ kind: 'hold.asked', hold: asked, questions })
     return {
       answer: promise,
       withdraw: (why) => {

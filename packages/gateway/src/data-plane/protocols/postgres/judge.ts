@@ -13,6 +13,7 @@ import {
   type RuleDemand,
   type Verdict,
 } from '@sallyport/core'
+import type { TargetQuestions } from '../../../boundary/approvals.ts'
 import type { HoldDesk } from '../../approvals/hold-desk.ts'
 import type { Needs, Purse } from '../../agents/purse.ts'
 import type { StoredEntry } from '../../journal/stored-entry.ts'
@@ -44,6 +45,7 @@ import {
 } from './classify/classified.ts'
 import type { MadeFunction } from './classify/stored-code.ts'
 import type { Names, Statement } from './names.ts'
+import { questionsOf } from './preview/held-questions.ts'
 import { meaningOf, SessionMeaning, textOf } from './session-meaning.ts'
 
 /** A command that waits for an approval. */
@@ -109,6 +111,8 @@ export class Judge {
   /** A command waits for an approval, or runs by one and has not left; and why it is not to run any more. */
   #isHolding = false
   #withdrawnFor: string | undefined
+  /** What has left: a text may mean here by now what it means nowhere else. */
+  readonly #left: SessionMeaning
   readonly #made: MadeFunctions = new Map()
   #madeCount = 0
   #madeCharacters = 0
@@ -119,6 +123,7 @@ export class Judge {
     this.#facts = new FactRecorder(deps.journal, deps.decider.about)
     this.#isPathKnown = isPathKnown
     this.#meaning = new SessionMeaning(deps.journal.id, deps.startup)
+    this.#left = new SessionMeaning(deps.journal.id, [])
     this.#lineage = new LineageJudge({
       databases: deps.databases,
       names: deps.names,
@@ -199,6 +204,7 @@ export class Judge {
   decide(unit: Unit, command: Command): Verdict {
     const verdict = this.#judge(unit, command)
     if (verdict.effect === 'block' || unit.kind === 'parse') return verdict
+    if (verdict.effect === 'allow') this.#noteLeft(unit)
     if (unit.classified !== undefined) this.#unsettled.note(unit.classified, unit.slot.batch)
     const { purse } = this.#deps
     if (!purse.countsCommands || unit.classified === undefined) return verdict
@@ -300,7 +306,9 @@ export class Judge {
       const { parameters, formats } = unit
       const { settings } = this.#meaning
       const meaning = this.#meaningOf(unit, command.effects)
-      const asked = { command, entry, verdict, parameters, formats, settings, meaning, untilMs }
+      const questions = this.#questions(unit, command)
+      const bound = { settings, meaning, questions, untilMs }
+      const asked = { command, entry, verdict, parameters, formats, ...bound }
       const answer = await desk.ask(asked)
       if ('code' in answer) return answer
       const isReady = await this.#looksAgain(command, ready).catch((error: unknown) => {
@@ -324,6 +332,7 @@ export class Judge {
       if (judged.effect === 'allow' || sameDemands(judged.demands, verdict.demands)) {
         const stored = await desk.goOn(asked, answer)
         if (this.#withdrawnFor !== undefined) return withdrawnLate(approval, this.#withdrawnFor)
+        this.#noteLeft(unit)
         noteApproved(unit, verdict.demands)
         return { entry: stored, verdict: { ...judged, effect: 'allow' } }
       }
@@ -358,6 +367,49 @@ export class Judge {
 
   #meaningOf(unit: Unit, effects: Effects): readonly string[] {
     return meaningOf(unit, effects, this.view(), this.#deps.catalog.current)
+  }
+
+  #noteLeft({ classified }: Unit): void {
+    if (classified !== undefined) this.#left.note(classified)
+  }
+
+  #questions(unit: Unit, { text, effects }: Command): TargetQuestions {
+    const { classifier, guard } = this.#deps
+    const catalog = this.view()
+    return questionsOf({
+      text,
+      effects,
+      parameters: unit.parameters,
+      formats: unit.formats,
+      parameterTypes: unit.statement?.parameterTypes ?? [],
+      catalog,
+      strange: this.#strangeness(guard !== undefined),
+      parse: (each) => classifier.parse(each),
+      classify: (each) => classifier.classify(each, catalog),
+      readRefusal: (each, classified) => this.#readRefusal(each, classified),
+    })
+  }
+
+  /** Why another session of the same login may understand a text of this one differently. */
+  #strangeness(isGuarded: boolean): string | undefined {
+    if (isGuarded) return 'the target masks for this session by a role of its own'
+    if (!this.#isPathKnown) return 'the search path of the session is not known'
+    const isChanged = this.#left.settings.length > 0
+    return isChanged ? 'the session may have changed its settings, or made objects' : undefined
+  }
+
+  /** Nobody shows of the agent's rows what it could not read itself. */
+  #readRefusal(text: string, classified: Classified): string | undefined {
+    const { effects } = classified
+    const id = makeId<CommandId>('c', pooledRandom)
+    const read = { id, effects, text, bytes: text.length, inTransaction: false }
+    const verdict = this.#deps.decider.decide(read)
+    if (verdict.effect !== 'allow') return 'the agent itself may not read these rows'
+    const { masks } = verdict
+    const isMasked =
+      masks.some(({ detect }) => detect.length > 0) ||
+      !this.#lineage.isClear(text, classified, masks)
+    return isMasked ? 'the agent reads these rows masked, and a preview does not mask' : undefined
   }
 
   /** Inside its transaction the target calls a function that no catalog of ours can show. */

@@ -83,6 +83,15 @@ export class LineageJudge {
     return database !== undefined && database.reads(classified) !== 'nothing'
   }
 
+  /** Whether nothing of what a query gives back is masked, nor shaped by what is. */
+  isClear(text: string, classified: Classified, masks: readonly MaskRule[]): boolean {
+    const database = this.#database(masks)
+    const reads = database?.reads(classified) ?? 'nothing'
+    if (database === undefined || reads !== 'perhaps') return reads === 'nothing'
+    const { found } = this.#ofText(text, classified, database)
+    return found?.length === 1 && found.every(isUntouched)
+  }
+
   /** Undefined where no mask goes by columns. */
   #database(masks: readonly MaskRule[]): MaskedDatabase | undefined {
     const catalog = this.#deps.catalog()

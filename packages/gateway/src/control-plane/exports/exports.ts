@@ -6,6 +6,7 @@ import { ExportsFolder } from './config/exports-folder.ts'
 import { Deliverer, type DeliveryStatus } from './delivery/deliverer.ts'
 import { DeliveryError, type Destination } from './delivery/destination.ts'
 import { RotatingFile } from './delivery/rotating-file.ts'
+import { StandardOutput } from './delivery/standard-output.ts'
 import { Webhook } from './delivery/webhook.ts'
 import type { ExportFeed } from './export-feed.ts'
 import { testEvent, toOcsf } from './ocsf/to-ocsf.ts'
@@ -85,7 +86,7 @@ export class Exports {
       const detail = `there is no export "${name}"`
       throw new SallyportError('SP_NOT_FOUND', detail, { detail })
     }
-    const where = config.type === 'file' ? config.path : config.url
+    const where = whereOf(config)
     try {
       await this.#try(config)
       return { name, where, ok: true }
@@ -185,6 +186,25 @@ export class Exports {
 
   #destination(config: EventExport): Destination {
     const { now } = this.#options
-    return config.type === 'webhook' ? new Webhook(config, now) : new RotatingFile(config, now)
+    switch (config.type) {
+      case 'webhook':
+        return new Webhook(config, now)
+      case 'file':
+        return new RotatingFile(config, now)
+      case 'stdout':
+        return new StandardOutput()
+    }
+  }
+}
+
+function whereOf(config: ExportConfig): string {
+  switch (config.type) {
+    case 'file':
+      return config.path
+    case 'stdout':
+      return 'standard output'
+    case 'webhook':
+    case 'otlp':
+      return config.url
   }
 }

@@ -26,6 +26,12 @@ export interface FileExport extends EventWishes {
   readonly rotateBytes: number
 }
 
+/** Events to the gateway's standard output. */
+export interface StdoutExport extends EventWishes {
+  readonly name: string
+  readonly type: 'stdout'
+}
+
 /** Spans to a collector, over OTLP with JSON. */
 export interface TraceExport extends EventWishes {
   readonly name: string
@@ -35,7 +41,7 @@ export interface TraceExport extends EventWishes {
   readonly authorization?: Secret<string>
 }
 
-export type EventExport = WebhookExport | FileExport
+export type EventExport = WebhookExport | FileExport | StdoutExport
 
 /** One export, by its name. */
 export type ExportConfig = EventExport | TraceExport

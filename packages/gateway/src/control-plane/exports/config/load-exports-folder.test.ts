@@ -44,6 +44,9 @@ suite('the files of exports', () => {
       ),
     )
     assert.ok(found.kind === 'ok')
+    const out = read(doc('{type: stdout, include: [text]}', 'out'))
+    assert.ok(out.kind === 'ok')
+    assert.deepEqual(out.config.get('out'), { name: 'out', type: 'stdout', withText: true })
     const [siem, local, traces] = [...found.config.values()]
     assert.ok(siem?.type === 'webhook' && local?.type === 'file' && traces?.type === 'otlp')
     assert.deepEqual([traces.withText, traces.authorization?.expose()], [true, 'x'.repeat(31)])
@@ -55,7 +58,7 @@ suite('the files of exports', () => {
     const wrong: [string, RegExp][] = [
       [
         doc('{type: webhok}'),
-        /"webhok" is not one of webhook, file, otlp.*\n.*\n.*\n.*\n.*\^{6} did you mean "webhook"/u,
+        /"webhok" is not one of webhook, file, stdout, otlp.*\n.*\n.*\n.*\n.*\^{6} did you mean "webhook"/u,
       ],
       [doc('{type: file, path: relative}'), /path must begin with \//],
       [doc('{type: file, path: /x, rotate: 1KB}'), /at least 65536 bytes/],
@@ -75,6 +78,10 @@ suite('the files of exports', () => {
       assert.match(said, /--> exports\/1\.yaml:4|--> exports\/1\.yaml:[23]/u)
     }
     assert.match(problemsOf(doc(webhook), doc(webhook)), /there is another export "siem"/)
+    assert.match(
+      problemsOf(doc('{type: stdout}', 'one'), doc('{type: stdout}', 'two')),
+      /another export writes to standard output/,
+    )
     const many = Array.from({ length: 17 }, (_, n) => doc('{type: file, path: /x}', `f${n}`))
     assert.match(problemsOf(...many), /at most 16 exports/)
   })

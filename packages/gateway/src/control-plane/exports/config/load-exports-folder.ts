@@ -19,7 +19,7 @@ const exportsMax = 16
 /** Larger files are mistakes. */
 const fileCharactersMax = 262_144
 const topFields = ['apiVersion', 'kind', 'metadata', 'spec']
-const types = ['webhook', 'file', 'otlp'] as const
+const types = ['webhook', 'file', 'stdout', 'otlp'] as const
 /** 128 bits in hexadecimal digits: whoever guesses one can tell the receiver anything. */
 const secretCharactersMin = 32
 const rotateBytesDefault = 100 * 1024 * 1024
@@ -73,6 +73,8 @@ function readDocument(
     metadata.report('name', `"${name}" is not a name`, 'use a-z, 0-9 and -, at most 63 characters')
   if (config.has(name)) metadata.report('name', `there is another export "${name}"`)
   const read = readSpec(name, top)
+  if (read?.type === 'stdout' && [...config.values()].some(({ type }) => type === 'stdout'))
+    top.report('spec', 'another export writes to standard output')
   if (read !== undefined) config.set(name, read)
 }
 
@@ -86,6 +88,8 @@ function readSpec(name: string, top: FieldReader): ExportConfig | undefined {
       return readWebhook(name, fieldsOf(top, ['url', 'secret', 'authorization', 'include']))
     case 'file':
       return readFileExport(name, fieldsOf(top, ['path', 'rotate', 'include']))
+    case 'stdout':
+      return readStdout(name, fieldsOf(top, ['include']))
     case 'otlp':
       return readTraces(name, fieldsOf(top, ['url', 'authorization', 'include']))
     case undefined:
@@ -126,6 +130,10 @@ function readFileExport(name: string, spec: FieldReader): ExportConfig | undefin
   const rotateBytes = readRotate(spec)
   const withText = readInclude(spec)
   return path === undefined ? undefined : { name, type: 'file', path, rotateBytes, withText }
+}
+
+function readStdout(name: string, spec: FieldReader): ExportConfig {
+  return { name, type: 'stdout', withText: readInclude(spec) }
 }
 
 function readRotate(spec: FieldReader): number {

@@ -34,6 +34,12 @@ const changes: Readonly<Record<string, readonly [entity: string, activity: Activ
   'session.watched': ['Recording', [2, 'Read']],
   'session.exported': ['Recording', [2, 'Read']],
   'ledger.read': ['Ledger', [2, 'Read']],
+  'incident.opened': ['Incident', [1, 'Create']],
+  'incident.reported': ['Incident', [2, 'Read']],
+  'incident.closed': ['Incident', [3, 'Update']],
+  'hold.added': ['Hold', [1, 'Create']],
+  'hold.removed': ['Hold', [4, 'Delete']],
+  'retention.erased': ['Recording', [4, 'Delete']],
 }
 
 /** Somebody showed who they are, or could not. */

@@ -34,6 +34,7 @@ export {
   type SessionId,
 } from './ids.ts'
 export { Secret } from './secret.ts'
+export { SharedSync } from './shared-sync.ts'
 export {
   INFERENCE_MODES,
   type InferenceMode,

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { PGlite } from '@electric-sql/pglite'
+import { SharedSync } from '@sallyport/core'
 import { createPgConfig } from '@electric-sql/pglite/node-postgres'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
@@ -10,7 +11,6 @@ import { takeDataLock } from './data-lock.ts'
 import { migrate } from './migrations.ts'
 import { poolState } from './pool-state.ts'
 import { PgliteThread } from './pglite-thread.ts'
-import { SharedSync } from './shared-sync.ts'
 import { FolderSync } from './sync-folder.ts'
 
 /** PGlite has no process that makes checkpoints: without them its log would grow for ever. In segments of 16 MiB. */

@@ -6,6 +6,7 @@ import {
   LEDGER_WORKER,
   makeId,
   SallyportError,
+  SharedSync,
   wrapSessionKey,
   type Entry,
   type SessionId,
@@ -62,8 +63,7 @@ class FactJournal implements LedgerJournal {
   readonly #out = new ByteWriter(4096)
   readonly #now: () => number
   readonly #chain: Chain = { key: randomBytes(32), head: Buffer.alloc(32), length: 0 }
-  #syncing: Promise<void> | undefined
-  #nextSync: Promise<void> | undefined
+  readonly #synced = new SharedSync(async () => await this.#sync())
   #isClosed = false
 
   constructor(config: JournalConfig, node: string, deps: LedgerJournalDeps) {
@@ -107,7 +107,7 @@ class FactJournal implements LedgerJournal {
     const refusal = evenWhenLow ? undefined : this.#space.refusal('command', this.#now())
     if (refusal !== undefined) throw refusal
     this.#write({ kind: 'fact', ...fact }, atMs)
-    const stored = this.#config.durability === 'process' ? Promise.resolve() : this.#onDisk()
+    const stored = this.#config.durability === 'process' ? Promise.resolve() : this.#synced.next()
     // Whoever waits for it is told; one that nobody waits for must not end the process.
     stored.catch(() => undefined)
     return stored
@@ -119,9 +119,9 @@ class FactJournal implements LedgerJournal {
     const counts = { commands: 0, blocked: 0, maskedValues: 0 }
     try {
       this.#write({ kind: 'session.closed', reason, ...counts }, this.#now())
-      if (this.#config.durability !== 'process') await this.#onDisk()
+      if (this.#config.durability !== 'process') await this.#synced.next()
     } finally {
-      await this.#syncing?.catch(() => undefined)
+      await this.#synced.idle()
       this.#files.close()
     }
   }
@@ -140,26 +140,6 @@ class FactJournal implements LedgerJournal {
     }
     this.#chain.head = chain.head
     this.#chain.length = chain.length
-  }
-
-  /** One sync at a time; who comes while it runs shares the next one, which begins after all their writes. */
-  #onDisk(): Promise<void> {
-    if (this.#syncing === undefined) return this.#startSync()
-    this.#nextSync ??= this.#syncing
-      .catch(() => undefined)
-      .then(() => {
-        this.#nextSync = undefined
-        return this.#startSync()
-      })
-    return this.#nextSync
-  }
-
-  #startSync(): Promise<void> {
-    const syncing = this.#sync().finally(() => {
-      if (this.#syncing === syncing) this.#syncing = undefined
-    })
-    this.#syncing = syncing
-    return syncing
   }
 
   async #sync(): Promise<void> {

@@ -46,3 +46,15 @@ test('a sync that fails fails those who waited for it, and nobody after them', a
   ends[1]?.()
   await second
 })
+
+test('who waits until none runs waits for those that were asked for, and is not told of failures', async () => {
+  const { shared, ends } = controlled()
+  await shared.idle()
+  const [first, second] = [shared.next(), shared.next()]
+  const idle = shared.idle()
+  ends[0]?.(new Error('disk'))
+  await assert.rejects(first, /disk/)
+  assert.equal(await isOver(idle), false)
+  ends[1]?.()
+  await Promise.all([second, idle])
+})

@@ -1,4 +1,4 @@
-/** Runs one sync at a time; all who ask while one runs share the next, which begins after all their commits. */
+/** Puts things on disk, one sync at a time; all who ask while one runs share the next, which begins after all their writes. */
 export class SharedSync {
   readonly #sync: () => Promise<void>
   #running: Promise<void> | undefined
@@ -18,6 +18,11 @@ export class SharedSync {
         return this.#start()
       })
     return this.#next
+  }
+
+  /** Resolves when none runs, however the last one went. */
+  async idle(): Promise<void> {
+    while (this.#running !== undefined) await this.#running.catch(() => undefined)
   }
 
   #start(): Promise<void> {

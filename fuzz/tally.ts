@@ -1,5 +1,6 @@
 import { BackendType, frameType } from '@sallyport/wire'
 import type { Program } from './grammar/program.ts'
+import { byDesign, reasonOf, type RefusalKind } from './refusal-kind.ts'
 import { framesOfSteps } from './send-program.ts'
 import { refusalOf } from './worlds/canonical.ts'
 import type { Compared } from './worlds/world-pair.ts'
@@ -14,7 +15,9 @@ export class Tally {
   refused = 0
   refusedOverMasked = 0
   failed = 0
-  readonly refusals = new Map<string, number>()
+  /** Of those over masked columns, by kind and by reason. */
+  readonly kinds = new Map<RefusalKind, number>()
+  readonly reasons = new Map<string, number>()
   /** Of a sample that was run without the gateway too: programs whose answer depends on no masked value. */
   sampleClean = 0
   /** … and of these, the ones that the gateway refused or changed all the same. */
@@ -29,11 +32,13 @@ export class Tally {
       const touches = maskedRelations.test(step.sql)
       if (touches) this.overMasked += 1
       const group = groups[at] ?? []
-      const refusal = group.map(refusalOf).find((code) => code !== undefined)
+      const refusal = group.map(reasonOf).find((one) => one !== undefined)
       if (refusal !== undefined) {
         this.refused += 1
-        if (touches) this.refusedOverMasked += 1
-        this.refusals.set(refusal, (this.refusals.get(refusal) ?? 0) + 1)
+        if (!touches) return
+        this.refusedOverMasked += 1
+        add(this.kinds, refusal.kind)
+        add(this.reasons, refusal.reason)
         return
       }
       if (group.some((frame) => frameType(frame, 0) === BackendType.errorResponse)) {
@@ -66,7 +71,26 @@ export class Tally {
       `refused ${share(this.refused, this.statements)} of all, ${share(this.refusedOverMasked, this.overMasked)} of those that name a relation with masked columns`,
       `failed at the server ${share(this.failed, this.statements)}`,
       `of ${this.sampleClean} programs that show no masked value: refused ${share(this.sampleCleanRefused, this.sampleClean)}, changed ${share(this.sampleCleanChanged, this.sampleClean)}; ${this.sampleSecret} programs of the sample show one`,
-      ...[...this.refusals].map(([code, count]) => `  ${code}: ${count}`),
+      'of those that name a relation with masked columns, refused because',
+      ...sorted(this.kinds).map(([kind, count]) => {
+        const note = byDesign.has(kind) ? ', which is what the rule says' : ''
+        return `  ${share(count, this.overMasked)}  ${kind}${note}`
+      }),
+      'by the first reason',
+      ...sorted(this.reasons)
+        .slice(0, reasonsMax)
+        .map(([reason, count]) => `  ${share(count, this.overMasked)}  ${reason}`),
     ]
   }
+}
+
+/** More are not read. */
+const reasonsMax = 20
+
+function add<Key>(counts: Map<Key, number>, key: Key): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1)
+}
+
+function sorted<Key>(counts: ReadonlyMap<Key, number>): (readonly [Key, number])[] {
+  return [...counts].toSorted(([, a], [, b]) => b - a)
 }

@@ -44,6 +44,24 @@ export function addApprovalVerbs(
   })
   verb(
     group,
+    'shapes',
+    'Shapes of commands that are let through for a while.',
+    'sallyport approvals shapes',
+  ).action(async (_flags: unknown, command: Command) => {
+    const { listShapes } = await import('./verbs/approvals.ts')
+    finish(await listShapes(contextOf(command)))
+  })
+  verb(
+    group,
+    'withdraw <approval>',
+    'Ask for commands of an approved shape again.',
+    'sallyport approvals withdraw ap_9q2',
+  ).action(async (approval: string, _flags: unknown, command: Command) => {
+    const { withdrawShape } = await import('./verbs/approvals.ts')
+    finish(await withdrawShape(contextOf(command), approval))
+  })
+  verb(
+    group,
     'watch',
     'Each request as it begins, is answered and ends, until Ctrl-C.',
     'sallyport approvals watch',
@@ -57,11 +75,17 @@ export function addApprovalVerbs(
         ? 'Let a command run that waits: this one, once.'
         : 'Refuse a command that waits; its caller reads the note.'
     const note = decision === 'approve' ? '"ok, checked with Ben"' : '"add a LIMIT"'
-    verb(program, `${decision} <approval>`, about, `sallyport ${decision} ap_9q2 --note ${note}`)
-      .option('--note <text>', 'what the caller and the ledger read', '')
-      .action(async (approval: string, flags: AnswerFlags, command: Command) => {
-        const { answerApproval } = await import('./verbs/approvals.ts')
-        finish(await answerApproval(contextOf(command), approval, decision, flags))
-      })
+    const verbOf = verb(
+      program,
+      `${decision} <approval>`,
+      about,
+      `sallyport ${decision} ap_9q2 --note ${note}`,
+    ).option('--note <text>', 'what the caller and the ledger read', '')
+    if (decision === 'approve')
+      verbOf.option('--shape <duration>', 'also others of its shape, where the rules offer it: 30m')
+    verbOf.action(async (approval: string, flags: AnswerFlags, command: Command) => {
+      const { answerApproval } = await import('./verbs/approvals.ts')
+      finish(await answerApproval(contextOf(command), approval, decision, flags))
+    })
   }
 }

@@ -23,6 +23,7 @@ export function cardOf(view: ApprovalView): string {
       ({ rule, message }) => `WHY      ${rule}${message === '' ? '' : `: ${message}`}`,
     ),
     `WANTS    ${wanted(view)}`,
+    `OFFERS   ${offered(view)}`,
     `ASKED    ${view.askedAt}, until ${view.until}`,
     ...view.answers.map(
       ({ by, answer, note, at }) =>
@@ -36,6 +37,13 @@ export function cardOf(view: ApprovalView): string {
 /** `2 of group:dba and 1 of owner`. */
 export function wanted({ demands }: ApprovalView): string {
   return demands.map(({ from, count }) => `${count} of ${from.join(', ')}`).join(' and ')
+}
+
+/** What every rule that asks offers. */
+function offered({ demands }: ApprovalView): string {
+  const [first, ...others] = demands
+  const all = first?.offer.filter((each) => others.every(({ offer }) => offer.includes(each)))
+  return all === undefined || all.length === 0 ? 'nothing that all rules offer' : all.join(', ')
 }
 
 function effectOf({ class: of, objects, unbounded }: ApprovalView): string {

@@ -1,5 +1,5 @@
 import { SallyportError, visibleText } from '@sallyport/core'
-import type { ApprovalView } from '@sallyport/gateway'
+import type { ApprovalView, ShapeView } from '@sallyport/gateway'
 import type { VerbContext } from '../context.ts'
 import { age } from '../durations.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -14,6 +14,8 @@ export interface ListFlags {
 
 export interface AnswerFlags {
   readonly note: string
+  /** Also lets others of its shape through for so long. */
+  readonly shape?: string
 }
 
 const textShown = 60
@@ -44,6 +46,32 @@ export async function showApproval(context: VerbContext, approval: string): Prom
   return EXIT.done
 }
 
+export async function listShapes(context: VerbContext): Promise<number> {
+  const api = await context.api()
+  const rows = await api.json<ShapeView[]>('GET', '/v1/approvals/shapes')
+  const now = Date.now()
+  const columns = {
+    ID: (row: ShapeView) => row.id,
+    ENDS: (row: ShapeView) => age(Date.parse(row.until) - now),
+    USES: (row: ShapeView) => String(row.uses),
+    CHAIN: (row: ShapeView) => row.chain.join(' › '),
+    ON: (row: ShapeView) => row.connection,
+    BY: (row: ShapeView) => row.by.join(', '),
+    LIKE: (row: ShapeView) => oneLine(row.text),
+  }
+  await printList(context.output, rows, columns, (row) => row.id)
+  return EXIT.done
+}
+
+export async function withdrawShape(context: VerbContext, approval: string): Promise<number> {
+  const api = await context.api()
+  const path = `/v1/approvals/shapes/${encodeURIComponent(approval)}/withdraw`
+  const view = await api.json<ShapeView>('POST', path)
+  const text = `✓ withdrawn ${view.id}. Commands of its shape are asked for again.\n`
+  await printOne(context.output, view, text, view.id)
+  return EXIT.done
+}
+
 export async function countApproval(context: VerbContext, approval: string): Promise<number> {
   const api = await context.api()
   const view = await api.json<ApprovalView>('POST', `${pathOf(approval)}/count`)
@@ -57,12 +85,12 @@ export async function answerApproval(
   context: VerbContext,
   approval: string,
   decision: 'approve' | 'deny',
-  { note }: AnswerFlags,
+  { note, shape }: AnswerFlags,
 ): Promise<number> {
   const api = await context.api()
-  const body = { decision, note }
+  const body = { decision, note, ...(shape === undefined ? {} : { shape }) }
   const view = await api.json<ApprovalView>('POST', `${pathOf(approval)}/answer`, body)
-  await printOne(context.output, view, `${answered(view, decision)}\n`, view.id)
+  await printOne(context.output, view, `${answered(view, decision, shape)}\n`, view.id)
   return EXIT.done
 }
 
@@ -98,13 +126,14 @@ function lineOf(view: ApprovalView): string {
   return `${id}  ${state}  ${chain.join(' › ')}  ${connection}  ${oneLine(text)}`
 }
 
-function answered(view: ApprovalView, decision: 'approve' | 'deny'): string {
+function answered(view: ApprovalView, decision: 'approve' | 'deny', shape?: string): string {
   const { id, state, chain } = view
   const agent = chain.at(-1) ?? ''
   if (decision === 'deny') return `✓ denied ${id}. ${agent} reads SP_APPROVAL_DENIED.`
   if (state === 'pending') return `✓ noted. ${id} waits for more: ${wanted(view)}.`
   const next = view.wait === 'return' ? 'may send it again within 5 minutes' : 'goes on'
-  return `✓ approved ${id} once. ${agent} ${next}.`
+  const more = shape === undefined ? 'once' : `and others of its shape for ${shape}`
+  return `✓ approved ${id} ${more}. ${agent} ${next}.`
 }
 
 function oneLine(text: string): string {

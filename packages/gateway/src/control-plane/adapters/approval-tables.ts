@@ -44,3 +44,19 @@ export const previewColumns: Migration = {
     await sql`create index approval_shape on approval ((asked ->> 'shape'), connection)`.execute(db)
   },
 }
+
+/** Shapes of commands that are let through for a while. */
+export const shapeTables: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await sql`
+      create table approved_shape (
+        id text primary key references approval (id) on delete cascade,
+        rules text not null,
+        by_names jsonb not null,
+        since timestamptz not null,
+        until_at timestamptz not null,
+        uses integer not null,
+        ended_at timestamptz,
+        why text not null)`.execute(db)
+  },
+}

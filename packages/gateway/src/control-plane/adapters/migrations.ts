@@ -2,7 +2,7 @@ import { type Kysely, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import type { Tables } from '../ports/store.ts'
 import { agentTables } from './agent-tables.ts'
-import { approvalTables, previewColumns } from './approval-tables.ts'
+import { approvalTables, previewColumns, shapeTables } from './approval-tables.ts'
 import { birthTables } from './birth-tables.ts'
 import { handleTables } from './handle-tables.ts'
 import { incidentEnds, incidentTables } from './incident-tables.ts'
@@ -104,6 +104,7 @@ export const migrations = {
   '0016_policies': policyTables,
   '0017_session_words': sessionWords,
   '0018_previews': previewColumns,
+  '0019_shapes': shapeTables,
 }
 
 /** Brings the tables to the newest version; a failed step leaves the version before it. */

@@ -42,6 +42,18 @@ export function approvalRoutes(options: ApprovalRouteOptions): Hono {
       sees(who, options, view) ? shownTo(who, options, view) : undefined,
     )
   })
+  app.get('/v1/approvals/shapes', async (context) => {
+    const who = await callerOf(context, options)
+    return context.json(approvals.shapes.list().filter(({ agent }) => reaches(who, options, agent)))
+  })
+  app.post('/v1/approvals/shapes/:id/withdraw', async (context) => {
+    const who = await callerOf(context, options)
+    who.mustAct()
+    const { id, agent } = approvals.shapes.get(context.req.param('id'))
+    // Whoever stands above an agent may take from it.
+    if (!reaches(who, options, agent)) throw answerRefused('this shape was approved for others')
+    return context.json(await approvals.shapes.withdraw(id, factBy(approverOf(who, options))))
+  })
   app.get('/v1/approvals/:id', async (context) => {
     const who = await callerOf(context, options)
     const view = await found(who, options, context.req.param('id'))
@@ -51,8 +63,8 @@ export function approvalRoutes(options: ApprovalRouteOptions): Hono {
     const who = await callerOf(context, options)
     who.mustAct()
     const { id } = await found(who, options, context.req.param('id'))
-    const { decision, note } = parseAnswer(await context.req.json().catch(() => undefined))
-    return context.json(await approvals.answer(id, approverOf(who, options), decision, note))
+    const { decision, note, shape } = parseAnswer(await context.req.json().catch(() => undefined))
+    return context.json(await approvals.answer(id, approverOf(who, options), decision, note, shape))
   })
   app.post('/v1/approvals/:id/count', async (context) => {
     const who = await callerOf(context, options)
@@ -63,6 +75,10 @@ export function approvalRoutes(options: ApprovalRouteOptions): Hono {
     return context.json(await approvals.count(view.id, factBy(approverOf(who, options))))
   })
   return app
+}
+
+function reaches(who: ApiCaller, { agents }: CallerOptions, agent: string): boolean {
+  return who.agent === undefined || who.reaches(agents.get(agent)?.path ?? [])
 }
 
 /** What a command would do is for those who decide: an agent could ask its target by it what it may not read. */
@@ -106,13 +122,21 @@ function approverOf(who: ApiCaller, { owner, agents }: CallerOptions): Approver 
   return { id: who.agent, kind: 'agent', name, groups: [] }
 }
 
-function parseAnswer(body: unknown): { decision: ApprovalDecision; note: string } {
+interface Answer {
+  readonly decision: ApprovalDecision
+  readonly note: string
+  readonly shape?: string
+}
+
+function parseAnswer(body: unknown): Answer {
   const fields = typeof body === 'object' && body !== null ? body : {}
-  const { decision, note = '', ...rest } = fields as Record<string, unknown>
-  const isKnown = decision === 'approve' || decision === 'deny'
-  if (isKnown && typeof note === 'string' && Object.keys(rest).length === 0)
-    return { decision, note }
-  const detail = 'an answer is {"decision": "approve" or "deny", "note": "…"}'
+  const { decision, note = '', shape, ...rest } = fields as Record<string, unknown>
+  const isKnown = decision === 'approve' || (decision === 'deny' && shape === undefined)
+  const isShape = shape === undefined || typeof shape === 'string'
+  if (isKnown && isShape && typeof note === 'string' && Object.keys(rest).length === 0)
+    return { decision, note, ...(shape === undefined ? {} : { shape }) }
+  const detail =
+    'an answer is {"decision": "approve" or "deny", "note": "…", "shape": "30m" with approve}'
   throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
 }
 

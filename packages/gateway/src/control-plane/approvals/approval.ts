@@ -13,6 +13,8 @@ export interface ApprovalAnswer {
   readonly answer: ApprovalDecision
   readonly note: string
   readonly atMs: number
+  /** For how long others of its shape need nobody's yes, `30m`; absent for this command alone. */
+  readonly shape?: string
 }
 
 /** A request for approval as the API shows it. Times are ISO 8601. */
@@ -63,6 +65,8 @@ export interface DemandView {
   readonly from: readonly string[]
   readonly count: number
   readonly selfRoot: 'deny' | 'allow'
+  /** How it may be approved: `once`, `shape-30m`. */
+  readonly offer: readonly string[]
 }
 
 export interface AnswerView {
@@ -108,8 +112,8 @@ export function viewOf(record: ApprovalRecord): ApprovalView {
 }
 
 function demandView({ rule, message, demand }: RuleDemand): DemandView {
-  const { from, count, selfRoot } = demand
-  return { rule, message, from, count, selfRoot }
+  const { from, count, selfRoot, offer } = demand
+  return { rule, message, from, count, selfRoot, offer }
 }
 
 function iso(ms: number): string {

@@ -19,6 +19,7 @@ import {
   type ApprovalState,
   type ApprovalView,
 } from './approval.ts'
+import type { ApprovalShapes } from './shapes.ts'
 import type { Previews } from './preview/previews.ts'
 import { insertApproval, moveApproval, putAnswer, readApprovals, type Tx } from './approval-rows.ts'
 
@@ -39,6 +40,7 @@ export interface ApprovalsOptions {
   readonly ledger: Ledger
   readonly agents: ApprovalAgents
   readonly previews: Previews
+  readonly shapes: ApprovalShapes
   readonly now: () => number
   readonly onFault: (error: unknown) => void
   /** Tells a worker how a request ended; set when the workers are there. */
@@ -110,6 +112,10 @@ export class Approvals {
     return () => this.#watchers.delete(watcher)
   }
 
+  get shapes(): ApprovalShapes {
+    return this.#options.shapes
+  }
+
   get waiting(): number {
     return this.#waiting.size
   }
@@ -142,6 +148,7 @@ export class Approvals {
 
   /** Agents have changed: what waits for one that may not act any more is withdrawn. */
   agentsChanged(): void {
+    this.#options.shapes.agentsChanged((agent) => this.#options.agents.refusal(agent))
     for (const { asked } of this.#waiting.values()) {
       const why = this.#options.agents.refusal(asked.agent)
       if (why !== undefined) void this.withdrawn(asked.id, why)
@@ -189,6 +196,7 @@ export class Approvals {
     approver: Approver,
     decision: ApprovalDecision,
     note: string,
+    shape?: string,
   ): Promise<ApprovalView> {
     if (note.length > noteCharactersMax)
       throw new SallyportError('SP_CONFIG_INVALID', 'the note is too long', {
@@ -203,7 +211,15 @@ export class Approvals {
         throw answerRefused(`${asked.id} has ended: ${how}`)
       }
       this.#mustAnswer(waiting, approver)
-      const said = { approver, answer: decision, note, atMs: this.#options.now() }
+      if (decision === 'approve') this.#options.shapes.mustOffer(asked, shape)
+      const atMs = this.#options.now()
+      const said = {
+        approver,
+        answer: decision,
+        note,
+        atMs,
+        ...(shape === undefined ? {} : { shape }),
+      }
       await this.#settle(waiting, said)
       return await this.get(asked.id)
     })
@@ -238,6 +254,10 @@ export class Approvals {
     const to = said.answer === 'deny' ? 'denied' : isMet ? 'approved' : undefined
     // A command that waits in its session goes on at once.
     const state = to === 'approved' && asked.wait === 'hold' ? 'used' : to
+    const names = (to === 'denied' ? [said] : yes).map(({ approver }) => approver.name)
+    // By its shape only where everybody whose yes counts has said so.
+    const duration = yes.every(({ shape }) => shape === said.shape) ? said.shape : undefined
+    let shapeStored: (() => void) | undefined
     const stored = await store.durable(async (tx) => {
       await putAnswer(tx, asked.id, said)
       const isFirst =
@@ -246,12 +266,17 @@ export class Approvals {
       if (!isFirst) throw answerRefused(`${asked.id} has ended meanwhile`)
       const detail = { answer: said.answer, note: said.note, binding: asked.binding }
       const actor = factBy(said.approver)
-      return [ledger.write({ what: 'approval.answered', actor, subject: asked.id, detail })]
+      const told = [ledger.write({ what: 'approval.answered', actor, subject: asked.id, detail })]
+      if (to !== 'approved' || duration === undefined) return told
+      shapeStored = await this.#options.shapes.grant(tx, asked, { duration, by: names })
+      const granted = { duration, by: names, agent: asked.agent, connection: asked.connection }
+      const fact = { what: 'approval.shape', actor, subject: asked.id, detail: granted } as const
+      return [...told, ledger.write(fact)]
     })
     await Promise.all(stored)
+    shapeStored?.()
     answers.set(said.approver.id, said)
     if (to === undefined) return this.#changed(asked.id)
-    const names = (to === 'denied' ? [said] : yes).map(({ approver }) => approver.name)
     this.#finish(waiting, { outcome: to, by: names, note: said.note })
   }
 
@@ -267,6 +292,8 @@ export class Approvals {
       const earlier = await this.#earlier(asked)
       if (earlier !== undefined) return this.#options.send(worker, asked.id, earlier)
     }
+    const byShape = await this.#options.shapes.use(asked, questions)
+    if (byShape !== undefined) return this.#options.send(worker, asked.id, byShape)
     const spent = await agents.spend(asked.agent)
     if (spent !== undefined)
       return this.#options.send(worker, asked.id, { outcome: 'withdrawn', by: [], note: spent })

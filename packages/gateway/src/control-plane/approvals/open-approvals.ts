@@ -3,6 +3,8 @@ import type { AgentService } from '../agents/agent-service.ts'
 import type { Parts } from '../parts.ts'
 import { openQuestioner } from './preview/target-questioner.ts'
 import { Previews } from './preview/previews.ts'
+import { ApprovalShapes } from './shapes.ts'
+import { ruleKeyOf } from './shapes-rules.ts'
 import { Approvals, type ApprovalAgents, type ApprovalsOptions } from './approvals.ts'
 
 /** Budgets are leased to workers by number; what approvals take goes to none, and is never given back. */
@@ -10,23 +12,33 @@ const noWorker = -1
 
 /** Opens what is known of requests for approval, on the agents of this gateway. */
 export async function openApprovals(
-  { store, ledger, agents, connections, fault }: Parts,
+  { store, ledger, agents, connections, snapshots, fault }: Parts,
   send: ApprovalsOptions['send'],
 ): Promise<Approvals> {
   const now = (): number => Date.now()
+  const previews = new Previews({
+    store,
+    ledger,
+    onFault: fault,
+    open: openQuestioner,
+    config: async (name) => await connections.config(name),
+  })
+  const shapes = await ApprovalShapes.open({
+    store,
+    ledger,
+    now,
+    onFault: fault,
+    estimate: async (asked, questions) => await previews.estimate(asked, questions),
+    ruleKey: (demands) => ruleKeyOf(snapshots.policies, demands),
+  })
   return await Approvals.open({
     store,
     ledger,
     now,
     send,
     onFault: fault,
-    previews: new Previews({
-      store,
-      ledger,
-      onFault: fault,
-      open: openQuestioner,
-      config: async (name) => await connections.config(name),
-    }),
+    previews,
+    shapes,
     agents: approvalAgents(agents),
   })
 }

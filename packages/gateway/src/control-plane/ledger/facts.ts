@@ -122,6 +122,15 @@ export const FACTS = {
     rule: 'counted',
     says: 'somebody tried to answer it who may not, and why',
   },
+  'approval.shape': {
+    rule: 'refuse',
+    says: 'commands of one shape are let through for a while: until when, by whom',
+  },
+  'approval.shape-used': {
+    rule: 'refuse',
+    says: 'one of them was: session, command, its estimate and the most that is let through',
+  },
+  'approval.shape-ended': { rule: 'anyway', says: 'they are asked for again: why, how many went' },
   'approval.previewed': {
     rule: 'anyway',
     says: 'the gateway asked the target what it would do, without running it: connection, database',

@@ -51,6 +51,7 @@ export interface Tables {
   legal_hold: LegalHoldTable
   approval: ApprovalTable
   approval_answer: ApprovalAnswerTable
+  approved_shape: ApprovedShapeTable
   revocation: RevocationTable
   search_term: { term: string; parts: string[] | null }
   session: SessionTable
@@ -82,6 +83,18 @@ export interface ApprovalTable {
   note: string
   /** What it would do, without rows of the target. */
   preview: Json<Omit<Preview, 'sample'>> | null
+}
+
+export interface ApprovedShapeTable {
+  /** Of the request that was approved by its shape. */
+  id: string
+  rules: string
+  by_names: Json<readonly string[]>
+  since: Timestamp
+  until_at: Timestamp
+  uses: number
+  ended_at: NullableTimestamp
+  why: string
 }
 
 export interface ApprovalAnswerTable {

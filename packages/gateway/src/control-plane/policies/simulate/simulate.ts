@@ -1,4 +1,4 @@
-import { isLedgerId, type CompiledPolicies, type Policy } from '@sallyport/core'
+import { isLedgerId, type Policy } from '@sallyport/core'
 import { readRecordings, type RecordingSources } from '../../recordings/recordings.ts'
 import type { Store } from '../../ports/store.ts'
 import { compiledAgain } from '../explain/explained-rules.ts'
@@ -31,12 +31,7 @@ export async function* simulate(
   sinceMs: number,
 ): AsyncGenerator<SimulationEvent> {
   const startedMs = performance.now()
-  const kept = new Map<number, DecidingPolicies>()
-  for (const { version } of await versions.list()) {
-    const found = await versions.find(version)
-    const compiled = found && compiledOrNothing(found.policies)
-    if (compiled !== undefined) kept.set(version, new DecidingPolicies(compiled))
-  }
+  const kept = new Map<number, DecidingPolicies | undefined>()
   const over = await closedBefore(store, sinceMs)
   const isWanted = (session: string): boolean => !isLedgerId(session) && !over.has(session)
   const simulator = new Simulator({
@@ -48,6 +43,9 @@ export async function* simulate(
   let toldMs = startedMs
   for await (const item of readRecordings(recorded, '', isWanted)) {
     if (item.kind === 'problem' || !isWanted(item.session)) continue
+    const { entry } = item
+    if (entry.kind === 'command' && !kept.has(entry.policyVersion))
+      kept.set(entry.policyVersion, await policiesOf(versions, entry.policyVersion))
     simulator.take(item)
     entries += 1
     if (entries % entriesPerTurn !== 0) continue
@@ -60,10 +58,15 @@ export async function* simulate(
   yield { kind: 'report', tookMs, ...simulator.report() }
 }
 
-/** Policies of a gateway of before may not compile any more: then what they said can't be compared. */
-function compiledOrNothing(policies: readonly Policy[]): CompiledPolicies | undefined {
+/** Undefined where they are not kept, or do not compile any more: then what they said can't be compared. */
+async function policiesOf(
+  versions: PolicyVersions,
+  version: number,
+): Promise<DecidingPolicies | undefined> {
+  const found = await versions.find(version)
+  if (found === undefined) return undefined
   try {
-    return compiledAgain(policies)
+    return new DecidingPolicies(compiledAgain(found.policies))
   } catch {
     return undefined
   }

@@ -124,7 +124,7 @@ export const FACTS = {
   },
   'approval.shape': {
     rule: 'refuse',
-    says: 'commands of one shape are let through for a while: until when, by whom',
+    says: 'commands of one shape are let through for a while: for how long, by whom',
   },
   'approval.shape-used': {
     rule: 'refuse',

@@ -1,25 +1,20 @@
 import { Buffer } from 'node:buffer'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  SallyportError,
-  sealSegment,
-  segmentHash,
-  storeKeys,
-  unwrapSessionKey,
-  type DecodedRecord,
-} from '@sallyport/core'
+import { SallyportError, storeKeys, unwrapSessionKey, type DecodedRecord } from '@sallyport/core'
 import type { KeyRing, RingChange } from '../../keys/key-ring.ts'
 import type { RecordingStore } from '../../ports/recording-store.ts'
 import { Anchors, type AnchorMemory } from './anchors.ts'
 import type { RecordObserver } from '../index/search-index.ts'
 import { inParallel } from './in-parallel.ts'
 import { JournalFollower, type FollowedFile } from './journal-follower.ts'
-import { nothingShipped, partName, RecordedPart, type PendingSegment } from './recorded-part.ts'
+import { HeldParts } from './held-parts.ts'
+import { nothingShipped, partName, RecordedPart } from './recorded-part.ts'
 import type { KnownPart, ShippedParts } from './shipped-parts.ts'
 import { SignedObjects } from './signed-objects.ts'
 import { Rest } from './rest.ts'
 import { shippedInStore } from './store-ahead.ts'
+import { sealOf, storeSegment } from './store-segment.ts'
 
 /** What the shipper needs. */
 export interface ShipperOptions {
@@ -75,8 +70,7 @@ export class Shipper {
   /** Parts that are whole and sealed; their entries may still stand in a file. */
   readonly #sealed = new Set<string>()
   readonly #strangers = new Set<string>()
-  /** By file, the position of the last entry of each part in it. */
-  readonly #held = new Map<FollowedFile, Map<string, number>>()
+  readonly #held = new HeldParts()
   readonly #reported = new Set<string>()
   /** By the names of parts: what was shipped of them before. */
   #known = new Map<string, readonly KnownPart[]>()
@@ -182,7 +176,7 @@ export class Shipper {
 
   /** Parts of which a journal has entries, as far as the journals were read. */
   inJournals(): ReadonlySet<string> {
-    return new Set([...this.#held.values()].flatMap((parts) => [...parts.keys()]))
+    return this.#held.all()
   }
 
   /** Ships and anchors all that is recorded of these sessions now. Rejects where it can't be. */
@@ -269,9 +263,7 @@ export class Shipper {
     const of = { worker: file.worker, run: file.run ?? 0, reference: record.session }
     this.#options.index?.take(record, of)
     const name = partName(of)
-    const held = this.#held.get(file) ?? new Map<string, number>()
-    held.set(name, record.position)
-    this.#held.set(file, held)
+    this.#held.note(file, name, record.position)
     if (this.#sealed.has(name)) return
     const part = this.#parts.get(name) ?? this.#open(name, of, record, file)
     if (part === undefined) return
@@ -328,7 +320,7 @@ export class Shipper {
     const leaving = new Set<RecordedPart>()
     for (const file of this.#follower.files) {
       if (!file.isRead) continue
-      for (const [name, last] of this.#held.get(file) ?? []) {
+      for (const [name, last] of this.#held.in(file)) {
         const part = this.#parts.get(name)
         if (part?.pending !== undefined && part.pending.first <= last) leaving.add(part)
       }
@@ -367,32 +359,11 @@ export class Shipper {
   async #shipPart(part: RecordedPart): Promise<void> {
     for (let segment = part.pending; segment !== undefined; segment = part.pending) {
       if (!this.#hasTime()) return
-      await this.#put(part, segment)
+      await storeSegment(this.#options.recordings, part, segment)
       this.#pendingBytes -= segment.bytes
       this.#unsaved.add(part)
       this.#anchors.note(part)
     }
-  }
-
-  async #put(part: RecordedPart, segment: PendingSegment): Promise<void> {
-    const { session } = part.id
-    const { segments, bytes, previous } = part.shipped
-    // Entries without a key are never kept.
-    if (part.key === undefined) throw new TypeError('a part without a key has nothing to ship')
-    if (segments === 0)
-      await this.#options.recordings.put(storeKeys.sessionKey(session), part.wrappedKey)
-    const { first, count, fromMs, toMs, head, records } = segment
-    const range = { first, count, fromMs, toMs, rawBytes: segment.bytes, head }
-    const header = { session, part: part.name, index: segments, ...range, previous }
-    const file = await sealSegment(header, Buffer.concat(records), part.key)
-    await this.#options.recordings.put(storeKeys.segment(session, part.name, segments), file)
-    part.shippedOne({
-      position: first + count,
-      segments: segments + 1,
-      bytes: bytes + file.length,
-      head,
-      previous: segmentHash(file),
-    })
   }
 
   async #save(): Promise<void> {
@@ -415,15 +386,7 @@ export class Shipper {
       (part) => part.isClosed && part.key !== undefined && part.pending === undefined,
     )
     const failures = await this.#each(whole, async (part) => {
-      const { position, segments, bytes, head, previous } = part.shipped
-      const { name, problems } = part
-      const payload = {
-        type: 'sallyport.seal.1',
-        session: part.id.session,
-        sealedAt: new Date(this.#options.now()).toISOString(),
-        parts: [{ part: name, entries: position, head, segments, bytes, last: previous, problems }],
-      }
-      const seal = await this.#objects.sign(payload)
+      const seal = await this.#objects.sign(sealOf(part, this.#options.now()))
       await this.#objects.put(storeKeys.seal(part.id.session), seal)
       part.isSealed = true
       this.#unsaved.add(part)
@@ -451,22 +414,19 @@ export class Shipper {
   }
 
   async #removeFiles(): Promise<void> {
-    // Somebody else may have removed some.
-    const there = new Set(this.#follower.files)
-    for (const file of this.#held.keys()) if (!there.has(file)) this.#forget(file)
+    this.#unseal(this.#held.keepOnly(this.#follower.files))
     for (const file of this.#follower.files) {
       if (this.#readers > 0) return
       if (!file.isRead || file.isDamaged || file.problem !== undefined) continue
-      const held = this.#held.get(file) ?? new Map<string, number>()
-      if (![...held].every(([name, last]) => this.#isDone(name, last, file.name))) continue
-      if (await this.#follower.remove(file)) this.#forget(file)
+      const held = [...this.#held.in(file)]
+      if (!held.every(([name, last]) => this.#isDone(name, last, file.name))) continue
+      if (await this.#follower.remove(file)) this.#unseal(this.#held.forget(file))
     }
   }
 
-  #forget(file: FollowedFile): void {
-    const held = this.#held.get(file) ?? new Map<string, number>()
-    this.#held.delete(file)
-    for (const name of held.keys()) if (!this.#isHeld(name)) this.#sealed.delete(name)
+  /** Parts that no file has entries of need not be known as sealed. */
+  #unseal(parts: readonly string[]): void {
+    for (const name of parts) this.#sealed.delete(name)
   }
 
   /** A recovery needs the first and the newest entry of a session that is open, to end it. */
@@ -475,10 +435,6 @@ export class Shipper {
     const part = this.#parts.get(name)
     if (part === undefined || part.openedIn === file || part.newestIn === file) return false
     return part.shipped.position > last && !this.#unsaved.has(part)
-  }
-
-  #isHeld(name: string): boolean {
-    return [...this.#held.values()].some((parts) => parts.has(name))
   }
 
   #reportFiles(): void {

@@ -254,6 +254,22 @@ suite('what an approval is bound to', { skip: skipReason(), timeout: 300_000 }, 
     assert.equal(await gateway.postgres.sql('select count(*) from base'), '10')
   })
 
+  test('two sessions that use one yes at once: one of them runs', async () => {
+    const text = 'insert into later(id) values (8)'
+    const sessions = await Promise.all(
+      Array.from({ length: 6 }, async () => await driverSession(family, root)),
+    )
+    const [first] = sessions
+    assert.ok(first)
+    await approved(first, text)
+    const outcomes = await Promise.all(sessions.map(async (each) => await send(each, text)))
+    assert.equal(outcomes.filter((each) => each === 'ran').length, 1)
+    // What all others ask is one question.
+    assert.equal(new Set(outcomes.filter((each) => each !== 'ran')).size, 1)
+    assert.equal(await gateway.postgres.sql('select count(*) from later where id = 8'), '1')
+    for (const each of sessions) await each.end()
+  })
+
   test('the login and address of the target', async () => {
     const text = 'insert into later(id) values (9)'
     const client = await driverSession(family, root)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
+import { userInfo } from 'node:os'
 import { after, before, suite, test } from 'node:test'
 import { Client } from 'pg'
 import { skipReason, until } from '@sallyport/testkit'
@@ -7,6 +8,7 @@ import type { ApprovalView } from '@sallyport/gateway'
 import { AgentFamily, type TestAgent } from './agent-family.ts'
 import { psqlOnTerminal, sallyport, startPsql } from './command-line.ts'
 import { workerPids } from './hardship.ts'
+import { TestService } from './service-root.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
 
 const policy = `apiVersion: sallyport.dev/v1
@@ -25,7 +27,7 @@ spec:
       on: sql
       when: op.objects.anyGlob("public.big")
       effect: approve
-      approve: {from: [owner, "agent:reviewer"], count: 2, selfRoot: allow}
+      approve: {from: [owner, "agent:reviewer@service:reviews"], count: 2, selfRoot: allow}
       message: "Two look at this."
     - name: short
       on: sql
@@ -43,7 +45,7 @@ spec:
       on: sql
       when: op.objects.anyGlob("public.foreign_only")
       effect: approve
-      approve: {from: [owner, "agent:reviewer"]}
+      approve: {from: [owner, "agent:reviewer@service:reviews", "agent:reviewer@user:${userInfo().username}"]}
       message: "Somebody else looks at this."
 `
 const seed = `
@@ -63,9 +65,13 @@ suite('a command that needs an approval', { skip: skipReason(), timeout: 120_000
   let gateway: TestGateway
   let family: AgentFamily
   let root: TestAgent
+  let reviews: TestService
   let count = 0
   before(async () => {
-    gateway = await startTestGateway({ policy, seed })
+    const prepare = async (dataDir: string): Promise<void> => {
+      reviews = await TestService.prepare(dataDir, 'reviews')
+    }
+    gateway = await startTestGateway({ policy, seed, prepare })
     family = new AgentFamily(gateway)
     root = await family.root()
   })
@@ -236,8 +242,7 @@ suite('a command that needs an approval', { skip: skipReason(), timeout: 120_000
     const { id } = await waiting(gateway, /into big/)
     assert.equal((await answer(gateway, id, 'approve')).state, 'pending')
     assert.equal((await answer(gateway, id, 'approve')).state, 'pending')
-    const reviewers = await family.root({})
-    const reviewer = await named(family, reviewers, 'reviewer')
+    const reviewer = await named(family, await reviews.root(gateway), 'reviewer')
     await family.ask('POST', `/v1/approvals/${id}/answer`, { decision: 'approve' }, reviewer.handle)
     assert.equal((await held).command, 'INSERT')
     await client.end()
@@ -337,7 +342,10 @@ suite('a command that needs an approval', { skip: skipReason(), timeout: 120_000
     assert.equal(unseen.status, 404)
     const bad = await family.tryAsk('POST', path, { decision: 'approve', force: true })
     assert.equal(bad.status, 400)
-    const reviewer = await named(family, stranger, 'reviewer')
+    const impostor = await named(family, stranger, 'reviewer')
+    const byImpostor = await family.tryAsk('POST', path, yes, impostor.handle)
+    assert.equal(byImpostor.status, 403, 'an agent of the same person')
+    const reviewer = await named(family, await reviews.root(gateway), 'reviewer')
     await family.ask('POST', path, { decision: 'deny', note: 'no' }, reviewer.handle)
     assert.match((await held).message, /^denied by reviewer: "no"$/)
     const twice = await family.tryAsk('POST', path, yes, reviewer.handle)

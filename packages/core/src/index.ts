@@ -44,6 +44,7 @@ export {
   type Verdict,
 } from './verdict.ts'
 export {
+  agentWords,
   areMet,
   describeDemands,
   keyOfDemands,

@@ -8,8 +8,8 @@ export function cardOf(view: ApprovalView): string {
   const { text, textLength, parameters, inTransaction, opaque } = view
   const cut = textLength > text.length ? `\n${indent}… ${textLength} characters in all` : ''
   const lines = [
-    `${view.id}  ${view.state}  ${view.verb.toUpperCase()} on ${view.connection}/${view.database}`,
-    `WHO      ${view.chain.join(' › ')}  ${view.agent}  L${view.level}  ${view.application} from ${view.source}`,
+    `${view.id}  ${view.state}  ${view.verb.toUpperCase()} on ${view.connection}/${visibleText(view.database)}`,
+    `WHO      ${view.chain.join(' › ')}  ${view.agent}  L${view.level}  ${visibleText(view.application)} from ${view.source}`,
     `WHAT     ${visibleText(text).replaceAll('\n', `\n${indent}`)}${cut}`,
     ...parameters.map(
       (value, n) => `${indent}$${n + 1} = ${value === null ? 'NULL' : visibleText(value)}`,

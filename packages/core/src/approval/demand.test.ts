@@ -21,7 +21,8 @@ function demand(over: Partial<ApprovalDemand> = {}, rule = 'p/r'): RuleDemand {
 }
 
 function person(name: string, ...groups: string[]): Approver {
-  return { id: `p_${name}`, kind: 'person', name, groups }
+  const id = `p_${name}`
+  return { id, kind: 'person', principal: id, name, groups }
 }
 
 suite('who may approve', () => {
@@ -38,16 +39,36 @@ suite('who may approve', () => {
     assert.equal(named({ ...person('olga'), kind: 'owner' }, 'group:dba'), false)
   })
 
-  test('is no agent, but one that the rule names and that is of another tree', () => {
-    const agent = { id: 'a_bot', kind: 'agent', name: 'bot', groups: ['dba'] } as const
+  test('is no agent, but one that the rule names, by its id or below its principal, and that is of another tree', () => {
+    const agent: Approver = { ...person('bot', 'dba'), id: 'a_bot', kind: 'agent', name: 'bot' }
+    const from = ['agent:bot@p_bot']
     assert.equal(areMet([demand()], [agent], requester), false)
-    assert.equal(areMet([demand({ from: ['agent:bot'] })], [agent], requester), true)
+    assert.equal(areMet([demand({ from })], [agent], requester), true)
+    assert.equal(areMet([demand({ from: ['agent:a_bot'] })], [agent], requester), true)
+    // Anybody may call an agent so.
+    assert.equal(areMet([demand({ from: ['agent:bot'] })], [agent], requester), false)
+    const impostor = { ...agent, id: 'a_imp', principal: 'p_eve' }
+    assert.equal(areMet([demand({ from })], [impostor], requester), false)
     const own = { ...requester, agents: new Set(['a_bot']) }
-    assert.equal(areMet([demand({ from: ['agent:bot'] })], [agent], own), false)
-    assert.equal(refusalOfApprover(agent, [demand({ from: ['agent:bot'] })], own), 'own-request')
+    assert.equal(areMet([demand({ from })], [agent], own), false)
+    assert.equal(refusalOfApprover(agent, [demand({ from })], own), 'own-request')
     // A person who bears the agent's name is none.
-    assert.equal(areMet([demand({ from: ['agent:bot'] })], [person('bot')], requester), false)
+    assert.equal(areMet([demand({ from })], [person('bot')], requester), false)
     assert.equal(areMet([demand({ from: ['user:bot'] })], [agent], requester), false)
+  })
+
+  test('is no agent of the person at the root either, in whatever tree, and counts with its person as one', () => {
+    const agent: Approver = { ...person('dana'), id: 'a_other', kind: 'agent', name: 'other' }
+    const from = ['agent:other@p_dana', 'user:dana']
+    assert.equal(areMet([demand({ from })], [agent], requester), false)
+    assert.equal(refusalOfApprover(agent, [demand({ from })], requester), 'own-request')
+    const allowed = demand({ from, selfRoot: 'allow' })
+    assert.equal(areMet([allowed], [agent], requester), true)
+    const two = demand({ from, selfRoot: 'allow', count: 2 })
+    assert.equal(areMet([two], [agent, person('dana')], requester), false)
+    assert.equal(areMet([two], [agent, person('dana'), person('maria')], requester), false)
+    const three = demand({ from: [...from, 'user:maria'], selfRoot: 'allow', count: 2 })
+    assert.equal(areMet([three], [agent, person('dana'), person('maria')], requester), true)
   })
 
   test('is not the person at the root, but where the rule says so', () => {

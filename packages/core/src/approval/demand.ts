@@ -1,6 +1,9 @@
 /** Whose approval a rule asks for, how many of them, how soon, and what they may answer. */
 export interface ApprovalDemand {
-  /** `group:NAME`, `user:NAME`, `agent:NAME`, or `owner`, who runs the gateway. Any of these may approve. */
+  /**
+   * `group:NAME`, `user:NAME`, `agent:ID`, `agent:NAME@PRINCIPAL`, or `owner`, who runs the gateway. Any of these may approve.
+   * Anybody may give an agent a name, so that it counts only below a principal.
+   */
   readonly from: readonly string[]
   /** How many different ones have to. */
   readonly count: number
@@ -28,6 +31,8 @@ export interface Approver {
   /** Of the principal, or of the agent. */
   readonly id: string
   readonly kind: 'owner' | 'person' | 'agent'
+  /** Id of who stands behind: of a person that is their own, of an agent that of the root of its tree. */
+  readonly principal: string
   readonly name: string
   /** Groups that the identity provider reports now. */
   readonly groups: readonly string[]
@@ -63,22 +68,22 @@ export function refusalOfApprover(
 
 /**
  * Whether these approvers meet all demands: each as many as its count, and nobody counts for two demands. `approvers` are
- * looked at by their ids: who says yes twice is one.
+ * looked at by who stands behind them: a person and their agent are one, and who says yes twice is one.
  */
 export function areMet(
   demands: readonly RuleDemand[],
   approvers: readonly Approver[],
   requester: Requester,
 ): boolean {
-  const people = [...new Map(approvers.map((each) => [each.id, each])).values()]
+  const people = [...Map.groupBy(approvers, ({ principal }) => principal).values()]
   const places = demands.flatMap(({ demand }) => Array.from({ length: demand.count }, () => demand))
   // Each place takes one person: a matching of all places, found by augmenting paths.
-  const placeOf = new Map<Approver, number>()
-  const seat = (place: number, tried: Set<Approver>): boolean => {
+  const placeOf = new Map<readonly Approver[], number>()
+  const seat = (place: number, tried: Set<readonly Approver[]>): boolean => {
     const demand = places[place]
     if (demand === undefined) return false
     for (const person of people) {
-      if (tried.has(person) || !mayAnswer(person, demand, requester)) continue
+      if (tried.has(person) || !person.some((each) => mayAnswer(each, demand, requester))) continue
       tried.add(person)
       const taken = placeOf.get(person)
       if (taken !== undefined && !seat(taken, tried)) continue
@@ -109,15 +114,22 @@ export function keyOfDemands(demands: readonly RuleDemand[]): string {
   return keys.toSorted().join('\n')
 }
 
+/** By which words of a rule's `from` an agent is named. */
+export function agentWords({ id, name, principal }: Omit<Approver, 'kind' | 'groups'>): string[] {
+  return [`agent:${id}`, `agent:${name}@${principal}`]
+}
+
 function mayAnswer(approver: Approver, demand: ApprovalDemand, requester: Requester): boolean {
   if (!isNamed(approver, demand)) return false
-  if (approver.kind === 'agent') return !requester.agents.has(approver.id)
-  if (approver.id !== requester.rootId) return true
+  if (approver.kind === 'agent' && requester.agents.has(approver.id)) return false
+  // What the person at the root may not do, an agent of theirs in another tree may not either.
+  if (approver.principal !== requester.rootId) return true
   return demand.selfRoot === 'allow' && requester.rootIsHuman
 }
 
-function isNamed({ kind, id, name, groups }: Approver, { from }: ApprovalDemand): boolean {
-  if (kind === 'agent') return from.includes(`agent:${name}`) || from.includes(`agent:${id}`)
+function isNamed(approver: Approver, { from }: ApprovalDemand): boolean {
+  const { kind, id, name, groups } = approver
+  if (kind === 'agent') return agentWords(approver).some((word) => from.includes(word))
   if (kind === 'owner' && from.includes('owner')) return true
   if (from.includes(`user:${name}`) || from.includes(`user:${id}`)) return true
   return groups.some((group) => from.includes(`group:${group}`))

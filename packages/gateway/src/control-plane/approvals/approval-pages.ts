@@ -15,7 +15,8 @@ export function approvalPages(
     const takenBack = await gate.refusal(person)
     if (takenBack !== undefined) throw answerRefused(takenBack)
     const groups = await gate.groupsOf(principal, principal.groups)
-    return { id: principal.id, kind: 'person', name: principal.name, groups }
+    const { id, name } = principal
+    return { id, kind: 'person', principal: id, name, groups }
   }
   return {
     async card(id, person) {

@@ -1,4 +1,4 @@
-import { SallyportError, type Approver } from '@sallyport/core'
+import { agentWords, SallyportError, type AgentId, type Approver } from '@sallyport/core'
 import { type Context, Hono } from 'hono'
 import { streamSSE } from 'hono/streaming'
 import { type ApiCaller, type CallerOptions, callerOf } from '../agents/api-caller.ts'
@@ -98,8 +98,7 @@ function sees(who: ApiCaller, { agents }: CallerOptions, view: ApprovalView): bo
   if (who.agent === undefined) return true
   const path = agents.get(view.agent)?.path ?? []
   if (who.reaches(path)) return true
-  const name = agents.get(who.agent)?.name ?? ''
-  const words = [`agent:${name}`, `agent:${who.agent}`]
+  const words = agentWords(agentApprover(who.agent, agents))
   return view.demands.some(({ from }) => words.some((word) => from.includes(word)))
 }
 
@@ -116,10 +115,18 @@ async function found(
 }
 
 function approverOf(who: ApiCaller, { owner, agents }: CallerOptions): Approver {
-  if (who.agent === undefined)
-    return { id: `user:${owner}`, kind: 'owner', name: owner, groups: [] }
-  const name = agents.get(who.agent)?.name ?? ''
-  return { id: who.agent, kind: 'agent', name, groups: [] }
+  if (who.agent === undefined) return ownerApprover(owner)
+  return agentApprover(who.agent, agents)
+}
+
+function ownerApprover(owner: string): Approver {
+  const id = `user:${owner}`
+  return { id, kind: 'owner', principal: id, name: owner, groups: [] }
+}
+
+function agentApprover(id: AgentId, agents: CallerOptions['agents']): Approver {
+  const { name = '', principal } = agents.get(id) ?? {}
+  return { id, kind: 'agent', principal: principal?.id ?? '', name, groups: [] }
 }
 
 interface Answer {

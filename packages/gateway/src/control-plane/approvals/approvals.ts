@@ -2,6 +2,7 @@ import {
   areMet,
   refusalOfApprover,
   SallyportError,
+  visibleText,
   type AgentId,
   type ApprovalId,
   type Approver,
@@ -21,7 +22,7 @@ import {
 } from './approval.ts'
 import type { ApprovalShapes } from './shapes.ts'
 import type { Previews } from './preview/previews.ts'
-import { insertApproval, moveApproval, putAnswer, readApprovals, type Tx } from './approval-rows.ts'
+import { insertApproval, moveApproval, putAnswer, readApprovals } from './approval-rows.ts'
 
 /** What approvals need of the agents. */
 export interface ApprovalAgents {
@@ -88,7 +89,10 @@ export class Approvals {
     for (const { asked, answers } of pending) {
       const said = new Map(answers.map((each) => [each.approver.id, each]))
       const requester = approvals.#requester(asked)
-      if (requester === undefined) continue
+      if (requester === undefined) {
+        await approvals.#move(asked.id, 'withdrawn', 'its agent is not known')
+        continue
+      }
       approvals.#waiting.set(asked.id, { asked, worker: undefined, requester, answers: said })
     }
     for (const { asked } of pending)
@@ -122,7 +126,8 @@ export class Approvals {
 
   /** A worker asks. Its answer comes by `send`, at the latest when the request's time is over. Never rejects. */
   async asked(worker: number, asked: HoldAsked, questions: TargetQuestions): Promise<void> {
-    await this.#inTurn(asked.id, async () => {
+    // Of one command that comes again in several sessions at once, the first asks, and the others read that.
+    await this.#inTurn(asked.wait === 'return' ? asked.binding : asked.id, async () => {
       try {
         await this.#take(worker, asked, questions)
       } catch (error) {
@@ -140,7 +145,12 @@ export class Approvals {
 
   /** Its sessions ended with it. */
   async workerLost(worker: number): Promise<void> {
-    const lost = [...this.#waiting.values()].filter((each) => each.worker === worker)
+    const lostAtMs = this.#options.now()
+    // What it asked last may still be on its way into the store.
+    await Promise.all(this.#turns.values())
+    const lost = [...this.#waiting.values()].filter(
+      (each) => each.worker === worker && each.asked.askedAtMs <= lostAtMs,
+    )
     await Promise.all(
       lost.map(({ asked }) => this.withdrawn(asked.id, 'its worker ended, and its caller with it')),
     )
@@ -198,10 +208,7 @@ export class Approvals {
     note: string,
     shape?: string,
   ): Promise<ApprovalView> {
-    if (note.length > noteCharactersMax)
-      throw new SallyportError('SP_CONFIG_INVALID', 'the note is too long', {
-        detail: `a note has at most ${noteCharactersMax} characters`,
-      })
+    mustBeNote(note)
     const { asked } = await this.#find(prefix)
     return await this.#inTurn(asked.id, async () => {
       const waiting = this.#waiting.get(asked.id)
@@ -336,7 +343,12 @@ export class Approvals {
     const [found] = await readApprovals(store, { states, binding: asked.binding, limit: 1 })
     if (found === undefined) return undefined
     const insteadOf = found.asked.id
-    if (found.state === 'pending') return { outcome: 'pending', by: [], note: '', insteadOf }
+    if (found.state === 'pending') {
+      if (this.#waiting.has(insteadOf)) return { outcome: 'pending', by: [], note: '', insteadOf }
+      // It has ended, and that could not be stored then.
+      await this.#move(insteadOf, 'expired', '')
+      return undefined
+    }
     const atMs = now()
     const isUsable = atMs < (found.endedAtMs ?? 0) + usableMs
     const stored = await store.durable(async (tx): Promise<Promise<void>[] | undefined> => {
@@ -378,12 +390,15 @@ export class Approvals {
     await this.#inTurn(id, async () => {
       const waiting = this.#waiting.get(id)
       if (waiting === undefined) return
-      const move = async (tx: Tx): Promise<boolean> =>
-        await moveApproval(tx, id, 'pending', outcome, { atMs: this.#options.now(), note })
-      // What can't be stored now is withdrawn at the next start: nothing goes on by it in any case.
-      await this.#options.store.durable(move).catch(this.#options.onFault)
+      // What can't be stored now is ended at the next start: nothing goes on by it in any case.
+      await this.#move(id, outcome, note).catch(this.#options.onFault)
       this.#finish(waiting, { outcome, by: [], note })
     })
+  }
+
+  async #move(id: string, to: 'withdrawn' | 'expired', note: string): Promise<void> {
+    const how = { atMs: this.#options.now(), note }
+    await this.#options.store.durable(async (tx) => await moveApproval(tx, id, 'pending', to, how))
   }
 
   #finish({ asked, worker }: Waiting, answer: HoldAnswer): void {
@@ -435,6 +450,14 @@ export class Approvals {
     })
     return await mine
   }
+}
+
+/** A note is read on terminals, of callers too, and stands in the ledger: one line that shows all it says. */
+function mustBeNote(note: string): void {
+  const isPlain = visibleText(note) === note && note.isWellFormed()
+  if (note.length <= noteCharactersMax && isPlain) return
+  const detail = `a note is one line of at most ${noteCharactersMax} characters, none of which steers a terminal`
+  throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
 }
 
 function chainOf({ path, chain }: HoldAsked): { id: string; name: string }[] {

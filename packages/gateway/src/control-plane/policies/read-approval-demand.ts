@@ -9,6 +9,8 @@ const withinMsMax = 24 * 3_600_000
 const shapeMsMax = 8 * 3_600_000
 const shapeRowsDefault = 1000
 const approversMax = 20
+/** An agent's id, or its name below a principal, whose id may hold anything. */
+const agentPattern = /^agent:(?:a_[0-9a-z]+|[a-z0-9][a-z0-9-]{0,31}@.+)$/u
 
 /** Reads `{from: [group:dba], count: 1, within: 10m, offer: [once, shape-30m], shape: {maxRows: 500}, selfRoot: deny, wait: hold}`. */
 export function readApprovalDemand(
@@ -33,9 +35,13 @@ function readFrom(approve: FieldReader): string[] {
   const from = approve.texts('from')
   if (approve.has('from') && from.length === 0) approve.report('from', 'nobody could approve')
   for (const each of from) {
-    if (/^(?:owner|(?:group|user|agent):.+)$/u.test(each)) continue
-    const hint = 'owner, group:dba, user:maria@example.com, agent:release-bot'
-    approve.report('from', `"${each}" names nobody`, hint)
+    if (/^(?:owner|(?:group|user):.+)$/u.test(each) || agentPattern.test(each)) continue
+    const isAgent = each.startsWith('agent:')
+    const what = isAgent ? 'may be anybody: agents choose their names' : 'names nobody'
+    const hint = isAgent
+      ? 'its id, agent:a_9q2…, or agent:NAME@PRINCIPAL with the id of who is at the root of its tree'
+      : 'owner, group:dba, user:maria@example.com, agent:a_9q2…'
+    approve.report('from', `"${each}" ${what}`, hint)
   }
   return from
 }

@@ -173,9 +173,7 @@ export class HoldDesk {
       source: options.source,
       text: cut(text, heldTextMax),
       textLength: text.length,
-      parameters: held.parameters
-        .slice(0, parametersMax)
-        .map((value, n) => shown(value, (held.formats[n] ?? held.formats[0]) === 1)),
+      parameters: shownAll(held),
       class: effects.class,
       verb: effects.verb,
       objects: effects.objects,
@@ -220,6 +218,15 @@ export class HoldDesk {
       hint: `Ctrl-C cancels. The request expires in ${within}.${locks}`,
     })
   }
+}
+
+/** Of more values than are shown, who approves reads how many more there are. */
+function shownAll({ parameters, formats }: HeldCommand): (string | null)[] {
+  const first = parameters
+    .slice(0, parametersMax)
+    .map((value, n) => shown(value, (formats[n] ?? formats[0]) === 1))
+  const more = parameters.length - first.length
+  return more === 0 ? first : [...first, `… and ${more} more values, which are not shown`]
 }
 
 /** Values in the protocol's binary form stand in hexadecimal. */

@@ -116,8 +116,10 @@ const nobodyAsks = { rootId: '', rootIsHuman: false, agents: new Set<string>() }
 function everybody({ from }: ApprovalDemand, groups: KnownGroups | undefined): Approver[] {
   const named = from.flatMap((who): readonly Approver[] => {
     const name = who.slice(who.indexOf(':') + 1)
-    if (who === 'owner') return [{ id: 'owner', kind: 'owner', name: 'owner', groups: [] }]
-    if (who.startsWith('agent:')) return [{ id: who, kind: 'agent', name, groups: [] }]
+    if (who === 'owner') {
+      return [{ id: 'owner', kind: 'owner', principal: 'owner', name: 'owner', groups: [] }]
+    }
+    if (who.startsWith('agent:')) return [agent(name)]
     return who.startsWith('user:') ? [person(name, groups)] : peopleOf(name, groups)
   })
   return named
@@ -127,11 +129,18 @@ function peopleOf(group: string, groups: KnownGroups | undefined): readonly Appr
   return (groups?.get(group)?.people ?? []).map((name) => person(name, groups))
 }
 
+/** By its id, or by `NAME@PRINCIPAL`: all agents of a principal are one. */
+function agent(named: string): Approver {
+  const at = named.indexOf('@')
+  const [name, principal] = at < 0 ? ['', named] : [named.slice(0, at), named.slice(at + 1)]
+  return { id: named, kind: 'agent', principal, name, groups: [] }
+}
+
 /** One person however spelled, in all groups that a directory names them in. */
 function person(name: string, groups: KnownGroups | undefined): Approver {
   const id = name.toLowerCase()
   const held = [...(groups ?? [])].filter(([, { people }]) =>
     people.some((each) => each.toLowerCase() === id),
   )
-  return { id, kind: 'person', name, groups: held.map(([group]) => group) }
+  return { id, kind: 'person', principal: id, name, groups: held.map(([group]) => group) }
 }

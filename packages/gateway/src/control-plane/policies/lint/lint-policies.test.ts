@@ -103,7 +103,7 @@ test('too few approvers are an error where a directory keeps the group, and not 
   assert.deepEqual(asked('["group:seen"]', 1), [])
   assert.deepEqual(asked('["group:seen"]', 2), ['? approvers-too-few'])
   assert.deepEqual(asked('["group:nobody"]', 1), ['? approvers-too-few'])
-  assert.deepEqual(asked('["owner", "agent:bot"]', 2), [])
+  assert.deepEqual(asked('["owner", "agent:bot@service:reviews"]', 2), [])
   assert.deepEqual(asked('["owner"]', 2), ['approvers-too-few'])
   assert.deepEqual(asked('["group:two"]', 1, {}), ['? approvers-too-few'])
   assert.deepEqual(asked('["user:ana"]', 1, {}), [])

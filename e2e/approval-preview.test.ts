@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
+import { userInfo } from 'node:os'
 import { after, before, suite, test } from 'node:test'
 import { Client } from 'pg'
 import { skipReason, until } from '@sallyport/testkit'
@@ -19,7 +20,7 @@ spec:
       when: '!op.text.contains("unasked") && op.class != "read"'
       effect: approve
       coversUnknown: true
-      approve: {from: [owner, "agent:reviewer"], selfRoot: allow}
+      approve: {from: [owner, "agent:reviewer@user:${userInfo().username}"], selfRoot: allow}
       message: "The owner looks at it."
     - name: addresses
       on: sql

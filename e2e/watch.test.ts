@@ -208,7 +208,7 @@ suite('watching sessions while they go on', { skip: skipReason() }, () => {
     using late = sallyport(gateway, ['watch', session])
     assert.equal(await late.ended(), 2)
     assert.match(late.err, /is replayed: sallyport replay/)
-    using wrong = sallyport(gateway, ['watch', 'verdict:blocked'])
+    using wrong = sallyport(gateway, ['watch', 'since:1h'])
     assert.equal(await wrong.ended(), 2)
     assert.match(wrong.err, /SP_QUERY_INVALID/)
   })

@@ -8,7 +8,8 @@ import {
   type ApprovalState,
   type ApprovalView,
 } from './approval.ts'
-import { factBy, type Approvals } from './approvals.ts'
+import type { Approvals } from './approvals.ts'
+import { factBy } from './waiting.ts'
 
 export interface ApprovalRouteOptions extends CallerOptions {
   readonly approvals: Approvals

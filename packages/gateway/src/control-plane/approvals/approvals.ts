@@ -1,16 +1,6 @@
-import {
-  areMet,
-  refusalOfApprover,
-  SallyportError,
-  visibleText,
-  type AgentId,
-  type ApprovalId,
-  type Approver,
-  type Requester,
-} from '@sallyport/core'
+import { SallyportError, type ApprovalId, type Approver } from '@sallyport/core'
 import type { HoldAnswer, HoldAsked, TargetQuestions } from '../../boundary/approvals.ts'
-import { gatewayBy, type FactBy, type Ledger } from '../ledger/ledger.ts'
-import type { Store } from '../ports/store.ts'
+import { gatewayBy, type FactBy } from '../ledger/ledger.ts'
 import {
   answerRefused,
   viewOf,
@@ -20,51 +10,33 @@ import {
   type ApprovalState,
   type ApprovalView,
 } from './approval.ts'
-import type { ApprovalShapes } from './shapes.ts'
+import { insertApproval, moveApproval, readApprovals } from './approval-rows.ts'
 import type { Previews } from './preview/previews.ts'
-import { insertApproval, moveApproval, putAnswer, readApprovals } from './approval-rows.ts'
+import type { ApprovalShapes } from './shapes.ts'
+import { storeAnswer, type AnswerStores } from './store-answer.ts'
+import { Turns } from './turns.ts'
+import { useEarlier } from './use-earlier.ts'
+import {
+  mustBeApprover,
+  mustBeNote,
+  requesterOf,
+  type ApprovalAgents,
+  type Waiting,
+} from './waiting.ts'
 
-/** What approvals need of the agents. */
-export interface ApprovalAgents {
-  /** The principal of the tree; undefined where the agent is not known. */
-  rootOf(agent: AgentId): { readonly id: string; readonly isHuman: boolean } | undefined
-  /** The root of an agent's tree. */
-  treeOf(agent: string): string | undefined
-  /** Why it may not act. */
-  refusal(agent: AgentId): string | undefined
-  /** Takes one approval of the budgets of its path; gives the budget that is used up. */
-  spend(agent: AgentId): Promise<string | undefined>
-}
-
-export interface ApprovalsOptions {
-  readonly store: Store
-  readonly ledger: Ledger
+export interface ApprovalsOptions extends AnswerStores {
   readonly agents: ApprovalAgents
   readonly previews: Previews
-  readonly shapes: ApprovalShapes
-  readonly now: () => number
   readonly onFault: (error: unknown) => void
   /** Tells a worker how a request ended; set when the workers are there. */
   readonly send: (worker: number, id: ApprovalId, answer: HoldAnswer) => void
 }
 
-/** One execution, within this time of the decision. */
-const usableMs = 5 * 60_000
 /** More of one tree wait for nobody: who asks for so much is not read. */
 const waitingOfTreeMax = 1000
 const waitingMax = 10_000
 const listedMax = 500
-const noteCharactersMax = 500
 const sweepEveryMs = 1000
-
-/** A request that waits. */
-interface Waiting {
-  readonly asked: HoldAsked
-  /** The worker that holds the command; undefined where its caller was told to come again. */
-  readonly worker: number | undefined
-  readonly requester: Requester
-  readonly answers: Map<string, ApprovalAnswer>
-}
 
 /**
  * Requests for approval: who asked, who answered, how it ended. What waits here is in the store as well, and each request ends
@@ -75,7 +47,7 @@ export class Approvals {
   readonly #waiting = new Map<string, Waiting>()
   readonly #watchers = new Set<(view: ApprovalView) => void>()
   /** Changes of one request follow each other. */
-  readonly #turns = new Map<string, Promise<unknown>>()
+  readonly #turns = new Turns()
   #timer: NodeJS.Timeout | undefined
 
   private constructor(options: ApprovalsOptions) {
@@ -88,7 +60,7 @@ export class Approvals {
     const pending = await readApprovals(options.store, { states: ['pending'], limit: waitingMax })
     for (const { asked, answers } of pending) {
       const said = new Map(answers.map((each) => [each.approver.id, each]))
-      const requester = approvals.#requester(asked)
+      const requester = requesterOf(asked, options.agents)
       if (requester === undefined) {
         await approvals.#move(asked.id, 'withdrawn', 'its agent is not known')
         continue
@@ -107,7 +79,7 @@ export class Approvals {
 
   async stop(): Promise<void> {
     clearInterval(this.#timer)
-    await Promise.all(this.#turns.values())
+    await this.#turns.allTaken()
   }
 
   /** Told of every request that begins, is answered or ends. Returns a function that stops it. */
@@ -127,7 +99,7 @@ export class Approvals {
   /** A worker asks. Its answer comes by `send`, at the latest when the request's time is over. Never rejects. */
   async asked(worker: number, asked: HoldAsked, questions: TargetQuestions): Promise<void> {
     // Of one command that comes again in several sessions at once, the first asks, and the others read that.
-    await this.#inTurn(asked.wait === 'return' ? asked.binding : asked.id, async () => {
+    await this.#turns.take(asked.wait === 'return' ? asked.binding : asked.id, async () => {
       try {
         await this.#take(worker, asked, questions)
       } catch (error) {
@@ -147,7 +119,7 @@ export class Approvals {
   async workerLost(worker: number): Promise<void> {
     const lostAtMs = this.#options.now()
     // What it asked last may still be on its way into the store.
-    await Promise.all(this.#turns.values())
+    await this.#turns.allTaken()
     const lost = [...this.#waiting.values()].filter(
       (each) => each.worker === worker && each.asked.askedAtMs <= lostAtMs,
     )
@@ -193,7 +165,7 @@ export class Approvals {
     const record = await this.#find(prefix)
     const waiting = this.#waiting.get(record.asked.id)
     if (waiting === undefined) throw answerRefused(`${record.asked.id} has ended: ${record.state}`)
-    this.#mustAnswer(waiting, approver)
+    mustBeApprover(waiting, approver, this.#options)
     return viewOf(record)
   }
 
@@ -210,14 +182,14 @@ export class Approvals {
   ): Promise<ApprovalView> {
     mustBeNote(note)
     const { asked } = await this.#find(prefix)
-    return await this.#inTurn(asked.id, async () => {
+    return await this.#turns.take(asked.id, async () => {
       const waiting = this.#waiting.get(asked.id)
       if (waiting === undefined || this.#options.now() >= asked.untilMs) {
         const { state } = await this.#find(asked.id)
         const how = state === 'pending' ? 'expired' : state
         throw answerRefused(`${asked.id} has ended: ${how}`)
       }
-      this.#mustAnswer(waiting, approver)
+      mustBeApprover(waiting, approver, this.#options)
       if (decision === 'approve') this.#options.shapes.mustOffer(asked, shape)
       const atMs = this.#options.now()
       const said = {
@@ -232,71 +204,23 @@ export class Approvals {
     })
   }
 
-  #mustAnswer({ asked, requester }: Waiting, approver: Approver): void {
-    const tree = approver.kind === 'agent' ? this.#options.agents.treeOf(approver.id) : undefined
-    const isOfTree = tree !== undefined && tree === asked.path[0]
-    const asking = isOfTree ? { ...requester, agents: new Set([approver.id]) } : requester
-    const why = refusalOfApprover(approver, asked.demands, asking)
-    if (why === undefined) return
-    const actor = factBy(approver)
-    const detail = { why }
-    void this.#options.ledger.write({ what: 'approval.refused', actor, subject: asked.id, detail })
-    throw answerRefused(
-      why === 'own-request'
-        ? 'nobody answers a request of the own tree'
-        : `no rule of this request names ${approver.name} or a group of theirs`,
-    )
-  }
-
   async #settle(waiting: Waiting, said: ApprovalAnswer): Promise<void> {
-    const { asked, requester, answers } = waiting
-    const { store, ledger, now } = this.#options
-    const all = new Map(answers).set(said.approver.id, said)
-    const yes = [...all.values()].filter(({ answer }) => answer === 'approve')
-    const isMet = areMet(
-      asked.demands,
-      yes.map(({ approver }) => approver),
-      requester,
-    )
-    const to = said.answer === 'deny' ? 'denied' : isMet ? 'approved' : undefined
-    // A command that waits in its session goes on at once.
-    const state = to === 'approved' && asked.wait === 'hold' ? 'used' : to
-    const names = (to === 'denied' ? [said] : yes).map(({ approver }) => approver.name)
-    // By its shape only where everybody whose yes counts has said so.
-    const duration = yes.every(({ shape }) => shape === said.shape) ? said.shape : undefined
-    let shapeStored: (() => void) | undefined
-    const stored = await store.durable(async (tx) => {
-      await putAnswer(tx, asked.id, said)
-      const isFirst =
-        state === undefined ||
-        (await moveApproval(tx, asked.id, 'pending', state, { atMs: now(), note: '' }))
-      if (!isFirst) throw answerRefused(`${asked.id} has ended meanwhile`)
-      const detail = { answer: said.answer, note: said.note, binding: asked.binding }
-      const actor = factBy(said.approver)
-      const told = [ledger.write({ what: 'approval.answered', actor, subject: asked.id, detail })]
-      if (to !== 'approved' || duration === undefined) return told
-      shapeStored = await this.#options.shapes.grant(tx, asked, { duration, by: names })
-      const granted = { duration, by: names, agent: asked.agent, connection: asked.connection }
-      const fact = { what: 'approval.shape', actor, subject: asked.id, detail: granted } as const
-      return [...told, ledger.write(fact)]
-    })
-    await Promise.all(stored)
-    shapeStored?.()
-    answers.set(said.approver.id, said)
-    if (to === undefined) return this.#changed(asked.id)
-    this.#finish(waiting, { outcome: to, by: names, note: said.note })
+    const { to, by } = await storeAnswer(this.#options, waiting, said)
+    waiting.answers.set(said.approver.id, said)
+    if (to === undefined) return this.#changed(waiting.asked.id)
+    this.#finish(waiting, { outcome: to, by, note: said.note })
   }
 
   async #take(worker: number, asked: HoldAsked, questions: TargetQuestions): Promise<void> {
     const { agents, now } = this.#options
     const refusal = agents.refusal(asked.agent) ?? this.#tooMany(asked)
-    const requester = this.#requester(asked)
+    const requester = requesterOf(asked, agents)
     if (refusal !== undefined || requester === undefined) {
       const note = refusal ?? 'its agent is not known'
       return this.#options.send(worker, asked.id, { outcome: 'withdrawn', by: [], note })
     }
     if (asked.wait === 'return') {
-      const earlier = await this.#earlier(asked)
+      const earlier = await useEarlier(this.#options, asked, (id) => this.#waiting.has(id))
       if (earlier !== undefined) return this.#options.send(worker, asked.id, earlier)
     }
     const byShape = await this.#options.shapes.use(asked, questions)
@@ -336,40 +260,6 @@ export class Approvals {
     if (now() >= asked.untilMs) this.#sweep()
   }
 
-  /** What was answered for the same command before: a yes is used by this, a request that waits is told again. */
-  async #earlier(asked: HoldAsked): Promise<HoldAnswer | undefined> {
-    const { store, now, ledger } = this.#options
-    const states = ['pending', 'approved'] as const
-    const [found] = await readApprovals(store, { states, binding: asked.binding, limit: 1 })
-    if (found === undefined) return undefined
-    const insteadOf = found.asked.id
-    if (found.state === 'pending') {
-      if (this.#waiting.has(insteadOf)) return { outcome: 'pending', by: [], note: '', insteadOf }
-      // It has ended, and that could not be stored then.
-      await this.#move(insteadOf, 'expired', '')
-      return undefined
-    }
-    const atMs = now()
-    const isUsable = atMs < (found.endedAtMs ?? 0) + usableMs
-    const stored = await store.durable(async (tx): Promise<Promise<void>[] | undefined> => {
-      const how = { atMs, note: isUsable ? '' : 'it was not used in time' }
-      const to = isUsable ? 'used' : 'expired'
-      if (!(await moveApproval(tx, insteadOf, 'approved', to, how))) return undefined
-      const detail = { outcome: to, session: asked.session, command: asked.seq }
-      const actor = gatewayBy('approvals')
-      return [ledger.write({ what: 'approval.ended', actor, subject: insteadOf, detail })]
-    })
-    if (stored === undefined || !isUsable) return undefined
-    await Promise.all(stored)
-    const by = found.answers.filter(({ answer }) => answer === 'approve')
-    return {
-      outcome: 'approved',
-      by: by.map(({ approver }) => approver.name),
-      note: by.at(-1)?.note ?? '',
-      insteadOf,
-    }
-  }
-
   #tooMany({ path }: HoldAsked): string | undefined {
     if (this.#waiting.size >= waitingMax) return 'too many commands wait for approvals'
     const root = path[0]
@@ -380,14 +270,8 @@ export class Approvals {
       : undefined
   }
 
-  #requester(asked: HoldAsked): Requester | undefined {
-    const root = this.#options.agents.rootOf(asked.agent)
-    if (root === undefined) return undefined
-    return { rootId: root.id, rootIsHuman: root.isHuman, agents: new Set(asked.path) }
-  }
-
   async #end(id: string, outcome: 'withdrawn' | 'expired', note: string): Promise<void> {
-    await this.#inTurn(id, async () => {
+    await this.#turns.take(id, async () => {
       const waiting = this.#waiting.get(id)
       if (waiting === undefined) return
       // What can't be stored now is ended at the next start: nothing goes on by it in any case.
@@ -440,30 +324,8 @@ export class Approvals {
     })
   }
 
-  async #inTurn<T>(id: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#turns.get(id) ?? Promise.resolve()
-    const mine = before.then(work)
-    const settled = mine.catch(() => undefined)
-    this.#turns.set(id, settled)
-    void settled.then(() => {
-      if (this.#turns.get(id) === settled) this.#turns.delete(id)
-    })
-    return await mine
-  }
-}
-
-/** A note is read on terminals, of callers too, and stands in the ledger: one line that shows all it says. */
-function mustBeNote(note: string): void {
-  const isPlain = visibleText(note) === note && note.isWellFormed()
-  if (note.length <= noteCharactersMax && isPlain) return
-  const detail = `a note is one line of at most ${noteCharactersMax} characters, none of which steers a terminal`
-  throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
 }
 
 function chainOf({ path, chain }: HoldAsked): { id: string; name: string }[] {
   return path.map((id, n) => ({ id, name: chain[n] ?? '' }))
-}
-
-export function factBy({ kind, name }: Approver): FactBy {
-  return { by: kind === 'agent' ? 'agent' : kind === 'owner' ? 'owner' : 'principal', name }
 }

@@ -5,7 +5,8 @@ import { openQuestioner } from './preview/target-questioner.ts'
 import { Previews } from './preview/previews.ts'
 import { ApprovalShapes } from './shapes.ts'
 import { ruleKeyOf } from './shapes-rules.ts'
-import { Approvals, type ApprovalAgents, type ApprovalsOptions } from './approvals.ts'
+import { Approvals, type ApprovalsOptions } from './approvals.ts'
+import type { ApprovalAgents } from './waiting.ts'
 
 /** Budgets are leased to workers by number; what approvals take goes to none, and is never given back. */
 const noWorker = -1

@@ -13,13 +13,14 @@ import {
   frameBody,
   frameEnd,
   frameType,
-  type Bind,
 } from '@sallyport/wire'
 import { meteredStages } from '../../pipeline/metered-stages.ts'
 import { runCommand, type Stages } from '../../pipeline/run-command.ts'
-import { Awaited, type NameChange } from './awaited.ts'
+import { Awaited } from './awaited.ts'
+import { CallerNames } from './caller-names.ts'
+import { Departures } from './departures.ts'
 import type { Judge } from './judge.ts'
-import type { BoundValues, Portal, Statement } from './names.ts'
+import type { Portal, Statement } from './names.ts'
 import { poison, poisonPortal } from './poison.ts'
 import {
   endOfCopyData,
@@ -29,15 +30,14 @@ import {
 } from './portal-messages.ts'
 import { unknownPortalError } from './refuse.ts'
 import type { SessionState } from './session-state.ts'
-import { sqlNameChanges } from './sql-names.ts'
 import {
   emptySlot,
   fillSlot,
   firstBody,
   isExecution,
+  newUnit,
   wholeOf,
   type Frames,
-  type Slot,
   type Unit,
 } from './unit.ts'
 
@@ -64,8 +64,8 @@ interface HeldTurn {
 export class CallerReader {
   readonly #state: SessionState
   readonly #stages: Stages<Unit>
-  #slots: Slot[] = []
-  #running: Promise<void>[] = []
+  readonly #departures: Departures
+  readonly #names: CallerNames
   #batch = 1
   /** After a refusal, what follows up to Sync is dropped (protocol section 54.2.3). */
   #isDiscarding = false
@@ -77,16 +77,13 @@ export class CallerReader {
   #held: HeldTurn | undefined
   /** The newest batch in which something was executed. */
   #executedIn = 0
-  /** The newest batch of which a command was refused. */
-  #poisonedBatch = 0
-  /** A fault of our own in the pipeline: thrown by the next flush, so that nothing of this turn leaves. */
-  #failure: Error | undefined
-
   constructor(
     state: SessionState,
-    judge: Pick<Judge, 'classify' | 'decide' | 'recordVerdict' | 'hold' | 'recheck' | 'isGivenUp'>,
+    judge: Pick<Judge, 'classify' | 'decide' | 'recordVerdict' | 'recheck' | 'holding'>,
   ) {
     this.#state = state
+    this.#departures = new Departures(state)
+    this.#names = new CallerNames(state.names, state.messageBytesMax)
     const stages: Stages<Unit> = {
       classify: (unit) => judge.classify(unit),
       decide: (unit, command) => judge.decide(unit, command),
@@ -102,8 +99,8 @@ export class CallerReader {
         const held = this.#held
         if ((await held?.turn.promise) !== true) return skippedRefusal
         const asked = { ...command, inTransaction: held?.inTransaction === true }
-        return await judge.hold({ unit, command: asked, entry, verdict }, async () => {
-          const waits = (): boolean => !this.#state.isClosed && !judge.isGivenUp
+        return await judge.holding.hold({ unit, command: asked, entry, verdict }, async () => {
+          const waits = (): boolean => !this.#state.isClosed && !judge.holding.isGivenUp
           while (waits() && !this.#isReadyFor(unit.text)) await this.#state.progress()
           return !this.#state.isClosed
         })
@@ -151,7 +148,7 @@ export class CallerReader {
           if (!this.#isAllAnswered()) this.#pass(wholeOf(encodeFlush()), [])
           askedFor = at
         }
-        const hadSlots = this.#slots.length > 0
+        const hadSlots = !this.#departures.isEmpty
         await this.#flush()
         // What is waited for may have come during the flush, or been dropped by it.
         const hasMoved = before !== this.#state.progressCount
@@ -175,13 +172,12 @@ export class CallerReader {
    * Where one before it failed, the target would skip it: then nobody is asked.
    */
   async #waitForAnswer({ unit, turn }: HeldTurn): Promise<void> {
-    const running = this.#running.pop()
-    this.#slots.pop()
+    const running = this.#departures.takeNewest()
     if (!this.#isAllAnswered()) this.#pass(wholeOf(encodeFlush()), [])
     await this.#flush()
     while (!this.#state.isClosed && !this.#state.fifo.isEmpty && !this.#isOver(unit))
       await this.#state.progress()
-    this.#slots.push(unit.slot)
+    this.#departures.add(unit.slot)
     turn.resolve(!this.#isOver(unit))
     await running
     this.#held = undefined
@@ -190,12 +186,12 @@ export class CallerReader {
 
   /** Another command of its batch has failed. */
   #isOver({ slot }: Unit): boolean {
-    return this.#isSkipped() || slot.batch === this.#poisonedBatch
+    return this.#isSkipped() || this.#departures.isPoisoned(slot.batch)
   }
 
   /** True where nothing of the caller's is half done: between a completion and its ReadyForQuery it is not. */
   get isBetweenBatches(): boolean {
-    return !this.#isMidBatch && this.#slots.length === 0
+    return !this.#isMidBatch && this.#departures.isEmpty
   }
 
   /** A target skips a simple query too where the batch before it fails, and a refusal brings a Sync of its own: so that must be known. */
@@ -205,7 +201,7 @@ export class CallerReader {
 
   /** True while the target drops what is sent: up to a Sync, which may be among what has yet to leave. */
   #isSkipped(): boolean {
-    return this.#state.isSkipping && !this.#slots.some(({ isSync }) => isSync)
+    return this.#state.isSkipping && !this.#departures.hasSync
   }
 
   #isReadyFor(text: string, runs = true): boolean {
@@ -218,7 +214,7 @@ export class CallerReader {
   }
 
   #isAllAnswered(): boolean {
-    return this.#state.fifo.isEmpty && this.#slots.length === 0
+    return this.#state.fifo.isEmpty && this.#departures.isEmpty
   }
 
   /** Takes one message, and those that belong to it. Returns where the next begins. */
@@ -289,10 +285,10 @@ export class CallerReader {
   #query(frames: Frames): 'wait' | undefined {
     const { text } = decodeQuery(firstBody(frames))
     if (this.#mayBeSkipped() || !this.#isReadyFor(text)) return 'wait'
-    const unit = this.#unit('query', frames, text, { endsUnnamed: true })
+    const unit = newUnit('query', this.#batch, frames, text, { endsUnnamed: true })
     unit.awaits.push(new Awaited('query', this.#batch))
     this.#start(unit)
-    this.#announceSqlNames(unit)
+    this.#names.sql(this.#batch, unit)
     // One that the target skips ends nothing.
     if (!this.#isSkipped()) this.#batch += 1
     return undefined
@@ -302,9 +298,11 @@ export class CallerReader {
     const { statement: name, text, parameterTypes } = decodeParse(firstBody(frames))
     const statement: Statement = { text, parameterTypes }
     if (!this.#isReadyFor(text, false)) return 'wait'
-    const unit = this.#unit('parse', frames, text, { statement, endsUnnamed: name === '' })
-    this.#boundNames(name)
-    const changes = [this.#announceStatement(name, statement)]
+    const unit = newUnit('parse', this.#batch, frames, text, {
+      statement,
+      endsUnnamed: name === '',
+    })
+    const changes = [this.#names.statement(this.#batch, name, statement)]
     unit.awaits.push(new Awaited('parse', this.#batch, { statement, changes }))
     this.#start(unit)
     return undefined
@@ -319,10 +317,7 @@ export class CallerReader {
     if (statement === undefined) {
       // The target knows no such statement either, and says so in its own words. Should it know one that was prepared
       // unseen, then the portal is one that nobody saw, and its Execute is not passed on.
-      const change = {
-        statementIndex: 0,
-        apply: this.#state.names.portals.remove(this.#batch, bind.portal),
-      }
+      const change = this.#names.removal(this.#batch, 'portals', bind.portal)
       const bindEnd = frameEnd(whole, at)
       this.#pass({ bytes: whole, start: at, end: bindEnd }, [
         new Awaited('bind', this.#batch, { changes: [change] }),
@@ -334,23 +329,20 @@ export class CallerReader {
       statement,
       resultFormats: bind.resultFormats,
       isHeld: false,
-      ...(executes ? {} : { values: this.#keptValues(bind) }),
+      ...(executes ? {} : { values: this.#names.keptValues(bind) }),
     }
     const frames = { bytes: whole, start: at, end }
-    const unit = this.#unit('execute', frames, statement.text, {
+    const unit = newUnit('execute', this.#batch, frames, statement.text, {
       statement,
       parameters: bind.parameters,
       formats: bind.parameterFormats,
     })
-    this.#boundNames(bind.portal)
-    const { portals } = this.#state.names
-    const pending = portals.announce(this.#batch, bind.portal, portal)
-    const change = { statementIndex: 0, apply: () => portals.confirm(pending) }
+    const change = this.#names.portal(this.#batch, bind.portal, portal)
     unit.awaits.push(new Awaited('bind', this.#batch, { portal, changes: [change] }))
     if (describes) unit.awaits.push(new Awaited('describe', this.#batch, { portal }))
     if (executes) unit.awaits.push(new Awaited('execute', this.#batch, { portal }))
     this.#start(unit)
-    if (executes) this.#announceSqlNames(unit, bind.portal)
+    if (executes) this.#names.sql(this.#batch, unit, bind.portal)
     return end
   }
 
@@ -367,13 +359,13 @@ export class CallerReader {
       return undefined
     }
     if (!this.#isReadyFor(portal.statement.text)) return 'wait'
-    const unit = this.#unit('execute', frames, portal.statement.text, {
+    const unit = newUnit('execute', this.#batch, frames, portal.statement.text, {
       statement: portal.statement,
       ...portal.values,
     })
     unit.awaits.push(new Awaited('execute', this.#batch, { portal }))
     this.#start(unit)
-    this.#announceSqlNames(unit, name)
+    this.#names.sql(this.#batch, unit, name)
     return undefined
   }
 
@@ -391,9 +383,8 @@ export class CallerReader {
 
   #close(frames: Frames): undefined {
     const { target, name } = decodeClose(firstBody(frames))
-    const names = this.#state.names
-    const table = target === 'statement' ? names.statements : names.portals
-    const change = { statementIndex: 0, apply: table.remove(this.#batch, name) }
+    const of = target === 'statement' ? 'statements' : 'portals'
+    const change = this.#names.removal(this.#batch, of, name)
     this.#pass(frames, [new Awaited('close', this.#batch, { changes: [change] })])
   }
 
@@ -401,7 +392,7 @@ export class CallerReader {
     const call = decodeFunctionCall(firstBody(frames))
     const text = `call of function ${call.oid}`
     if (this.#mayBeSkipped() || !this.#isReadyFor(text)) return 'wait'
-    const unit = this.#unit('function', frames, text, {
+    const unit = newUnit('function', this.#batch, frames, text, {
       oid: call.oid,
       parameters: call.arguments,
       formats: call.argumentFormats,
@@ -415,7 +406,7 @@ export class CallerReader {
   #sync(frames: Frames): void {
     const slot = emptySlot(this.#batch, true)
     fillSlot(slot, frames, [new Awaited('sync', this.#batch)])
-    this.#slots.push(slot)
+    this.#departures.add(slot)
     this.#isDiscarding = false
     this.#isMidBatch = false
     this.#batch += 1
@@ -426,51 +417,16 @@ export class CallerReader {
     if (awaits.length > 0) this.#isMidBatch = true
     const slot = emptySlot(this.#batch)
     fillSlot(slot, frames, awaits)
-    this.#slots.push(slot)
-  }
-
-  #unit(
-    kind: Unit['kind'],
-    frames: Frames,
-    text: string,
-    more: {
-      readonly statement?: Statement
-      readonly parameters?: readonly (Buffer | null)[]
-      readonly formats?: readonly number[]
-      readonly oid?: number
-      readonly endsUnnamed?: boolean
-    },
-  ): Unit {
-    return {
-      kind,
-      slot: emptySlot(this.#batch),
-      frames,
-      text,
-      parameters: more.parameters ?? [],
-      formats: more.formats ?? [],
-      statement: more.statement,
-      oid: more.oid,
-      endsUnnamed: more.endsUnnamed === true,
-      classified: undefined,
-      standsFor: [],
-      followed: undefined,
-      renamed: undefined,
-      decidedFor: undefined,
-      approvedFor: undefined,
-      generation: 0,
-      awaits: [],
-      isRefused: false,
-      startedMs: 0,
-    }
+    this.#departures.add(slot)
   }
 
   /** Lets the pipeline carry the unit. Classifying and deciding happen before this returns; storing may take longer. */
   #start(unit: Unit): void {
-    this.#slots.push(unit.slot)
+    this.#departures.add(unit.slot)
     this.#isMidBatch = unit.kind === 'parse' || unit.kind === 'execute' || this.#isSkipped()
     const running = runCommand(unit, this.#stages).catch((error: unknown) => {
       if (!(error instanceof SallyportError)) {
-        this.#failure ??= error instanceof Error ? error : new Error(String(error))
+        this.#departures.failed(error)
         return
       }
       this.#state.meter.refused(error.code)
@@ -481,101 +437,14 @@ export class CallerReader {
         hint: `(${error.code})`,
       })
     })
-    this.#running.push(running)
+    this.#departures.waitFor(running)
     if (unit.kind === 'execute' && isExecution(unit)) this.#executedIn = unit.slot.batch
     if (unit.isRefused && unit.kind !== 'query' && unit.kind !== 'function')
       this.#isDiscarding = true
   }
 
-  /** Waits until every verdict so far is stored, then sends what may pass in one write, in the caller's order. */
   async #flush(): Promise<void> {
-    if (this.#running.length > 0) {
-      const running = this.#running
-      this.#running = []
-      if (running.length === 1) await running[0]
-      else await Promise.all(running)
-    }
-    if (this.#failure !== undefined) throw this.#failure
-    while (!this.#state.isClosed && this.#hasUnrefused() && this.#state.mustWait()) {
-      await this.#state.progress()
-    }
-    const slots = this.#slots
-    this.#slots = []
-    if (this.#state.isTaken || this.#state.isClosed) return
-    for (const slot of slots) {
-      if (slot.isSync) this.#state.isSkipping = false
-      else if (slot.batch === this.#poisonedBatch || this.#state.isSkipping) {
-        this.#dropped(slot)
-        continue
-      }
-      if (slot.isPoison) this.#poisonedBatch = slot.batch
-      for (const awaited of slot.awaits) this.#state.fifo.push(awaited)
-      const { bytes, start, end } = slot.frames
-      this.#state.toTarget.add(bytes, start, end)
-    }
-    if (this.#poisonedBatch === this.#batch) this.#isDiscarding = true
-    if (!this.#state.toTarget.flush()) await this.#state.targetDrained()
-  }
-
-  /** Refusals leave also while all else has to wait. */
-  #hasUnrefused(): boolean {
-    let poisonedBatch = this.#poisonedBatch
-    for (const { isPoison, batch } of this.#slots) {
-      if (isPoison) poisonedBatch = batch
-      else if (batch !== poisonedBatch) return true
-    }
-    return false
-  }
-
-  /** A command that was allowed, and dropped because one before it in its batch failed, is recorded as not run. */
-  #dropped(slot: Slot): void {
-    const answer = slot.awaits.find((awaited) => awaited.answer !== undefined)?.answer
-    if (answer === undefined) return
-    const { seq } = answer.entry
-    this.#state.journal.note({
-      kind: 'response.end',
-      seq,
-      status: 'skipped',
-      tag: '',
-      rows: 0,
-      bytes: 0,
-    })
-  }
-
-  /** PREPARE, DECLARE and their like change names when their query or Execute is complete. */
-  #announceSqlNames(unit: Unit, portal?: string): void {
-    const last = unit.awaits.at(-1)
-    if (unit.isRefused || unit.classified === undefined || last === undefined) return
-    const { text, classified, generation } = unit
-    const named = { text, classified, generation }
-    last.changes = sqlNameChanges(named, this.#batch, this.#state.names, portal)
-  }
-
-  #announceStatement(name: string, statement: Statement): NameChange {
-    const { statements } = this.#state.names
-    const pending = statements.announce(this.#batch, name, statement)
-    return { statementIndex: 0, apply: () => statements.confirm(pending) }
-  }
-
-  /** Copies, since what they came with is let go; who executes the portal later has to be told of them. */
-  #keptValues({ parameters, parameterFormats }: Bind): BoundValues {
-    let bytes = this.#state.names.valueBytes
-    for (const value of parameters) bytes += value?.length ?? 0
-    if (bytes > this.#state.messageBytesMax)
-      throw new SallyportError('SP_LIMIT', 'too many values in portals that are not executed', {
-        detail: `The limit is ${this.#state.messageBytesMax} bytes in one session.`,
-      })
-    return {
-      parameters: parameters.map((value) => (value === null ? null : Buffer.from(value))),
-      formats: parameterFormats,
-    }
-  }
-
-  #boundNames(name: string): void {
-    const { statements, portals } = this.#state.names
-    if (name === '' || (!statements.isFull && !portals.isFull)) return
-    throw new SallyportError('SP_LIMIT', 'too many names in one session', {
-      detail: 'The limit is 10,000 prepared statements or portals in one session.',
-    })
+    await this.#departures.flush()
+    if (this.#departures.isPoisoned(this.#batch)) this.#isDiscarding = true
   }
 }

@@ -197,7 +197,7 @@ export class PostgresSession implements SessionState {
   /** The caller has sent a cancel request. True where it has ended a command that was held: then nothing runs at the target. */
   cancelAsked(): boolean {
     this.#hold.giveUp()
-    const wasHeld = this.#judge.withdraw('its caller cancelled it')
+    const wasHeld = this.#judge.holding.withdraw('its caller cancelled it')
     this.#wake()
     return wasHeld
   }
@@ -217,7 +217,7 @@ export class PostgresSession implements SessionState {
     if (this.isClosed) return
     this.isClosed = true
     this.#hold.close()
-    this.#judge.withdraw(reason)
+    this.#judge.holding.withdraw(reason)
     this.#endAnswers()
     this.journal.close(reason)
     const { commands, blocked, maskedValues } = this.journal.counts()
@@ -286,7 +286,7 @@ export class PostgresSession implements SessionState {
   /** Nobody needs to be asked for what would be refused in any case. True where a command waited. */
   #withdrawRefused(): boolean {
     const refusal = this.#options.agent.refusal(this.#options.now())
-    return refusal !== undefined && this.#judge.withdraw(refusal.message)
+    return refusal !== undefined && this.#judge.holding.withdraw(refusal.message)
   }
 
   /** The agent was taken away: nothing leaves any more, what runs is cancelled at the target, and the caller reads why. */

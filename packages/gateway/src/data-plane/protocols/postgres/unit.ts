@@ -57,6 +57,41 @@ export interface Unit {
   startedMs: number
 }
 
+/** What a unit has beside its text, as far as its kind has it. */
+export type UnitParts = Partial<
+  Pick<Unit, 'statement' | 'parameters' | 'formats' | 'oid' | 'endsUnnamed'>
+>
+
+export function newUnit(
+  kind: Unit['kind'],
+  batch: number,
+  frames: Frames,
+  text: string,
+  { statement, parameters = [], formats = [], oid, endsUnnamed = false }: UnitParts,
+): Unit {
+  return {
+    kind,
+    slot: emptySlot(batch),
+    frames,
+    text,
+    parameters,
+    formats,
+    statement,
+    oid,
+    endsUnnamed,
+    classified: undefined,
+    standsFor: [],
+    followed: undefined,
+    renamed: undefined,
+    decidedFor: undefined,
+    approvedFor: undefined,
+    generation: 0,
+    awaits: [],
+    isRefused: false,
+    startedMs: 0,
+  }
+}
+
 /** Whether the unit runs something: Parse, and Bind without Execute, do not. */
 export function isExecution({ kind, awaits }: Unit): boolean {
   if (kind === 'parse') return false

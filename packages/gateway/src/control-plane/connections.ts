@@ -7,7 +7,8 @@ import type { GuardState } from './guard/guard-state.ts'
 import { seal, unseal } from './keys/seal.ts'
 import type { FactDetail } from './ledger/facts.ts'
 import type { FactBy, Ledger } from './ledger/ledger.ts'
-import type { ConnectionTable, Store } from './ports/store.ts'
+import type { Store } from './ports/store.ts'
+import type { ConnectionTable } from './ports/tables/configuration-tables.ts'
 
 /** A connection as people and scripts see it: everything but the password. */
 export interface ConnectionView extends ConnectionSettings {

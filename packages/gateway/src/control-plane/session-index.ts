@@ -1,7 +1,8 @@
 import { SallyportError } from '@sallyport/core'
 import { sql, type Insertable, type Selectable } from 'kysely'
 import type { SessionClosed, SessionOpened } from '../boundary/messages.ts'
-import type { SessionTable, Store } from './ports/store.ts'
+import type { Store } from './ports/store.ts'
+import type { SessionTable } from './ports/tables/recording-tables.ts'
 import { sessionTerms } from './recordings/index/terms.ts'
 import type { LiveSession } from './recordings/live/live-query.ts'
 

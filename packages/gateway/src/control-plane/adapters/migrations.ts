@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
-import type { Tables } from '../ports/store.ts'
+import type { Tables } from '../ports/tables/tables.ts'
 import { agentTables } from './agent-tables.ts'
 import { approvalTables, previewColumns, shapeTables } from './approval-tables.ts'
 import { birthTables } from './birth-tables.ts'

@@ -1,7 +1,8 @@
 import { SallyportError } from '@sallyport/core'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
-import type { Store, Tables } from '../ports/store.ts'
+import type { Store } from '../ports/store.ts'
+import type { Tables } from '../ports/tables/tables.ts'
 import { migrate } from './migrations.ts'
 import { poolState } from './pool-state.ts'
 

@@ -1,6 +1,7 @@
 import type { CredentialId, SessionId } from '@sallyport/core'
 import type { Ledger } from '../ledger/ledger.ts'
-import type { RevocationTable, Store } from '../ports/store.ts'
+import type { Store } from '../ports/store.ts'
+import type { RevocationTable } from '../ports/tables/agent-tables.ts'
 import type { ClosureReport } from './agent-requests.ts'
 import { AgentEvents } from './agent-events.ts'
 import type { AgentNode, CredentialNode } from './agent-node.ts'

@@ -9,7 +9,7 @@ import {
 import { type Insertable, sql, type Transaction } from 'kysely'
 import type { ScramVerifier } from '../../boundary/snapshot.ts'
 import { credentialDigest, makeCredentialText } from '../credential-text.ts'
-import type { Tables } from '../ports/store.ts'
+import type { Tables } from '../ports/tables/tables.ts'
 import type { AgentContext } from './agent-context.ts'
 import { type Actor, actorOf, factBy } from './agent-events.ts'
 import type { AgentNode, CredentialNode } from './agent-node.ts'

@@ -2,7 +2,8 @@ import type { FactActor } from '@sallyport/core'
 import type { Insertable, Transaction } from 'kysely'
 import type { FactName } from '../ledger/facts.ts'
 import type { Fact, FactBy, Ledger } from '../ledger/ledger.ts'
-import type { AgentEventTable, Tables } from '../ports/store.ts'
+import type { AgentEventTable } from '../ports/tables/agent-tables.ts'
+import type { Tables } from '../ports/tables/tables.ts'
 import { type AgentNode, chainOf } from './agent-node.ts'
 
 /** Who asked for a change: a person, an agent or a timer. `chain` is empty where it is no agent. */

@@ -8,7 +8,7 @@ import type {
 } from '@sallyport/core'
 import type { AgentEnd } from '../../boundary/agents.ts'
 import type { ScramVerifier } from '../../boundary/snapshot.ts'
-import type { AgentLimits, Born, Freeze } from '../ports/store.ts'
+import type { AgentLimits, Born, Freeze } from '../ports/tables/agent-tables.ts'
 
 /** An agent in memory. What a change of the store has committed is written here, and nothing else. */
 export interface AgentNode {

@@ -1,6 +1,6 @@
 import type { AgentId, AgentState, BudgetKind, Principal } from '@sallyport/core'
 import type { AgentEnd } from '../../boundary/agents.ts'
-import type { AgentLimits, Born } from '../ports/store.ts'
+import type { AgentLimits, Born } from '../ports/tables/agent-tables.ts'
 import { type AgentNode, chainOf, isLive, layersOf } from './agent-node.ts'
 import { frozenBy } from './change-log.ts'
 import { printLayers } from './grant-asks.ts'

@@ -8,7 +8,8 @@ import {
   SallyportError,
 } from '@sallyport/core'
 import type { Transaction } from 'kysely'
-import type { Committed, Tables } from '../ports/store.ts'
+import type { Committed } from '../ports/store.ts'
+import type { Tables } from '../ports/tables/tables.ts'
 import type { AgentContext } from './agent-context.ts'
 import { type Actor, actorOf, type AgentEvent } from './agent-events.ts'
 import { type AgentNode, chainOf, isLive } from './agent-node.ts'

@@ -1,7 +1,7 @@
 import type { BudgetKind } from '@sallyport/core'
 import { type Kysely, type RawBuilder, sql, type Transaction } from 'kysely'
 import type { Lease, LeaseRequest } from '../../boundary/agents.ts'
-import type { Tables } from '../ports/store.ts'
+import type { Tables } from '../ports/tables/tables.ts'
 import type { AgentContext } from './agent-context.ts'
 import type { AgentNode } from './agent-node.ts'
 

@@ -1,5 +1,5 @@
 import type { ClosedByAgent, Outcome } from '../../boundary/agents.ts'
-import type { RevocationTable } from '../ports/store.ts'
+import type { RevocationTable } from '../ports/tables/agent-tables.ts'
 import type { OrphanSession } from '../target-cancels.ts'
 import { lostForMs } from './admissions.ts'
 import type { AgentContext } from './agent-context.ts'

@@ -1,6 +1,6 @@
 import type { AgentState } from '@sallyport/core'
 import type { AgentEnd } from '../../boundary/agents.ts'
-import type { Freeze, RevocationTable } from '../ports/store.ts'
+import type { Freeze, RevocationTable } from '../ports/tables/agent-tables.ts'
 import type { AgentContext } from './agent-context.ts'
 import type { Actor, AgentEvent, AgentEventKind } from './agent-events.ts'
 import { type AgentNode, isLive } from './agent-node.ts'

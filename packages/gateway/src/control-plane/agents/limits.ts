@@ -1,4 +1,4 @@
-import type { AgentLimits } from '../ports/store.ts'
+import type { AgentLimits } from '../ports/tables/agent-tables.ts'
 
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs

@@ -1,6 +1,6 @@
 import type { AgentId, BudgetKind, CredentialId } from '@sallyport/core'
 import type { Selectable } from 'kysely'
-import type { AgentTable } from '../ports/store.ts'
+import type { AgentTable } from '../ports/tables/agent-tables.ts'
 import type { AgentContext } from './agent-context.ts'
 import type { AgentNode } from './agent-node.ts'
 import { fewest } from './changes-of-agents.ts'

@@ -5,7 +5,7 @@ import {
   printTtl,
   SallyportError,
 } from '@sallyport/core'
-import type { AgentLimits } from '../ports/store.ts'
+import type { AgentLimits } from '../ports/tables/agent-tables.ts'
 import { RateError, Rates } from '../rates.ts'
 import { type AgentNode, describe } from './agent-node.ts'
 import type { SpawnRequest } from './agent-requests.ts'

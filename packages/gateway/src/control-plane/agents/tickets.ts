@@ -1,7 +1,7 @@
 import { SallyportError } from '@sallyport/core'
 import type { Transaction } from 'kysely'
 import { credentialDigest, makeSecretText, secretIdOf } from '../credential-text.ts'
-import type { Tables } from '../ports/store.ts'
+import type { Tables } from '../ports/tables/tables.ts'
 import type { AgentContext } from './agent-context.ts'
 import { type Actor, actorOf, type AgentEvent } from './agent-events.ts'
 import { type AgentNode, chainOf } from './agent-node.ts'

@@ -1,5 +1,6 @@
 import { type Selectable, sql, type Transaction } from 'kysely'
-import type { Store, Tables } from '../ports/store.ts'
+import type { Store } from '../ports/store.ts'
+import type { Tables } from '../ports/tables/tables.ts'
 import type { ApprovalAnswer, ApprovalRecord, ApprovalState } from './approval.ts'
 
 type Row = Selectable<Tables['approval']>

@@ -323,7 +323,6 @@ export class Approvals {
       detail: 'approval',
     })
   }
-
 }
 
 function chainOf({ path, chain }: HoldAsked): { id: string; name: string }[] {

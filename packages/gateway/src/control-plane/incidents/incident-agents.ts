@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import { visibleText } from '@sallyport/core'
-import type { Tables } from '../ports/store.ts'
+import type { Tables } from '../ports/tables/tables.ts'
 import type { AgentFact, AgentOfIncident } from './incident-report.ts'
 import type { LedgerFact } from './ledger-evidence.ts'
 

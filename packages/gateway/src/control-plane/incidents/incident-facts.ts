@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import type { FactName } from '../ledger/facts.ts'
-import type { Tables } from '../ports/store.ts'
+import type { Tables } from '../ports/tables/tables.ts'
 
 /** Where a fact stands. */
 export interface FactPlace {

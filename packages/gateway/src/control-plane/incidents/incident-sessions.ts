@@ -1,5 +1,5 @@
 import { type Kysely, sql } from 'kysely'
-import type { Tables } from '../ports/store.ts'
+import type { Tables } from '../ports/tables/tables.ts'
 import { searchSessions } from '../recordings/index/query/search-sessions.ts'
 import type { SessionIndex } from '../session-index.ts'
 import { invalid, type IncidentScope } from './incident.ts'

@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely'
-import type { Tables } from '../ports/store.ts'
+import type { Tables } from '../ports/tables/tables.ts'
 import { valuesMax, type Gathered } from './gathered.ts'
 import type { IncidentView } from './incident.ts'
 import { factsMax } from './incident-facts.ts'

@@ -1,6 +1,6 @@
 import { SallyportError, suggest, type FactActor } from '@sallyport/core'
 import { type Kysely, type RawBuilder, sql } from 'kysely'
-import type { Tables } from '../ports/store.ts'
+import type { Tables } from '../ports/tables/tables.ts'
 import { escapeLike, timestamp } from '../recordings/index/query/literals.ts'
 import { parseMoment } from '../recordings/index/query/parse-moment.ts'
 import { queryError } from '../recordings/index/query/query-error.ts'

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '@sallyport/core'
 import type { OnClosure } from '../agents/agent-context.ts'
-import type { RevocationTable } from '../ports/store.ts'
+import type { RevocationTable } from '../ports/tables/agent-tables.ts'
 import { LatencyTotal, WorkerTotals } from './totals.ts'
 
 /** What is counted while the gateway runs. */

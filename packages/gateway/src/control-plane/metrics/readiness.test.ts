@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
-import type { Tables } from '../ports/store.ts'
+import type { Tables } from '../ports/tables/tables.ts'
 import { readiness, type Check, type ReadinessSources } from './readiness.ts'
 
 /** A database of which only the way there matters. */

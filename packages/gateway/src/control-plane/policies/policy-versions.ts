@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { SallyportError, type Policy } from '@sallyport/core'
 import type { Selectable } from 'kysely'
-import type { PolicyVersionTable, Store } from '../ports/store.ts'
+import type { Store } from '../ports/store.ts'
+import type { PolicyVersionTable } from '../ports/tables/configuration-tables.ts'
 import { readSetting } from '../settings.ts'
 import type { PolicyFile } from './load-policy-folder.ts'
 

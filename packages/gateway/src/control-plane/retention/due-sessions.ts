@@ -1,6 +1,6 @@
 import { printTtl } from '@sallyport/core'
 import { type Kysely, sql } from 'kysely'
-import type { Tables } from '../ports/store.ts'
+import type { Tables } from '../ports/tables/tables.ts'
 import { timestamp } from '../recordings/index/query/literals.ts'
 import type { RetentionRules } from './retention-config.ts'
 

@@ -1,6 +1,7 @@
 import { isLedgerId } from '@sallyport/core'
 import { sql, type Transaction } from 'kysely'
-import type { Store, Tables } from '../../ports/store.ts'
+import type { Store } from '../../ports/store.ts'
+import type { Tables } from '../../ports/tables/tables.ts'
 import { dayTable } from './day-table.ts'
 import type { Chunk, IndexedPartId, Outcome } from './indexed-part.ts'
 import { parseName } from './parse-name.ts'

@@ -2,7 +2,8 @@ import type { Principal } from '@sallyport/core'
 import type { Kysely, Selectable } from 'kysely'
 import { sql } from 'kysely'
 import { partsOfPerson } from '../../births/entitlements.ts'
-import type { ScimUserTable, Tables } from '../../ports/store.ts'
+import type { ScimUserTable } from '../../ports/tables/login-tables.ts'
+import type { Tables } from '../../ports/tables/tables.ts'
 
 /** The users of a provider's directory whom a login names: by the provider's own id, or by a name. */
 export async function peopleOf(

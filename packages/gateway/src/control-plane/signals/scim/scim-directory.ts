@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Transaction } from 'kysely'
-import type { Tables } from '../../ports/store.ts'
+import type { Tables } from '../../ports/tables/tables.ts'
 import type { Effect, Signal, Whom } from '../signal.ts'
 import type { SignalParts } from '../signal-parts.ts'
 import { notFound } from './scim-error.ts'

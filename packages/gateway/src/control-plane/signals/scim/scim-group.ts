@@ -1,5 +1,5 @@
 import type { Selectable } from 'kysely'
-import type { ScimGroupTable } from '../../ports/store.ts'
+import type { ScimGroupTable } from '../../ports/tables/login-tables.ts'
 import { ScimError } from './scim-error.ts'
 import type { Operation } from './scim-user.ts'
 import {

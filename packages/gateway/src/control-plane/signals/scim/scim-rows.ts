@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Kysely, type Selectable, sql, type Transaction } from 'kysely'
-import type { ScimGroupTable, ScimUserTable, Tables } from '../../ports/store.ts'
+import type { ScimGroupTable, ScimUserTable } from '../../ports/tables/login-tables.ts'
+import type { Tables } from '../../ports/tables/tables.ts'
 import { ScimError } from './scim-error.ts'
 import type { Equality } from './scim-filter.ts'
 import type { MemberChange, ScimGroup } from './scim-group.ts'

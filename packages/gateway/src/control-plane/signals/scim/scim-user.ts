@@ -1,5 +1,5 @@
 import type { Selectable } from 'kysely'
-import type { ScimUserTable } from '../../ports/store.ts'
+import type { ScimUserTable } from '../../ports/tables/login-tables.ts'
 import { ScimError } from './scim-error.ts'
 import {
   type Attributes,

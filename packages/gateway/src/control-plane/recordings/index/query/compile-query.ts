@@ -1,5 +1,5 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely'
-import type { Tables } from '../../../ports/store.ts'
+import type { Tables } from '../../../ports/tables/tables.ts'
 import { term } from '../terms.ts'
 import { escapeLike, timestamp } from './literals.ts'
 import { nameWords, objectWords } from './named-words.ts'

@@ -1,5 +1,5 @@
 import { type Kysely, sql } from 'kysely'
-import type { Tables } from '../../../ports/store.ts'
+import type { Tables } from '../../../ports/tables/tables.ts'
 import { printName, term, type Mark } from '../terms.ts'
 import { escapeLike } from './literals.ts'
 import { queryError } from './query-error.ts'

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { SallyportError } from '@sallyport/core'
 import { type Kysely, type RawBuilder, sql } from 'kysely'
-import type { Tables } from '../../../ports/store.ts'
+import type { Tables } from '../../../ports/tables/tables.ts'
 import type { CompiledQuery, NamedSession } from './compile-query.ts'
 import { timestamp, timestampText } from './literals.ts'
 import type { TimeRange } from './query.ts'

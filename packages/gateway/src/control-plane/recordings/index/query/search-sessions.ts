@@ -1,5 +1,5 @@
 import { type Kysely, sql } from 'kysely'
-import type { Tables } from '../../../ports/store.ts'
+import type { Tables } from '../../../ports/tables/tables.ts'
 import { compileQuery } from './compile-query.ts'
 import { timestamp } from './literals.ts'
 import { parseQuery } from './parse-query.ts'

@@ -1,5 +1,5 @@
 import { type Kysely, sql } from 'kysely'
-import type { Tables } from '../../../ports/store.ts'
+import type { Tables } from '../../../ports/tables/tables.ts'
 import { dayTable } from '../day-table.ts'
 import type { CompiledQuery } from './compile-query.ts'
 import type { TimeRange } from './query.ts'

@@ -86,6 +86,8 @@ const config: ConnectionConfig = {
   responses: 'masked',
   trustedFunctions: [],
   masking: 'lineage',
+  holdMaxMs: 86_400_000,
+  holdInTransactionMaxMs: 60_000,
 }
 
 const agentId = 'a_0000000000000' as AgentId
@@ -233,6 +235,8 @@ async function openSession(dir: string): Promise<{
         database: 'shop',
         application: 'bench',
         source: '127.0.0.1',
+        holdMaxMs: config.holdMaxMs,
+        holdInTransactionMaxMs: config.holdInTransactionMaxMs,
         now,
         linkOf: () => undefined,
         tell: () => undefined,

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { after, before, suite, test } from 'node:test'
+import { Client } from 'pg'
 import { skipReason, until } from '@sallyport/testkit'
+import { ApprovalCalls } from './approval-calls.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
 
 const policy = `apiVersion: sallyport.dev/v1
@@ -10,6 +12,12 @@ metadata: {name: masks}
 spec:
   owner: group:test
   rules:
+    - name: deletes
+      on: sql
+      when: '"delete" in op.classes'
+      effect: approve
+      approve: {from: [owner], selfRoot: allow, within: 20h}
+      message: "The owner looks."
     - {name: mask-email, on: sql, when: "true", effect: mask, mask: [{columns: ["*.email"], with: partial}]}
 `
 
@@ -62,6 +70,36 @@ suite('settings of a connection', { skip: skipReason() }, () => {
     assert.match((await psql(read)).err, /1 value masked \(rule mask-email\)/)
     assert.equal(await set({ notices: 'never' }), 200)
     assert.equal((await psql(read)).err, '')
+  })
+
+  test('a connection caps how long a command waits, and shorter still where its transaction is open', async () => {
+    const minutes = async (begin: string, id: number): Promise<number> => {
+      const calls = new ApprovalCalls(gateway)
+      const url = await gateway.url({ allow: 'shop:rw' })
+      const caller = new Client({
+        connectionString: url.replace('?sslmode=require', ''),
+        ssl: { rejectUnauthorized: false },
+      })
+      await caller.connect()
+      await caller.query(begin)
+      const ran = caller.query(`delete from people where id = ${id}`)
+      const held = await calls.waiting(new RegExp(`id = ${id}$`))
+      await calls.answer(held.id, 'approve')
+      await ran
+      await caller.end()
+      return Math.round((Date.parse(held.until) - Date.parse(held.askedAt)) / 60_000)
+    }
+    assert.deepEqual([await minutes('select 1', 101), await minutes('begin', 102)], [1200, 1])
+    assert.equal(await set({ holdMaxMs: 5 * 3_600_000 }), 200)
+    assert.deepEqual([await minutes('select 1', 103), await minutes('begin', 104)], [300, 1])
+    assert.equal(await set({ holdInTransactionMaxMs: 30 * 60_000 }), 200)
+    assert.deepEqual([await minutes('select 1', 105), await minutes('begin', 106)], [300, 30])
+    assert.equal(await set({ holdMaxMs: 10 * 60_000 }), 200)
+    assert.deepEqual([await minutes('select 1', 107), await minutes('begin', 108)], [10, 10])
+    for (const holdMaxMs of [0, 999, 86_400_001, 1.5, '10m', null])
+      assert.equal(await set({ holdMaxMs }), 400, String(holdMaxMs))
+    for (const holdInTransactionMaxMs of [999, 3_600_001])
+      assert.equal(await set({ holdInTransactionMaxMs }), 400)
   })
 
   test('a recording of shapes holds the command and its row count, and nothing of the answer', async () => {

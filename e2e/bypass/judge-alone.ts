@@ -34,6 +34,8 @@ export async function shopCatalog(shop: Shop): Promise<Catalog> {
       responses: 'none',
       trustedFunctions: [],
       masking: 'lineage',
+      holdMaxMs: 86_400_000,
+      holdInTransactionMaxMs: 60_000,
     },
     'shop_a',
     1,

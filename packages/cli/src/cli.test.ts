@@ -47,6 +47,8 @@ suite('the command line against a gateway', () => {
     notices: 'auto',
     responses: 'masked',
     trustedFunctions: ['a.old', 'a.kept'],
+    holdMaxMs: 86_400_000,
+    holdInTransactionMaxMs: 60_000,
   }
   const issued = {
     id: 'abc',
@@ -142,6 +144,10 @@ suite('the command line against a gateway', () => {
       return JSON.parse(seen.at(-1)?.body ?? '')
     }
     assert.deepEqual(await set('--notices', 'never'), { notices: 'never' })
+    assert.deepEqual(await set('--hold-max', '5h', '--hold-in-transaction-max', '30s'), {
+      holdMaxMs: 18_000_000,
+      holdInTransactionMaxMs: 30_000,
+    })
     assert.deepEqual(await set('--trust-function', 'a.new', '--distrust-function', 'a.old'), {
       trustedFunctions: ['a.kept', 'a.new'],
     })

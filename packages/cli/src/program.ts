@@ -133,6 +133,14 @@ function addConnectionVerbs(
         'who masks columns: lineage (the gateway), guard (the target, see connections guard)',
       )
       .option(
+        '--hold-max <duration>',
+        'how long a command may wait for an approval, whatever the rules say: 24h at most',
+      )
+      .option(
+        '--hold-in-transaction-max <duration>',
+        'the same in an open transaction, which keeps its locks: 1m, 1h at most',
+      )
+      .option(
         '--trust-function <schema.name>',
         'a function that you vouch for: it reads and writes nothing that matters; repeatable',
         collect,

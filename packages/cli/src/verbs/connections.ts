@@ -1,29 +1,32 @@
 import { readFile } from 'node:fs/promises'
-import { SallyportError } from '@sallyport/core'
+import { printTtl, SallyportError } from '@sallyport/core'
 import type { ConnectionView, ProbeResult } from '@sallyport/gateway'
 import type { VerbContext } from '../context.ts'
+import { parseDuration } from '../durations.ts'
 import { EXIT } from '../exit-codes.ts'
 import { printList, printOne } from '../output.ts'
 import { readPassword } from '../read-password.ts'
 import { parseTargetUrl } from '../target-url.ts'
 
-export interface AddFlags {
+/** What `add` and `set` take. */
+interface SettingFlags {
+  readonly notices?: string
+  readonly responses?: string
+  readonly masking?: string
+  readonly holdMax?: string
+  readonly holdInTransactionMax?: string
+  readonly trustFunction: readonly string[]
+}
+
+export interface AddFlags extends SettingFlags {
   readonly name: string
   readonly env?: string
   readonly label: readonly string[]
   readonly tls: string
   readonly ca?: string
-  readonly notices?: string
-  readonly responses?: string
-  readonly masking?: string
-  readonly trustFunction: readonly string[]
 }
 
-export interface SetFlags {
-  readonly notices?: string
-  readonly responses?: string
-  readonly masking?: string
-  readonly trustFunction: readonly string[]
+export interface SetFlags extends SettingFlags {
   readonly distrustFunction: readonly string[]
 }
 
@@ -62,8 +65,8 @@ export async function addConnection(
     ...labelsOf(flags.label),
     ...(flags.env === undefined ? {} : { env: flags.env }),
   }
-  const { name, tls, notices, responses, masking, trustFunction: trustedFunctions } = flags
-  const settings = { notices, responses, masking, trustedFunctions }
+  const { name, tls, trustFunction: trustedFunctions } = flags
+  const settings = { ...settingsIn(flags), trustedFunctions }
   const body = { ...target, password, name, labels, tls, ca, ...settings }
   const added = await api.json<ConnectionView>('POST', '/v1/connections', body)
   const result = await probe(context, added.name)
@@ -80,22 +83,39 @@ export async function setConnection(
 ): Promise<number> {
   const api = await context.api()
   const path = `/v1/connections/${encodeURIComponent(name)}`
-  const { notices, responses, masking, trustFunction: added, distrustFunction: removed } = flags
+  const { trustFunction: added, distrustFunction: removed } = flags
   const isListChanged = added.length + removed.length > 0
   const before = isListChanged ? await api.json<ConnectionView>('GET', path) : undefined
   const trustedFunctions = before?.trustedFunctions
     .concat(added)
     .filter((each) => !removed.includes(each))
   const set = await api.json<ConnectionView>('PATCH', path, {
-    notices,
-    responses,
-    masking,
+    ...settingsIn(flags),
     trustedFunctions,
   })
   const trusted = set.trustedFunctions.join(', ') || 'none'
-  const text = `✓ ${name}  notices ${set.notices} · responses ${set.responses} · masking ${set.masking} · trusted functions: ${trusted}\n`
+  const held = `held ${printTtl(set.holdMaxMs)} at most, ${printTtl(set.holdInTransactionMaxMs)} in a transaction`
+  const text = `✓ ${name}  notices ${set.notices} · responses ${set.responses} · masking ${set.masking} · ${held} · trusted functions: ${trusted}\n`
   await printOne(context.output, set, text, name)
   return EXIT.done
+}
+
+function settingsIn({
+  notices,
+  responses,
+  masking,
+  holdMax,
+  holdInTransactionMax,
+}: SettingFlags): Record<string, unknown> {
+  return {
+    notices,
+    responses,
+    masking,
+    ...(holdMax === undefined ? {} : { holdMaxMs: parseDuration(holdMax) }),
+    ...(holdInTransactionMax === undefined
+      ? {}
+      : { holdInTransactionMaxMs: parseDuration(holdInTransactionMax) }),
+  }
 }
 
 /** Removes a connection and ends its credentials. */

@@ -27,6 +27,10 @@ export interface ConnectionConfig {
   readonly responses: 'masked' | 'shape' | 'none'
   /** Functions, `schema.name`, that the operator vouches for: they read and write nothing that matters. */
   readonly trustedFunctions: readonly string[]
+  /** How long a command may wait for an approval, whatever the rules say. Milliseconds. */
+  readonly holdMaxMs: number
+  /** The same in an open transaction, whose locks others wait for. */
+  readonly holdInTransactionMaxMs: number
   /** Who masks columns: the gateway, by what a statement reads, or the target, for roles of its own. */
   readonly masking: 'lineage' | 'guard'
   /** Where the target masks: what it was made to enforce. Absent until a guard was applied. */

@@ -1,10 +1,12 @@
 import { SallyportError } from '@sallyport/core'
 import type { ConnectionConfig } from '../boundary/snapshot.ts'
 
+const hourMs = 3_600_000
+
 /** What can be set on a connection after it was added. */
 export type ConnectionSettings = Pick<
   ConnectionConfig,
-  'notices' | 'responses' | 'trustedFunctions' | 'masking'
+  'notices' | 'responses' | 'trustedFunctions' | 'masking' | 'holdMaxMs' | 'holdInTransactionMaxMs'
 >
 
 /** Settings of a connection that was added without any. */
@@ -13,6 +15,9 @@ export const settingsDefault: ConnectionSettings = {
   responses: 'masked',
   trustedFunctions: [],
   masking: 'lineage',
+  holdMaxMs: 24 * hourMs,
+  // A client that waits for a lock gives up after minutes, and everybody behind it with it.
+  holdInTransactionMaxMs: 60_000,
 }
 
 export const settingNames: readonly string[] = Object.keys(settingsDefault)
@@ -22,6 +27,11 @@ const responsesValues = ['masked', 'shape'] as const
 const maskingValues = ['lineage', 'guard'] as const
 /** Every snapshot carries the list to every worker. */
 const trustedFunctionsMax = 1000
+/** A request lives no longer by any rule. */
+const holdMsMax = 24 * hourMs
+/** Locks that are held for longer than this stop a database. */
+const holdInTransactionMsMax = hourMs
+const holdMsMin = 1000
 /** PostgreSQL cuts longer names, so a longer one would match nothing. */
 const nameBytesMax = 63
 
@@ -53,7 +63,12 @@ export function readSettings(
   const responses = oneOf(given, 'responses', responsesValues, problems)
   const masking = oneOf(given, 'masking', maskingValues, problems)
   const trustedFunctions = functions(given['trustedFunctions'], problems)
+  const holdMaxMs = holdMs(given, 'holdMaxMs', holdMsMax, problems)
+  const field = 'holdInTransactionMaxMs'
+  const holdInTransactionMaxMs = holdMs(given, field, holdInTransactionMsMax, problems)
   return {
+    ...(holdMaxMs === undefined ? {} : { holdMaxMs }),
+    ...(holdInTransactionMaxMs === undefined ? {} : { holdInTransactionMaxMs }),
     ...(notices === undefined ? {} : { notices }),
     ...(responses === undefined ? {} : { responses }),
     ...(trustedFunctions === undefined ? {} : { trustedFunctions }),
@@ -72,6 +87,20 @@ function oneOf<T extends string>(
   const found = values.find((each) => each === value)
   if (found === undefined) problems.push(`${field} must be one of ${values.join(', ')}`)
   return found
+}
+
+function holdMs(
+  given: Readonly<Record<string, unknown>>,
+  field: string,
+  most: number,
+  problems: string[],
+): number | undefined {
+  const value = given[field]
+  if (value === undefined) return undefined
+  if (Number.isInteger(value) && Number(value) >= holdMsMin && Number(value) <= most)
+    return Number(value)
+  problems.push(`${field} must be milliseconds, from ${holdMsMin} to ${most}`)
+  return undefined
 }
 
 function functions(value: unknown, problems: string[]): string[] | undefined {

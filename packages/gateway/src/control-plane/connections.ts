@@ -227,7 +227,8 @@ function view(row: Selectable<ConnectionTable>): ConnectionView {
 
 function settingsOf(row: Selectable<ConnectionTable>): ConnectionSettings {
   const { notices, responses, trusted_functions: trustedFunctions, masking } = row
-  return { notices, responses, trustedFunctions, masking }
+  const { hold_max_ms: holdMaxMs, hold_in_transaction_max_ms: holdInTransactionMaxMs } = row
+  return { notices, responses, trustedFunctions, masking, holdMaxMs, holdInTransactionMaxMs }
 }
 
 /** Of a connection, what the ledger says. */
@@ -246,15 +247,28 @@ function toldSettings({ trustedFunctions, ...words }: Partial<ConnectionSettings
 
 type SettingColumns = Pick<
   Insertable<ConnectionTable>,
-  'notices' | 'responses' | 'trusted_functions' | 'masking'
+  | 'notices'
+  | 'responses'
+  | 'trusted_functions'
+  | 'masking'
+  | 'hold_max_ms'
+  | 'hold_in_transaction_max_ms'
 >
 
 function settingColumns(settings: ConnectionSettings): SettingColumns
 function settingColumns(settings: Partial<ConnectionSettings>): Partial<SettingColumns>
 function settingColumns(settings: Partial<ConnectionSettings>): Partial<SettingColumns> {
-  const { trustedFunctions, ...words } = settings
-  if (trustedFunctions === undefined) return words
-  return { ...words, trusted_functions: JSON.stringify(trustedFunctions) }
+  const { trustedFunctions, holdMaxMs, holdInTransactionMaxMs, ...words } = settings
+  return {
+    ...words,
+    ...(trustedFunctions === undefined
+      ? {}
+      : { trusted_functions: JSON.stringify(trustedFunctions) }),
+    ...(holdMaxMs === undefined ? {} : { hold_max_ms: holdMaxMs }),
+    ...(holdInTransactionMaxMs === undefined
+      ? {}
+      : { hold_in_transaction_max_ms: holdInTransactionMaxMs }),
+  }
 }
 
 function config(row: Selectable<ConnectionTable>, password: string): ConnectionConfig {

@@ -45,6 +45,16 @@ export const previewColumns: Migration = {
   },
 }
 
+/** How long commands on a connection may wait for an approval. */
+export const holdColumns: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await sql`
+      alter table connection
+        add column hold_max_ms integer not null default 86400000,
+        add column hold_in_transaction_max_ms integer not null default 60000`.execute(db)
+  },
+}
+
 /** Shapes of commands that are let through for a while. */
 export const shapeTables: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {

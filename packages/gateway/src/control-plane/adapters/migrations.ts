@@ -2,7 +2,7 @@ import { type Kysely, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import type { Tables } from '../ports/tables/tables.ts'
 import { agentTables } from './agent-tables.ts'
-import { approvalTables, previewColumns, shapeTables } from './approval-tables.ts'
+import { approvalTables, holdColumns, previewColumns, shapeTables } from './approval-tables.ts'
 import { birthTables } from './birth-tables.ts'
 import { handleTables } from './handle-tables.ts'
 import { incidentEnds, incidentTables } from './incident-tables.ts'
@@ -105,6 +105,7 @@ export const migrations = {
   '0017_session_words': sessionWords,
   '0018_previews': previewColumns,
   '0019_shapes': shapeTables,
+  '0020_hold_max': holdColumns,
 }
 
 /** Brings the tables to the newest version; a failed step leaves the version before it. */

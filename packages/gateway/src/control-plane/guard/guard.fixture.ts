@@ -125,6 +125,8 @@ export function subjectFor(
       responses: 'masked',
       trustedFunctions: [],
       masking: 'lineage',
+      holdMaxMs: 86_400_000,
+      holdInTransactionMaxMs: 60_000,
     },
     names: new GuardNames(createHash('sha256').update('test').digest(), 'shop'),
     sets: set === undefined ? [] : [set],

@@ -22,8 +22,6 @@ import { pooledRandom } from '../random-pool.ts'
 import { bindingOf } from './binding.ts'
 import type { Holds, OpenHold } from './holds.ts'
 
-/** Locks are held while a transaction waits, so that it may not wait for long. */
-const inTransactionMsMax = 60_000
 const tellEveryMs = 30_000
 const parameterCharsMax = 256
 const parametersMax = 64
@@ -39,6 +37,9 @@ export interface HoldDeskOptions {
   readonly database: string
   readonly application: string
   readonly source: string
+  /** What the connection allows of the time that rules give. */
+  readonly holdMaxMs: number
+  readonly holdInTransactionMaxMs: number
   now(): number
   /** Where persons answer; undefined where nobody can log in. */
   linkOf(id: ApprovalId): string | undefined
@@ -92,10 +93,11 @@ export class HoldDesk {
 
   /** Until when a command may wait that is asked for now. Milliseconds since the epoch. */
   untilMs({ command, verdict }: Pick<HeldCommand, 'command' | 'verdict'>): number {
-    const within = withinOf(verdict.demands)
-    return (
-      this.#options.now() + (command.inTransaction ? Math.min(within, inTransactionMsMax) : within)
-    )
+    const { holdMaxMs, holdInTransactionMaxMs } = this.#options
+    // Locks are held while a transaction waits, so that it may not wait for long.
+    const inTransactionMs = command.inTransaction ? holdInTransactionMaxMs : Infinity
+    const nowMs = this.#options.now()
+    return nowMs + Math.min(withinOf(verdict.demands), holdMaxMs, inTransactionMs)
   }
 
   /** Asks, and resolves with the yes, or with why the command may not run. Whoever gets a yes records it by `goOn`. */

@@ -25,6 +25,8 @@ export interface ConnectionTable {
   responses: 'masked' | 'shape' | 'none'
   trusted_functions: Json<string[]>
   masking: Generated<'lineage' | 'guard'>
+  hold_max_ms: Generated<number>
+  hold_in_transaction_max_ms: Generated<number>
   /** What was applied at the target last; it holds no secret. */
   guard: ColumnType<GuardState | null, string | null | undefined, string | null>
   created_at: Timestamp

@@ -220,6 +220,8 @@ async function serve(
         database,
         application: settings.application,
         source,
+        holdMaxMs: config.holdMaxMs,
+        holdInTransactionMaxMs: config.holdInTransactionMaxMs,
         now: () => worker.now(),
         linkOf: (approval) => {
           const { approvalUrl } = worker.snapshots.known

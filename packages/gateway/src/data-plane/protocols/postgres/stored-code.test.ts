@@ -302,5 +302,7 @@ function configOf(postgres: TestPostgres): ConnectionConfig {
     responses: 'none',
     trustedFunctions: [],
     masking: 'lineage',
+    holdMaxMs: 86_400_000,
+    holdInTransactionMaxMs: 60_000,
   }
 }

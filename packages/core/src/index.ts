@@ -46,6 +46,7 @@ export {
 export {
   agentWords,
   areMet,
+  demandsOf,
   describeDemands,
   keyOfDemands,
   refusalOfApprover,
@@ -53,6 +54,7 @@ export {
   withinOf,
   type ApprovalDemand,
   type Approver,
+  type CountsFor,
   type Requester,
   type RuleDemand,
 } from './approval/demand.ts'

@@ -47,9 +47,21 @@ export interface Requester {
   readonly agents: ReadonlySet<string>
 }
 
+/** Whether somebody counts for what a rule asks, as far as that is not said by the rule itself. */
+export type CountsFor = (approver: Approver, rule: string) => boolean
+
 /** How soon a request ends where several rules ask: all have to be met, so the shortest time counts. Milliseconds. */
 export function withinOf(demands: readonly RuleDemand[]): number {
   return Math.min(...demands.map(({ demand }) => demand.withinMs))
+}
+
+/** The demands that somebody's yes counts for. */
+export function demandsOf(
+  approver: Approver,
+  demands: readonly RuleDemand[],
+  requester: Requester,
+): RuleDemand[] {
+  return demands.filter(({ demand }) => mayAnswer(approver, demand, requester))
 }
 
 /** Why somebody may not answer a request for these demands; undefined where they may. */
@@ -61,29 +73,31 @@ export function refusalOfApprover(
   if (approver.kind === 'agent' && requester.agents.has(approver.id)) return 'own-request'
   const named = demands.filter(({ demand }) => isNamed(approver, demand))
   if (named.length === 0) return 'not-named'
-  return named.some(({ demand }) => mayAnswer(approver, demand, requester))
-    ? undefined
-    : 'own-request'
+  return demandsOf(approver, demands, requester).length > 0 ? undefined : 'own-request'
 }
 
 /**
  * Whether these approvers meet all demands: each as many as its count, and nobody counts for two demands. `approvers` are
- * looked at by who stands behind them: a person and their agent are one, and who says yes twice is one.
+ * looked at by who stands behind them: a person and their agent are one, and who says yes twice is one. Who does not count
+ * for a rule by `countsFor` does not, whatever the rule says.
  */
 export function areMet(
   demands: readonly RuleDemand[],
   approvers: readonly Approver[],
   requester: Requester,
+  countsFor: CountsFor = () => true,
 ): boolean {
   const people = [...Map.groupBy(approvers, ({ principal }) => principal).values()]
-  const places = demands.flatMap(({ demand }) => Array.from({ length: demand.count }, () => demand))
+  const places = demands.flatMap((each) => Array.from({ length: each.demand.count }, () => each))
+  const fits = (each: Approver, { rule, demand }: RuleDemand): boolean =>
+    mayAnswer(each, demand, requester) && countsFor(each, rule)
   // Each place takes one person: a matching of all places, found by augmenting paths.
   const placeOf = new Map<readonly Approver[], number>()
   const seat = (place: number, tried: Set<readonly Approver[]>): boolean => {
-    const demand = places[place]
-    if (demand === undefined) return false
+    const wanted = places[place]
+    if (wanted === undefined) return false
     for (const person of people) {
-      if (tried.has(person) || !person.some((each) => mayAnswer(each, demand, requester))) continue
+      if (tried.has(person) || !person.some((each) => fits(each, wanted))) continue
       tried.add(person)
       const taken = placeOf.get(person)
       if (taken !== undefined && !seat(taken, tried)) continue

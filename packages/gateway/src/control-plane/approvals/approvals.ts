@@ -12,6 +12,7 @@ import {
 } from './approval.ts'
 import { insertApproval, moveApproval, readApprovals } from './approval-rows.ts'
 import type { Previews } from './preview/previews.ts'
+import { countsDespite, type RecentChange } from './recent-changes.ts'
 import type { ApprovalShapes } from './shapes.ts'
 import { storeAnswer, type AnswerStores } from './store-answer.ts'
 import { Turns } from './turns.ts'
@@ -19,6 +20,7 @@ import { useEarlier } from './use-earlier.ts'
 import {
   mustBeApprover,
   mustBeNote,
+  mustNotHaveChanged,
   requesterOf,
   type ApprovalAgents,
   type Waiting,
@@ -27,6 +29,8 @@ import {
 export interface ApprovalsOptions extends AnswerStores {
   readonly agents: ApprovalAgents
   readonly previews: Previews
+  /** What was changed a short time ago, by whom. */
+  readonly changes: (asked: HoldAsked) => Promise<readonly RecentChange[]>
   readonly onFault: (error: unknown) => void
   /** Tells a worker how a request ended; set when the workers are there. */
   readonly send: (worker: number, id: ApprovalId, answer: HoldAnswer) => void
@@ -190,7 +194,11 @@ export class Approvals {
         throw answerRefused(`${asked.id} has ended: ${how}`)
       }
       mustBeApprover(waiting, approver, this.#options)
-      if (decision === 'approve') this.#options.shapes.mustOffer(asked, shape)
+      const changes = await this.#options.changes(asked)
+      if (decision === 'approve') {
+        mustNotHaveChanged(waiting, approver, changes, this.#options.ledger)
+        this.#options.shapes.mustOffer(asked, shape)
+      }
       const atMs = this.#options.now()
       const said = {
         approver,
@@ -199,13 +207,18 @@ export class Approvals {
         atMs,
         ...(shape === undefined ? {} : { shape }),
       }
-      await this.#settle(waiting, said)
+      await this.#settle(waiting, said, changes)
       return await this.get(asked.id)
     })
   }
 
-  async #settle(waiting: Waiting, said: ApprovalAnswer): Promise<void> {
-    const { to, by } = await storeAnswer(this.#options, waiting, said)
+  async #settle(
+    waiting: Waiting,
+    said: ApprovalAnswer,
+    changes: readonly RecentChange[],
+  ): Promise<void> {
+    const countsFor = countsDespite(changes, waiting.requester)
+    const { to, by } = await storeAnswer(this.#options, waiting, said, countsFor)
     waiting.answers.set(said.approver.id, said)
     if (to === undefined) return this.#changed(waiting.asked.id)
     this.#finish(waiting, { outcome: to, by, note: said.note })

@@ -3,6 +3,7 @@ import type { AgentService } from '../agents/agent-service.ts'
 import type { Parts } from '../parts.ts'
 import { openQuestioner } from './preview/target-questioner.ts'
 import { Previews } from './preview/previews.ts'
+import { recentChanges } from './recent-changes.ts'
 import { ApprovalShapes } from './shapes.ts'
 import { ruleKeyOf } from './shapes-rules.ts'
 import { Approvals, type ApprovalsOptions } from './approvals.ts'
@@ -13,7 +14,7 @@ const noWorker = -1
 
 /** Opens what is known of requests for approval, on the agents of this gateway. */
 export async function openApprovals(
-  { store, ledger, agents, connections, snapshots, fault }: Parts,
+  { store, ledger, agents, connections, snapshots, owner, fault }: Parts,
   send: ApprovalsOptions['send'],
 ): Promise<Approvals> {
   const now = (): number => Date.now()
@@ -40,6 +41,7 @@ export async function openApprovals(
     onFault: fault,
     previews,
     shapes,
+    changes: async (asked) => await recentChanges(store, asked, { owner, nowMs: now() }),
     agents: approvalAgents(agents),
   })
 }

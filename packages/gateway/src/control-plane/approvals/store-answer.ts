@@ -1,4 +1,4 @@
-import { areMet } from '@sallyport/core'
+import { areMet, type CountsFor } from '@sallyport/core'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Store } from '../ports/store.ts'
 import { answerRefused, type ApprovalAnswer } from './approval.ts'
@@ -25,11 +25,12 @@ export async function storeAnswer(
   { store, ledger, shapes, now }: AnswerStores,
   { asked, requester, answers }: Waiting,
   said: ApprovalAnswer,
+  countsFor: CountsFor,
 ): Promise<Settled> {
   const all = new Map(answers).set(said.approver.id, said)
   const yes = [...all.values()].filter(({ answer }) => answer === 'approve')
   const approvers = yes.map(({ approver }) => approver)
-  const isMet = areMet(asked.demands, approvers, requester)
+  const isMet = areMet(asked.demands, approvers, requester, countsFor)
   const to = said.answer === 'deny' ? 'denied' : isMet ? 'approved' : undefined
   // A command that waits in its session goes on at once.
   const state = to === 'approved' && asked.wait === 'hold' ? 'used' : to

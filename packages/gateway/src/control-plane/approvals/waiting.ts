@@ -9,6 +9,7 @@ import {
 import type { HoldAsked } from '../../boundary/approvals.ts'
 import type { FactBy, Ledger } from '../ledger/ledger.ts'
 import { answerRefused, type ApprovalAnswer } from './approval.ts'
+import { changedMs, changeInTheWay, type RecentChange } from './recent-changes.ts'
 
 /** What approvals need of the agents. */
 export interface ApprovalAgents {
@@ -59,6 +60,22 @@ export function mustBeApprover(
       ? 'nobody answers a request of the own tree'
       : `no rule of this request names ${approver.name} or a group of theirs`,
   )
+}
+
+/** Throws SP_APPROVAL_REFUSED for who has changed each rule that their yes would count for, or the grant, and tells the ledger. */
+export function mustNotHaveChanged(
+  { asked, requester }: Waiting,
+  approver: Approver,
+  changes: readonly RecentChange[],
+  ledger: Ledger,
+): void {
+  const change = changeInTheWay(changes, approver, asked.demands, requester)
+  if (change === undefined) return
+  const { why, what, atMs } = change
+  const actor = factBy(approver)
+  void ledger.write({ what: 'approval.refused', actor, subject: asked.id, detail: { why } })
+  const until = new Date(atMs + changedMs).toISOString()
+  throw answerRefused(`${why}: ${what}, so that somebody else has to approve until ${until}`)
 }
 
 /** A note is read on terminals, of callers too, and stands in the ledger: one line that shows all it says. */

@@ -44,6 +44,15 @@ export function addApprovalVerbs(
   })
   verb(
     group,
+    'bundles',
+    'Many of one shape that wait, where the rules let them be answered together, each with its text.',
+    'sallyport approvals bundles',
+  ).action(async (_flags: unknown, command: Command) => {
+    const { listBundles } = await import('./verbs/approval-bundles.ts')
+    finish(await listBundles(contextOf(command)))
+  })
+  verb(
+    group,
     'shapes',
     'Shapes of commands that are let through for a while.',
     'sallyport approvals shapes',
@@ -77,15 +86,19 @@ export function addApprovalVerbs(
     const note = decision === 'approve' ? '"ok, checked with Ben"' : '"add a LIMIT"'
     const verbOf = verb(
       program,
-      `${decision} <approval>`,
+      `${decision} [approval]`,
       about,
       `sallyport ${decision} ap_9q2 --note ${note}`,
-    ).option('--note <text>', 'what the caller and the ledger read', '')
+    )
+      .option('--note <text>', 'what the caller and the ledger read', '')
+      .option('--bundle <id>', 'in the place of one: all of a bundle, see approvals bundles')
     if (decision === 'approve')
       verbOf.option('--shape <duration>', 'also others of its shape, where the rules offer it: 30m')
-    verbOf.action(async (approval: string, flags: AnswerFlags, command: Command) => {
-      const { answerApproval } = await import('./verbs/approvals.ts')
-      finish(await answerApproval(contextOf(command), approval, decision, flags))
+    verbOf.action(async (approval: string | undefined, flags: AnswerFlags, command: Command) => {
+      const { answerOne } = await import('./verbs/approvals.ts')
+      const { answerBundle } = await import('./verbs/approval-bundles.ts')
+      const answer = flags.bundle === undefined ? answerOne : answerBundle
+      finish(await answer(contextOf(command), approval, decision, flags))
     })
   }
 }

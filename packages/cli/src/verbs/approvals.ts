@@ -16,6 +16,8 @@ export interface AnswerFlags {
   readonly note: string
   /** Also lets others of its shape through for so long. */
   readonly shape?: string
+  /** Answers all requests of a bundle in the place of one request. */
+  readonly bundle?: string
 }
 
 const textShown = 60
@@ -81,12 +83,14 @@ export async function countApproval(context: VerbContext, approval: string): Pro
   return EXIT.done
 }
 
-export async function answerApproval(
+export async function answerOne(
   context: VerbContext,
-  approval: string,
+  approval: string | undefined,
   decision: 'approve' | 'deny',
   { note, shape }: AnswerFlags,
 ): Promise<number> {
+  if (approval === undefined)
+    throw new SallyportError('SP_CONFIG_INVALID', 'name a request, or a bundle with --bundle')
   const api = await context.api()
   const body = { decision, note, ...(shape === undefined ? {} : { shape }) }
   const view = await api.json<ApprovalView>('POST', `${pathOf(approval)}/answer`, body)

@@ -9,7 +9,10 @@ export interface ApprovalDemand {
   readonly count: number
   /** Milliseconds until no answer is a denial. */
   readonly withinMs: number
-  /** What an approver may offer: `once`, or `shape-30m`, which is for the same shape of command for so long. */
+  /**
+   * What an approver may be offered: `once`; `shape-30m`, which is for the same shape of command for so long; `bundle`, one answer
+   * to many of one shape that wait.
+   */
   readonly offer: readonly string[]
   /** Rows that a command may touch, by the planner's estimate, to be let through by its shape. */
   readonly shapeRowsMax: number

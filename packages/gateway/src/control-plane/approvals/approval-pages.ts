@@ -4,6 +4,9 @@ import type { ApprovalPages } from '../births/oidc/login-routes.ts'
 import type { LoginGate } from '../births/ports.ts'
 import { answerRefused, type ApprovalView } from './approval.ts'
 import type { Approvals } from './approvals.ts'
+import type { BundleView } from './bundles.ts'
+
+type Card = Awaited<ReturnType<ApprovalPages['card']>>
 
 /** What a person who has just logged in sees of a request, and how they answer it. */
 export function approvalPages(
@@ -20,11 +23,19 @@ export function approvalPages(
   }
   return {
     async card(id, person) {
+      if (isBundle(id)) return bundleCardOf(approvals.bundleFor(id, await approverOf(person)))
       // Who may not answer reads that, and nothing of the command.
       const view = await approvals.forApprover(id, await approverOf(person))
       return cardOf(view)
     },
     async answer(id, person, decision, note) {
+      if (isBundle(id)) {
+        const came = await approvals.answerBundle(id, await approverOf(person), decision, note)
+        if (decision === 'deny') return `All ${came.length} are denied.`
+        return came.some(({ state }) => state === 'pending')
+          ? `All ${came.length} wait for more approvals.`
+          : `All ${came.length} are approved, once each.`
+      }
       const view = await approvals.answer(id, await approverOf(person), decision, note)
       if (decision === 'deny') return `${view.id} is denied.`
       return view.state === 'pending'
@@ -34,9 +45,45 @@ export function approvalPages(
   }
 }
 
-function cardOf(view: ApprovalView): Awaited<ReturnType<ApprovalPages['card']>> {
+function isBundle(id: string): boolean {
+  return id.startsWith('bd_')
+}
+
+/** All requests of a bundle, each with its text, its values and what it is bound to. */
+function bundleCardOf({ title, connection, database, until, requests }: BundleView): Card {
+  const texts = requests.map(({ id, chain, text, textLength, parameters, binding }, n) =>
+    [
+      `${n + 1}. ${id}  ${chain.join(' › ')}  SHA-256 ${binding}`,
+      textLength > text.length ? `${text} (cut: it has ${textLength} characters)` : text,
+      ...valuesOf(parameters),
+    ]
+      .map(visibleText)
+      .join('\n'),
+  )
+  const [first] = requests
+  const facts = [
+    { name: 'All or none', value: 'each once; who asks meanwhile is not answered' },
+    { name: 'Effect of each', value: first === undefined ? '' : effectOf(first) },
+    ...(first?.demands ?? []).map(({ rule, message }) => ({
+      name: `Rule ${rule}`,
+      value: message,
+    })),
+    { name: 'Until', value: until },
+  ]
+  return {
+    title: `${title} (${connection}/${database})?`,
+    text: texts.join('\n\n'),
+    facts: facts.map(({ name, value }) => ({ name, value: visibleText(value) })),
+  }
+}
+
+function valuesOf(parameters: ApprovalView['parameters']): string[] {
+  return parameters.map((value, n) => `$${n + 1} = ${value ?? 'NULL'}`)
+}
+
+function cardOf(view: ApprovalView): Card {
   const { verb, connection, database, chain, level, application, source, parameters } = view
-  const values = parameters.map((value, n) => `$${n + 1} = ${value ?? 'NULL'}`)
+  const values = valuesOf(parameters)
   const cut =
     view.textLength > view.text.length ? `, cut: it has ${view.textLength} characters` : ''
   const facts = [
@@ -51,6 +98,14 @@ function cardOf(view: ApprovalView): Awaited<ReturnType<ApprovalPages['card']>> 
     },
     ...view.demands.map(({ rule, message }) => ({ name: `Rule ${rule}`, value: message })),
     { name: 'Until', value: view.until },
+    ...(view.bundle === undefined
+      ? []
+      : [
+          {
+            name: `One of ${view.bundle.title}`,
+            value: `answered together at /a/${view.bundle.id}`,
+          },
+        ]),
   ]
   return {
     title: `${verb.toUpperCase()} on ${connection}/${database}?`,

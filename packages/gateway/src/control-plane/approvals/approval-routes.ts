@@ -1,4 +1,4 @@
-import { agentWords, SallyportError, type AgentId, type Approver } from '@sallyport/core'
+import { SallyportError } from '@sallyport/core'
 import { type Context, Hono } from 'hono'
 import { streamSSE } from 'hono/streaming'
 import { type ApiCaller, type CallerOptions, callerOf } from '../agents/api-caller.ts'
@@ -9,6 +9,8 @@ import {
   type ApprovalView,
 } from './approval.ts'
 import type { Approvals } from './approvals.ts'
+import { noBundle, type BundleView } from './bundles.ts'
+import { approverOf, isOfTree, reaches, sees, shownTo } from './viewers.ts'
 import { factBy } from './waiting.ts'
 
 export interface ApprovalRouteOptions extends CallerOptions {
@@ -55,6 +57,21 @@ export function approvalRoutes(options: ApprovalRouteOptions): Hono {
     if (!reaches(who, options, agent)) throw answerRefused('this shape was approved for others')
     return context.json(await approvals.shapes.withdraw(id, factBy(approverOf(who, options))))
   })
+  app.get('/v1/approvals/bundles', async (context) => {
+    const who = await callerOf(context, options)
+    return context.json(bundlesFor(who, options))
+  })
+  app.post('/v1/approvals/bundles/:id/answer', async (context) => {
+    const who = await callerOf(context, options)
+    who.mustAct()
+    const id = context.req.param('id')
+    const { decision, note, ids } = parseBundleAnswer(await bodyOf(context))
+    const { requests } = seenBundle(who, options, id)
+    const isAll = requests.length === ids.length && requests.every((each) => ids.includes(each.id))
+    if (!isAll) throw answerRefused(`ids are not those of ${id}: name each that you have seen`)
+    const came = await approvals.answerBundle(id, approverOf(who, options), decision, note)
+    return context.json(came.map((each) => shownTo(who, options, each)))
+  })
   app.get('/v1/approvals/:id', async (context) => {
     const who = await callerOf(context, options)
     const view = await found(who, options, context.req.param('id'))
@@ -64,7 +81,7 @@ export function approvalRoutes(options: ApprovalRouteOptions): Hono {
     const who = await callerOf(context, options)
     who.mustAct()
     const { id } = await found(who, options, context.req.param('id'))
-    const { decision, note, shape } = parseAnswer(await context.req.json().catch(() => undefined))
+    const { decision, note, shape } = parseAnswer(await bodyOf(context))
     return context.json(await approvals.answer(id, approverOf(who, options), decision, note, shape))
   })
   app.post('/v1/approvals/:id/count', async (context) => {
@@ -78,29 +95,21 @@ export function approvalRoutes(options: ApprovalRouteOptions): Hono {
   return app
 }
 
-function reaches(who: ApiCaller, { agents }: CallerOptions, agent: string): boolean {
-  return who.agent === undefined || who.reaches(agents.get(agent)?.path ?? [])
+/** What can be seen of only in part is none. */
+function bundlesFor(who: ApiCaller, options: ApprovalRouteOptions): BundleView[] {
+  return options.approvals
+    .bundles()
+    .filter(({ requests }) => requests.every((each) => sees(who, options, each)))
+    .map((bundle) => ({
+      ...bundle,
+      requests: bundle.requests.map((each) => shownTo(who, options, each)),
+    }))
 }
 
-/** What a command would do is for those who decide: an agent could ask its target by it what it may not read. */
-function shownTo(who: ApiCaller, options: CallerOptions, view: ApprovalView): ApprovalView {
-  const { preview, ...rest } = view
-  return preview === undefined || isOfTree(who, options, view) ? rest : { ...rest, preview }
-}
-
-function isOfTree(who: ApiCaller, { agents }: CallerOptions, view: ApprovalView): boolean {
-  if (who.agent === undefined) return false
-  const root = agents.get(who.agent)?.path[0]
-  return root === undefined || root === (agents.get(view.agent)?.path[0] ?? root)
-}
-
-/** An agent that no rule names sees what it could see of the tree; what it does not reach reads like what does not exist. */
-function sees(who: ApiCaller, { agents }: CallerOptions, view: ApprovalView): boolean {
-  if (who.agent === undefined) return true
-  const path = agents.get(view.agent)?.path ?? []
-  if (who.reaches(path)) return true
-  const words = agentWords(agentApprover(who.agent, agents))
-  return view.demands.some(({ from }) => words.some((word) => from.includes(word)))
+function seenBundle(who: ApiCaller, options: ApprovalRouteOptions, id: string): BundleView {
+  const found = bundlesFor(who, options).find((each) => each.id === id)
+  if (found !== undefined) return found
+  throw noBundle(id)
 }
 
 async function found(
@@ -113,21 +122,6 @@ async function found(
   throw new SallyportError('SP_NOT_FOUND', `there is no request "${id.slice(0, 64)}"`, {
     detail: 'approval',
   })
-}
-
-function approverOf(who: ApiCaller, { owner, agents }: CallerOptions): Approver {
-  if (who.agent === undefined) return ownerApprover(owner)
-  return agentApprover(who.agent, agents)
-}
-
-function ownerApprover(owner: string): Approver {
-  const id = `user:${owner}`
-  return { id, kind: 'owner', principal: id, name: owner, groups: [] }
-}
-
-function agentApprover(id: AgentId, agents: CallerOptions['agents']): Approver {
-  const { name = '', principal } = agents.get(id) ?? {}
-  return { id, kind: 'agent', principal: principal?.id ?? '', name, groups: [] }
 }
 
 interface Answer {
@@ -146,6 +140,20 @@ function parseAnswer(body: unknown): Answer {
   const detail =
     'an answer is {"decision": "approve" or "deny", "note": "…", "shape": "30m" with approve}'
   throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
+}
+
+function parseBundleAnswer(body: unknown): Answer & { readonly ids: readonly string[] } {
+  const { ids, ...rest } = (body ?? {}) as { ids?: unknown }
+  const { shape, ...said } = parseAnswer(rest)
+  const isList = Array.isArray(ids) && ids.every((each) => typeof each === 'string')
+  if (isList && shape === undefined) return { ...said, ids: [...new Set(ids as string[])] }
+  const detail =
+    'an answer to a bundle is {"decision": "approve" or "deny", "note": "…", "ids": ["ap_…", …]}'
+  throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
+}
+
+async function bodyOf(context: Context): Promise<unknown> {
+  return (await context.req.json().catch(() => undefined)) as unknown
 }
 
 function statesOf(context: Context): readonly ApprovalState[] {

@@ -53,6 +53,8 @@ export interface ApprovalView {
   readonly answers: readonly AnswerView[]
   /** Why it was withdrawn. */
   readonly note?: string
+  /** Where many of its shape wait and all rules offer it: what it may be answered with. */
+  readonly bundle?: { readonly id: string; readonly title: string }
   /** What it would do; absent before anybody has looked, and for the tree that asks. The sample only while it waits. */
   readonly preview?: PreviewView
 }
@@ -86,10 +88,11 @@ export interface ApprovalRecord {
   readonly endedAtMs?: number
   readonly note: string
   readonly preview?: PreviewView
+  readonly bundle?: { readonly id: string; readonly title: string }
 }
 
 export function viewOf(record: ApprovalRecord): ApprovalView {
-  const { asked, state, answers, endedAtMs, note, preview } = record
+  const { asked, state, answers, endedAtMs, note, preview, bundle } = record
   const { path: _path, demands, objects, askedAtMs, untilMs, ...shown } = asked
   return {
     ...shown,
@@ -107,6 +110,7 @@ export function viewOf(record: ApprovalRecord): ApprovalView {
       at: iso(atMs),
     })),
     ...(note === '' ? {} : { note }),
+    ...(bundle === undefined ? {} : { bundle }),
     ...(preview === undefined ? {} : { preview }),
   }
 }

@@ -100,6 +100,10 @@ export class World {
     return this.sent.flatMap((each) => (each.id === id ? [each.answer] : []))
   }
 
+  async withdraw(id: string): Promise<void> {
+    await this.approvals.withdrawn(id as ApprovalId, '')
+  }
+
   async ask(over: Partial<HoldAsked> = {}): Promise<HoldAsked> {
     const asked = this.made(over)
     await this.approvals.asked(1, asked, noQuestions)

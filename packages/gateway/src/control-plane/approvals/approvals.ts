@@ -2,7 +2,6 @@ import { SallyportError, type ApprovalId, type Approver } from '@sallyport/core'
 import type { HoldAnswer, HoldAsked, TargetQuestions } from '../../boundary/approvals.ts'
 import { gatewayBy, type FactBy } from '../ledger/ledger.ts'
 import {
-  answerRefused,
   viewOf,
   type ApprovalAnswer,
   type ApprovalDecision,
@@ -10,27 +9,18 @@ import {
   type ApprovalState,
   type ApprovalView,
 } from './approval.ts'
+import { ApprovalAnswers, type AnswersOptions } from './answers.ts'
 import { insertApproval, moveApproval, readApprovals } from './approval-rows.ts'
+import type { Bundle, BundleView } from './bundles.ts'
 import type { Previews } from './preview/previews.ts'
-import { countsDespite, type RecentChange } from './recent-changes.ts'
 import type { ApprovalShapes } from './shapes.ts'
-import { storeAnswer, type AnswerStores } from './store-answer.ts'
+import type { Settled } from './store-answer.ts'
 import { Turns } from './turns.ts'
 import { useEarlier } from './use-earlier.ts'
-import {
-  mustBeApprover,
-  mustBeNote,
-  mustNotHaveChanged,
-  requesterOf,
-  type ApprovalAgents,
-  type Waiting,
-} from './waiting.ts'
+import { requesterOf, waitingOf, type Waiting } from './waiting.ts'
 
-export interface ApprovalsOptions extends AnswerStores {
-  readonly agents: ApprovalAgents
+export interface ApprovalsOptions extends AnswersOptions {
   readonly previews: Previews
-  /** What was changed a short time ago, by whom. */
-  readonly changes: (asked: HoldAsked) => Promise<readonly RecentChange[]>
   readonly onFault: (error: unknown) => void
   /** Tells a worker how a request ended; set when the workers are there. */
   readonly send: (worker: number, id: ApprovalId, answer: HoldAnswer) => void
@@ -54,8 +44,16 @@ export class Approvals {
   readonly #turns = new Turns()
   #timer: NodeJS.Timeout | undefined
 
+  readonly #answers: ApprovalAnswers
+
   private constructor(options: ApprovalsOptions) {
     this.#options = options
+    this.#answers = new ApprovalAnswers(options, {
+      waiting: this.#waiting,
+      turns: this.#turns,
+      find: async (prefix) => await this.#find(prefix),
+      settled: (...came) => this.#settled(...came),
+    })
   }
 
   /** What was held when the gateway ended has lost its caller; what was to come again still waits. */
@@ -69,7 +67,7 @@ export class Approvals {
         await approvals.#move(asked.id, 'withdrawn', 'its agent is not known')
         continue
       }
-      approvals.#waiting.set(asked.id, { asked, worker: undefined, requester, answers: said })
+      approvals.#waiting.set(asked.id, waitingOf(asked, requester, undefined, said))
     }
     for (const { asked } of pending)
       if (asked.wait === 'hold') await approvals.#end(asked.id, 'withdrawn', 'the gateway ended')
@@ -161,64 +159,66 @@ export class Approvals {
 
   #view(record: ApprovalRecord): ApprovalView {
     const preview = this.#options.previews.of(record.asked.id) ?? record.preview
-    return viewOf({ ...record, ...(preview === undefined ? {} : { preview }) })
+    const bundle = this.#bundleOf(record.asked.id)
+    return viewOf({ ...record, ...bundle, ...(preview === undefined ? {} : { preview }) })
   }
 
-  /** A request, for who may answer it. Throws SP_APPROVAL_REFUSED for anybody else. */
+  #bundleOf(id: string): Pick<ApprovalRecord, 'bundle'> {
+    if (this.#waiting.get(id)?.bundleKey === undefined) return {}
+    const bundle = this.#answers
+      .bundles()
+      .find(({ requests }) => requests.some(({ asked }) => asked.id === id))
+    return bundle === undefined ? {} : { bundle: { id: bundle.id, title: bundle.title } }
+  }
+
+  /** See `ApprovalAnswers`. */
   async forApprover(prefix: string, approver: Approver): Promise<ApprovalView> {
-    const record = await this.#find(prefix)
-    const waiting = this.#waiting.get(record.asked.id)
-    if (waiting === undefined) throw answerRefused(`${record.asked.id} has ended: ${record.state}`)
-    mustBeApprover(waiting, approver, this.#options)
-    return viewOf(record)
+    const record = await this.#answers.forApprover(prefix, approver)
+    return viewOf({ ...record, ...this.#bundleOf(record.asked.id) })
   }
 
-  /**
-   * One person's, or one agent's, yes or no. A no ends the request; a yes does where all that is asked for is there then.
-   * Throws SP_APPROVAL_REFUSED for who may not answer, and for a request that has ended.
-   */
   async answer(
     prefix: string,
     approver: Approver,
-    decision: ApprovalDecision,
+    answer: ApprovalDecision,
     note: string,
     shape?: string,
   ): Promise<ApprovalView> {
-    mustBeNote(note)
-    const { asked } = await this.#find(prefix)
-    return await this.#turns.take(asked.id, async () => {
-      const waiting = this.#waiting.get(asked.id)
-      if (waiting === undefined || this.#options.now() >= asked.untilMs) {
-        const { state } = await this.#find(asked.id)
-        const how = state === 'pending' ? 'expired' : state
-        throw answerRefused(`${asked.id} has ended: ${how}`)
-      }
-      mustBeApprover(waiting, approver, this.#options)
-      const changes = await this.#options.changes(asked)
-      if (decision === 'approve') {
-        mustNotHaveChanged(waiting, approver, changes, this.#options.ledger)
-        this.#options.shapes.mustOffer(asked, shape)
-      }
-      const atMs = this.#options.now()
-      const said = {
-        approver,
-        answer: decision,
-        note,
-        atMs,
-        ...(shape === undefined ? {} : { shape }),
-      }
-      await this.#settle(waiting, said, changes)
-      return await this.get(asked.id)
-    })
+    const said = { answer, note, ...(shape === undefined ? {} : { shape }) }
+    return await this.get(await this.#answers.answer(prefix, approver, said))
   }
 
-  async #settle(
-    waiting: Waiting,
-    said: ApprovalAnswer,
-    changes: readonly RecentChange[],
-  ): Promise<void> {
-    const countsFor = countsDespite(changes, waiting.requester)
-    const { to, by } = await storeAnswer(this.#options, waiting, said, countsFor)
+  /** Requests that may be answered together. */
+  bundles(): BundleView[] {
+    return this.#answers.bundles().map((each) => this.#bundleView(each))
+  }
+
+  bundleFor(id: string, approver: Approver): BundleView {
+    return this.#bundleView(this.#answers.bundleFor(id, approver))
+  }
+
+  async answerBundle(
+    id: string,
+    approver: Approver,
+    answer: ApprovalDecision,
+    note: string,
+  ): Promise<ApprovalView[]> {
+    const { requests } = await this.#answers.answerBundle(id, approver, { answer, note })
+    return await Promise.all(requests.map(async ({ asked }) => await this.get(asked.id)))
+  }
+
+  #bundleView({ id, title, requests }: Bundle): BundleView {
+    const [first] = requests
+    const views = requests.map(({ asked, requester: { rootId }, answers: said }) =>
+      this.#view({ asked, state: 'pending', rootId, answers: [...said.values()], note: '' }),
+    )
+    const untilMs = Math.min(...requests.map(({ asked }) => asked.untilMs))
+    const { connection = '', database = '' } = first?.asked ?? {}
+    const until = new Date(untilMs).toISOString()
+    return { id, title, connection, database, until, requests: views }
+  }
+
+  #settled(waiting: Waiting, said: ApprovalAnswer, { to, by }: Settled): void {
     waiting.answers.set(said.approver.id, said)
     if (to === undefined) return this.#changed(waiting.asked.id)
     this.#finish(waiting, { outcome: to, by, note: said.note })
@@ -250,7 +250,7 @@ export class Approvals {
     } as const
     await this.#options.store.durable(async (tx) => await insertApproval(tx, record))
     const holder = asked.wait === 'hold' ? worker : undefined
-    this.#waiting.set(asked.id, { asked, worker: holder, requester, answers: new Map() })
+    this.#waiting.set(asked.id, waitingOf(asked, requester, holder))
     void this.#options.ledger.write({
       what: 'approval.asked',
       actor: { by: 'agent', name: asked.chain.at(-1) ?? '', chain: chainOf(asked) },

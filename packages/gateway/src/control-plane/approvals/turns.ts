@@ -14,6 +14,14 @@ export class Turns {
     return await mine
   }
 
+  /** As `take`, when what was given for all of these keys before is done. */
+  async takeAll<T>(keys: readonly string[], work: () => Promise<T>): Promise<T> {
+    // In one order for everybody, so that no two wait for each other.
+    const [first, ...others] = [...new Set(keys)].toSorted()
+    if (first === undefined) return await work()
+    return await this.take(first, async () => await this.takeAll(others, work))
+  }
+
   /** Resolves when all that was given until now is done. */
   async allTaken(): Promise<void> {
     await Promise.all(this.#last.values())

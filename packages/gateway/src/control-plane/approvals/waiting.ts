@@ -9,6 +9,7 @@ import {
 import type { HoldAsked } from '../../boundary/approvals.ts'
 import type { FactBy, Ledger } from '../ledger/ledger.ts'
 import { answerRefused, type ApprovalAnswer } from './approval.ts'
+import { bundleKeyOf } from './bundle-key.ts'
 import { changedMs, changeInTheWay, type RecentChange } from './recent-changes.ts'
 
 /** What approvals need of the agents. */
@@ -30,9 +31,20 @@ export interface Waiting {
   readonly worker: number | undefined
   readonly requester: Requester
   readonly answers: Map<string, ApprovalAnswer>
+  /** See `bundleKeyOf`. */
+  readonly bundleKey: string | undefined
 }
 
 const noteCharactersMax = 500
+
+export function waitingOf(
+  asked: HoldAsked,
+  requester: Requester,
+  worker?: number,
+  answers = new Map<string, ApprovalAnswer>(),
+): Waiting {
+  return { asked, worker, requester, answers, bundleKey: bundleKeyOf(asked) }
+}
 
 /** Who asks; undefined where the agent is not known. */
 export function requesterOf(asked: HoldAsked, agents: ApprovalAgents): Requester | undefined {

@@ -113,7 +113,7 @@ export const FACTS = {
     rule: 'anyway',
     says: 'a command waits for an approval: agent, rules, whose; SHA-256 of what it is bound to',
   },
-  'approval.answered': { rule: 'refuse', says: 'somebody approved or denied it: note' },
+  'approval.answered': { rule: 'refuse', says: 'somebody approved or denied it: note, bundle' },
   'approval.ended': {
     rule: 'anyway',
     says: 'how it ended: approved, denied, expired, withdrawn; by whom, why',

@@ -110,6 +110,7 @@ for (const [defaults, expected] of [
   ['{unmatched: approve, approve: {from: [dba]}}', /"dba" names nobody/],
   ['{unmatched: approve, approve: {from: ["group:"]}}', /"group:" names nobody/],
   ['{unmatched: approve, approve: {from: [owner], offer: [shape-9h]}}', /at most 8 h/],
+  ['{unmatched: approve, approve: {from: [owner], offer: [bundle]}}', /bundle needs once/],
   ['{unmatched: approve, approve: {from: [owner], offer: []}}', /offers nothing/],
   ['{unmatched: approve, approve: {from: [owner], wait: ever}}', /"ever"/],
   ['{unmatched: approve, approve: {from: [owner], selfRoot: maybe}}', /"maybe"/],
@@ -126,7 +127,7 @@ for (const [defaults, expected] of [
 
 test('whose approval a default asks for is kept', () => {
   const approve =
-    '{from: [group:dba], count: 2, within: 5m, offer: [once, shape-30m], shape: {maxRows: 7}, selfRoot: allow, wait: return}'
+    '{from: [group:dba], count: 2, within: 5m, offer: [once, shape-30m, bundle], shape: {maxRows: 7}, selfRoot: allow, wait: return}'
   const loaded = load(
     `${head}spec: {rules: [], defaults: {unmatched: approve, approve: ${approve}}}`,
   )
@@ -136,7 +137,7 @@ test('whose approval a default asks for is kept', () => {
       from: ['group:dba'],
       count: 2,
       withinMs: 300_000,
-      offer: ['once', 'shape-30m'],
+      offer: ['once', 'shape-30m', 'bundle'],
       shapeRowsMax: 7,
       selfRoot: 'allow',
       wait: 'return',

@@ -60,12 +60,15 @@ function readOffer(approve: FieldReader): string[] {
   for (const each of offer) {
     const shape = /^shape-(.*)$/u.exec(each)?.[1]
     const ms = shape === undefined ? undefined : durationMs(shape)
-    if (each !== 'once' && ms === undefined) {
-      approve.report('offer', `"${each}" cannot be offered`, 'once, shape-30m')
+    if (each !== 'once' && each !== 'bundle' && ms === undefined) {
+      approve.report('offer', `"${each}" cannot be offered`, 'once, shape-30m, bundle')
     } else if ((ms ?? 0) > shapeMsMax) {
       approve.report('offer', `"${each}": a shape is approved for at most 8 h`)
     }
   }
+  // Each of a bundle is approved once, and few of them are no bundle.
+  if (offer.includes('bundle') && !offer.includes('once'))
+    approve.report('offer', 'bundle needs once', 'for example [once, bundle]')
   return offer
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
-import type { Client } from 'pg'
+import { Client, type QueryConfig } from 'pg'
 import { skipReason, until } from '@sallyport/testkit'
 import type { ApprovalView, ShapeView } from '@sallyport/gateway'
 import { AgentFamily, type TestAgent } from './agent-family.ts'
@@ -43,6 +43,13 @@ create table orders(id int primary key, status text);
 insert into orders select g, 'new' from generate_series(1, 10000) g;
 create table notes(id int);
 create table canary(id int);
+create table dated(day date primary key);
+insert into dated select '2026-01-01'::date + g from generate_series(0, 360) g;
+create table watched(id int primary key, what text);
+insert into watched select g, 'x' from generate_series(1, 100) g;
+create function watch() returns trigger language plpgsql as $$ begin return old; end $$;
+create trigger watch before delete on watched for each row execute function watch();
+create function pick(text) returns int language sql stable as 'select 1';
 create function lies() returns int immutable language plpgsql as
   $$ begin insert into canary values (1); return 1; end $$;
 analyze;
@@ -65,6 +72,14 @@ suite('an approval by shape', { skip: skipReason(), timeout: 100_000 }, () => {
     const agent = await family.child(root, `fixer-${count}`)
     return { client: await family.session(agent), agent }
   }
+  /** Runs a command that nobody is asked for. Resolves with its rows. */
+  const runs = async (client: Client, query: string | QueryConfig): Promise<number | null> => {
+    const ran = client.query(query).then(({ rowCount }) => rowCount)
+    const text = typeof query === 'string' ? query : query.text
+    const isHeld = waiting(gateway, text).then(() => assert.fail(`asked for: ${text}`))
+    isHeld.catch(() => undefined)
+    return await Promise.race([ran, isHeld])
+  }
   /** Runs a command that is asked for, and answers it. */
   const asked = async (client: Client, text: string, body: object): Promise<ApprovalView> => {
     const held = client.query(text).then(
@@ -79,6 +94,12 @@ suite('an approval by shape', { skip: skipReason(), timeout: 100_000 }, () => {
     assert.ok(response.ok, await response.clone().text())
     await held
     return view
+  }
+  /** The gateway sees what others change at its next look; what its own callers change it sees at once. */
+  const changed = async (): Promise<void> => {
+    const { client } = await session()
+    await client.query(`create table noticed_${count}()`)
+    await client.end()
   }
   const yes = { decision: 'approve' }
   const no = { decision: 'deny' }
@@ -156,6 +177,84 @@ suite('an approval by shape', { skip: skipReason(), timeout: 100_000 }, () => {
     const { id } = await asked(client, 'delete from orders where id = 11', byShape)
     await asked(client, 'delete from orders where id = 8888', no)
     await client.end()
+    await remove(id)
+  })
+
+  test('is the yes to one meaning: other code behind it, another table, a row with one value more is asked for', async () => {
+    const { client } = await session()
+    const { id } = await asked(client, 'delete from watched where id = 1', byShape)
+    assert.equal(await runs(client, 'delete from watched where id = 2'), 1)
+    await gateway.postgres.sql(
+      'create or replace function watch() returns trigger language plpgsql as $$ begin delete from notes; return old; end $$',
+    )
+    await changed()
+    await asked(client, 'delete from watched where id = 3', no)
+    await remove(id)
+
+    const swapped = await asked(client, 'delete from notes where id = 1', byShape)
+    await runs(client, 'delete from notes where id = 2')
+    await gateway.postgres.sql(
+      'alter table notes rename to old_notes; alter table canary rename to notes',
+    )
+    await changed()
+    await asked(client, 'delete from notes where id = 3', no)
+    await gateway.postgres.sql(
+      'alter table notes rename to canary; alter table old_notes rename to notes',
+    )
+    await changed()
+    await remove(swapped.id)
+
+    const called = { text: 'delete from orders where id = pick($1)', values: ['a'] }
+    const held = client.query(called)
+    const given = await waiting(gateway, called.text)
+    await gateway.api('POST', `/v1/approvals/${given.id}/answer`, byShape)
+    await held
+    await runs(client, called)
+    const other = client.query({ ...called, values: ['b'] }).catch(() => 'denied')
+    const again = await waiting(gateway, called.text)
+    await gateway.api('POST', `/v1/approvals/${again.id}/answer`, no)
+    assert.equal(await other, 'denied')
+    await remove(given.id)
+    await client.end()
+  })
+
+  test('maxRows: counts by the dates of the session, whatever order of day and month it began with', async () => {
+    const { client, agent } = await session()
+    const { id } = await asked(client, "delete from dated where day < '01/05/2026'", byShape)
+    assert.ok(await runs(client, "delete from dated where day < '01/06/2026'"))
+    await client.end()
+    const connectionString = (await family.url(agent)).replace('?sslmode=require', '')
+    const turned = new Client({
+      connectionString,
+      ssl: { rejectUnauthorized: false },
+      options: '-c datestyle=SQL,DMY',
+    })
+    await turned.connect()
+    // The first of December here, and the twelfth of January elsewhere.
+    await asked(turned, "delete from dated where day < '01/12/2026'", no)
+    await turned.end()
+    await remove(id)
+  })
+
+  test('ends where its connection leads to another target', async () => {
+    const { client, agent } = await session()
+    const { id } = await asked(client, 'delete from orders where id = 31', byShape)
+    await runs(client, 'delete from orders where id = 32')
+    await client.end()
+    await gateway.postgres.sql(`create role second superuser login password 'second'`)
+    await gateway.api('DELETE', '/v1/connections/shop')
+    const { port, database } = gateway.postgres
+    const target = { host: '127.0.0.1', port, database, tls: 'off', labels: { env: 'prod' } }
+    const login = { user: 'second', password: 'second' }
+    const added = await gateway.api('POST', '/v1/connections', {
+      name: 'shop',
+      ...target,
+      ...login,
+    })
+    assert.ok(added.ok, await added.text())
+    const other = await family.session(agent)
+    await asked(other, 'delete from orders where id = 33', no)
+    await other.end()
     await remove(id)
   })
 

@@ -62,6 +62,8 @@ export interface TargetQuestions {
   readonly values: readonly AskedValue[]
   /** Object ids of the values' types; 0 or nothing where the target is to tell. */
   readonly types: readonly number[]
+  /** Settings that the session began with, `name=value`: a date may be another one by them. */
+  readonly settings: readonly string[]
   /** Qualified names of what the statement itself changes. */
   readonly changes: { readonly names: readonly ObjectName[] } | { readonly why: string }
 }

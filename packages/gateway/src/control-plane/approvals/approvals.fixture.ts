@@ -6,10 +6,12 @@ import {
   type SessionId,
 } from '@sallyport/core'
 import type { HoldAnswer, HoldAsked, TargetQuestions } from '../../boundary/approvals.ts'
+import type { ConnectionConfig } from '../../boundary/snapshot.ts'
 import type { Fact } from '../ledger/ledger.ts'
 import type { Store } from '../ports/store.ts'
 import { Approvals } from './approvals.ts'
 import { Previews } from './preview/previews.ts'
+import type { TargetQuestioner } from './preview/target-questioner.ts'
 import { recentChanges } from './recent-changes.ts'
 import { ApprovalShapes } from './shapes.ts'
 
@@ -21,7 +23,12 @@ const noQuestions: TargetQuestions = {
   shape: why,
   values: [],
   types: [],
+  settings: [],
   changes: why,
+}
+
+export async function away(): Promise<never> {
+  return await Promise.reject(new Error('no target here'))
 }
 
 /** Requests of one tree, of dana's: `a_root`, `a_child` and `a_sibling`. `a_far` is dana's too, in another tree. */
@@ -32,6 +39,7 @@ export class World {
   readonly facts: Fact[] = []
   readonly faults: unknown[] = []
   approvals!: Approvals
+  target: () => Promise<TargetQuestioner> = away
   nowMs = Date.now()
   rootId = 'p_dana'
   budget = Infinity
@@ -55,8 +63,14 @@ export class World {
     })
     const ledger = { write: async () => await Promise.resolve() }
     const onFault = (error: unknown): void => void world.faults.push(error)
-    const away = async (): Promise<never> => await Promise.reject(new Error('no target here'))
-    const previews = new Previews({ store, ledger, onFault, open: away, config: away })
+    const previews = new Previews({
+      store,
+      ledger,
+      onFault,
+      now: () => world.nowMs,
+      open: async () => await world.target(),
+      config: async () => await Promise.resolve({} as ConnectionConfig),
+    })
     const shapes = await ApprovalShapes.open({
       store,
       ledger,

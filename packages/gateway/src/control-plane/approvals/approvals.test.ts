@@ -9,7 +9,7 @@ import { SallyportError, type AgentId } from '@sallyport/core'
 import { openPgliteStore } from '../adapters/pglite-store.ts'
 import { openPostgresStore } from '../adapters/postgres-store.ts'
 import type { Store } from '../ports/store.ts'
-import { agent, demand, person, World } from './approvals.fixture.ts'
+import { agent, away, demand, person, World } from './approvals.fixture.ts'
 
 const maria = person('maria')
 const ben = person('ben')
@@ -220,6 +220,43 @@ function sharedTests(open: () => Promise<Store>): void {
     const { id } = await world.ask({ demands: demand({ from }) })
     await world.approvals.answer(id, agent('a_fit', 'p_eve'), 'approve', '')
     assert.equal(world.sentTo(id)[0]?.outcome, 'approved')
+  })
+
+  test('of counts on demand two at a time reach a target, however many are asked for, and each has its number', async () => {
+    const { promise: gate, resolve: letGo } = Promise.withResolvers<void>()
+    let open = 0
+    let most = 0
+    world.target = async () => {
+      open += 1
+      most = Math.max(most, open)
+      await gate
+      return {
+        ask: async ({ text }) => await Promise.resolve({ columns: ['count'], rows: [[text]] }),
+        [Symbol.asyncDispose]: async () => {
+          await Promise.resolve()
+          open -= 1
+        },
+      }
+    }
+    const counted = await Promise.all(
+      Array.from({ length: 20 }, async (_, n) => {
+        const asked = world.made()
+        await world.approvals.asked(1, asked, { ...world.questions, count: { text: String(n) } })
+        return async () => await world.approvals.count(asked.id, { by: 'owner', name: 'root' })
+      }),
+    )
+    const views = Promise.all(counted.map(async (count) => await count()))
+    letGo()
+    const counts = (await views).map(({ preview }) => preview?.count)
+    assert.deepEqual(
+      counts,
+      counts.map((_, n) => ({ known: true, value: n, source: 'counted, read-only' })),
+    )
+    assert.equal(most, 2)
+    await assert.rejects(async () => await counted[0]?.(), { code: 'SP_RATE_LIMIT' })
+    world.nowMs += 2000
+    await counted[0]?.()
+    world.target = away
   })
 
   test('nobody asks beyond the limit of a tree, and another tree still may', async () => {

@@ -21,6 +21,7 @@ export async function openApprovals(
   const previews = new Previews({
     store,
     ledger,
+    now,
     onFault: fault,
     open: openQuestioner,
     config: async (name) => await connections.config(name),

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import {
   describeDemands,
   keyOfDemands,
@@ -183,7 +184,9 @@ export class HoldDesk {
       opaque: effects.opaque,
       inTransaction: command.inTransaction,
       demands,
-      ...('text' in held.questions.shape ? { shape: held.questions.shape.text } : {}),
+      ...('text' in held.questions.shape
+        ? { shape: atTarget(held.questions.shape.text, options.target) }
+        : {}),
       policyVersion,
       binding: bindingOf({
         agent: agent.id,
@@ -220,6 +223,13 @@ export class HoldDesk {
       hint: `Ctrl-C cancels. The request expires in ${within}.${locks}`,
     })
   }
+}
+
+/** The same words at another target are of another shape, also where its connection has kept its name. */
+function atTarget(shape: string, target: readonly string[]): string {
+  return createHash('sha256')
+    .update(JSON.stringify([shape, target]))
+    .digest('hex')
 }
 
 /** Of more values than are shown, who approves reads how many more there are. */

@@ -1,9 +1,10 @@
-import { SallyportError } from '@sallyport/core'
 import type { HoldAsked, Question, TargetQuestions } from '../../../boundary/approvals.ts'
 import type { ConnectionConfig } from '../../../boundary/snapshot.ts'
 import { gatewayBy, type FactBy, type Ledger } from '../../ledger/ledger.ts'
 import type { Store } from '../../ports/store.ts'
+import { CountTurns } from './count-turns.ts'
 import { commandsBefore, shapeHistory } from './history.ts'
+import { notCounted } from './not-counted.ts'
 import { told, unknown, type Preview, type SampleRows, type Told } from './preview.ts'
 import { rowsOfPlan } from './read-plan.ts'
 import { locksOf, undoOf } from './statement-facts.ts'
@@ -13,6 +14,7 @@ import type { Rows, TargetQuestioner } from './target-questioner.ts'
 export interface PreviewsOptions {
   readonly store: Store
   readonly ledger: Ledger
+  readonly now: () => number
   readonly onFault: (error: unknown) => void
   /** Opens a connection that can't change anything. */
   readonly open: (config: ConnectionConfig, database: string) => Promise<TargetQuestioner>
@@ -31,6 +33,7 @@ const columnsShown = 20
 interface Kept {
   readonly asked: HoldAsked
   readonly questions: TargetQuestions
+  readonly counts: CountTurns
   preview: Preview | undefined
 }
 
@@ -53,7 +56,7 @@ export class Previews {
   /** Begins to look. `done` is called when there is something to show. */
   begin(asked: HoldAsked, questions: TargetQuestions, done: () => void): void {
     if (this.#kept.size >= keptMax) return
-    const kept: Kept = { asked, questions, preview: undefined }
+    const kept: Kept = { asked, questions, counts: new CountTurns(), preview: undefined }
     this.#kept.set(asked.id, kept)
     const isTooMany = this.#queue.length >= waitingMax
     this.#soon(async () => {
@@ -78,23 +81,35 @@ export class Previews {
     }).catch((error: unknown) => unknown(whyOf(error)))
   }
 
-  /** Counts what a command that waits would meet. Throws where that can't be done, with the reason. */
+  /**
+   * Counts what a command that waits would meet. Throws SP_PREVIEW_UNKNOWN where that can't be done, with the reason, and
+   * SP_RATE_LIMIT where it is asked for too often.
+   */
   async count(id: string, by: FactBy): Promise<Told<number>> {
     const kept = this.#kept.get(id)
     if (kept === undefined)
       throw notCounted('it does not wait any more, or waited before a restart')
-    const { asked, questions } = kept
-    const { count } = questions
+    const { count } = kept.questions
     if ('why' in count) throw notCounted(count.why)
+    return await kept.counts.take(this.#options.now, async () => {
+      return await this.#count(kept, count.text, by)
+    })
+  }
+
+  async #count(kept: Kept, text: string, by: FactBy): Promise<Told<number>> {
+    const { asked, questions } = kept
+    if (this.#queue.length >= waitingMax) throw notCounted('too many requests wait to be looked at')
     await this.#options.ledger.write({
       what: 'approval.counted',
       actor: by,
-      subject: id,
-      detail: { connection: asked.connection, statement: count.text },
+      subject: asked.id,
+      detail: { connection: asked.connection, statement: text },
     })
-    const rows = await this.#withTarget(asked, async (target) => {
-      const answer = await target.ask({ ...questions, text: count.text })
-      return Number(answer.rows[0]?.[0] ?? Number.NaN)
+    const rows = await this.#first(async () => {
+      return await this.#withTarget(asked, async (target) => {
+        const answer = await target.ask({ ...questions, text })
+        return Number(answer.rows[0]?.[0] ?? Number.NaN)
+      })
     }).catch((error: unknown) => {
       throw notCounted(whyOf(error))
     })
@@ -103,7 +118,7 @@ export class Previews {
     // Somebody may count sooner than the look has ended.
     const preview = kept.preview ?? (await this.#look(kept, false))
     kept.preview = { ...preview, count: counted }
-    await this.#keep(id, kept.preview)
+    await this.#keep(asked.id, kept.preview)
     return counted
   }
 
@@ -175,6 +190,14 @@ export class Previews {
     this.#next()
   }
 
+  /** Before all looks, since somebody waits for it, and as many targets are asked at once for both together. */
+  async #first<T>(work: () => Promise<T>): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>()
+    this.#queue.unshift(async () => await work().then(resolve, reject))
+    this.#next()
+    return await promise
+  }
+
   #next(): void {
     if (this.#running >= atOnce) return
     const work = this.#queue.shift()
@@ -225,8 +248,4 @@ function asUnknown(error: unknown): { readonly known: false; readonly why: strin
 
 function whyOf(error: unknown): string {
   return `the target said: ${error instanceof Error ? error.message : String(error)}`
-}
-
-function notCounted(why: string): SallyportError {
-  return new SallyportError('SP_PREVIEW_UNKNOWN', why, { detail: why })
 }

@@ -12,7 +12,16 @@ interface PlanNode {
  * that come back. Undefined where the answer is no plan.
  */
 export function rowsOfPlan(json: string | null | undefined): number | undefined {
-  const top = readTop(json)
+  try {
+    const rows = rowsOf(readTop(json))
+    return rows !== undefined && Number.isFinite(rows) ? rows : undefined
+  } catch {
+    // No JSON, or nested beyond what the stack takes.
+    return undefined
+  }
+}
+
+function rowsOf(top: PlanNode | undefined): number | undefined {
   if (top === undefined) return undefined
   const changing = nodesOf(top).filter(({ kind }) => kind === 'ModifyTable')
   if (changing.length === 0) return top.rows
@@ -27,18 +36,14 @@ function nodesOf(node: PlanNode): PlanNode[] {
 }
 
 function readTop(json: string | null | undefined): PlanNode | undefined {
-  try {
-    const parsed: unknown = JSON.parse(json ?? '')
-    return Array.isArray(parsed) ? readNode(fieldOf(parsed[0], 'Plan')) : undefined
-  } catch {
-    return undefined
-  }
+  const parsed: unknown = JSON.parse(json ?? '')
+  return Array.isArray(parsed) ? readNode(fieldOf(parsed[0], 'Plan')) : undefined
 }
 
 function readNode(value: unknown): PlanNode | undefined {
   const rows = fieldOf(value, 'Plan Rows')
   const kind = fieldOf(value, 'Node Type')
-  if (typeof rows !== 'number' || typeof kind !== 'string') return undefined
+  if (typeof rows !== 'number' || !(rows >= 0) || typeof kind !== 'string') return undefined
   const relation = fieldOf(value, 'Parent Relationship')
   const plans = fieldOf(value, 'Plans') ?? []
   const below = Array.isArray(plans) ? plans.map(readNode) : [undefined]

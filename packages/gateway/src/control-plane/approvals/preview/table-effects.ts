@@ -96,6 +96,7 @@ export async function namesForeign(
         select o ->> 0, o ->> 1 from pg_catalog.jsonb_array_elements($1::pg_catalog.jsonb) o)`,
     values: [JSON.stringify(objects)],
     types: [],
+    settings: [],
   })
   return rows.length > 0
 }
@@ -106,7 +107,7 @@ async function oneTable(
   verb: string,
 ): Promise<TableEffect | undefined> {
   const ask = async (text: string, ...values: string[]): Promise<readonly (string | null)[][]> =>
-    (await target.ask({ text, values, types: [] })).rows.map((row) => [...row])
+    (await target.ask({ text, values, types: [], settings: [] })).rows.map((row) => [...row])
   const [first] = await ask(tablesText, schema, table)
   if (first === undefined) return undefined
   const [name, tuples, kind, oid] = first.map(String)

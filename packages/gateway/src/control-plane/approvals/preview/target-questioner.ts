@@ -15,7 +15,12 @@ export interface Asked {
   readonly text: string
   readonly values: readonly AskedValue[]
   readonly types: readonly number[]
+  /** `name=value`, as the session that is asked about has begun. */
+  readonly settings: readonly string[]
 }
+
+/** Settings by which a value of a text is another value. What else a session may begin with has no part in what is asked. */
+const valueSettings: ReadonlySet<string> = new Set(['datestyle', 'intervalstyle', 'timezone'])
 
 export interface Rows {
   readonly columns: readonly string[]
@@ -51,12 +56,16 @@ export async function openQuestioner(
   await client.connect()
   const plain = async (text: string): Promise<void> => void (await client.query(text))
   return {
-    async ask({ text, values, types }) {
+    async ask({ text, values, types, settings }) {
       await plain('begin read only')
       try {
         await plain(`set local statement_timeout = ${statementMsMax}`)
         await plain(`set local lock_timeout = ${lockWaitMs}`)
         await plain('set local max_parallel_workers_per_gather = 0')
+        await plain('set local standard_conforming_strings = on')
+        for (const [name, value] of settings.map(nameAndValue))
+          if (valueSettings.has(name))
+            await client.query('select pg_catalog.set_config($1, $2, true)', [name, value])
         const query: ExtendedQuery = {
           text,
           values: values.map((value) => (value instanceof Uint8Array ? Buffer.from(value) : value)),
@@ -73,6 +82,11 @@ export async function openQuestioner(
     },
     [Symbol.asyncDispose]: async () => await client.end().catch(() => undefined),
   }
+}
+
+function nameAndValue(setting: string): readonly [name: string, value: string] {
+  const at = setting.indexOf('=')
+  return [setting.slice(0, at), setting.slice(at + 1)]
 }
 
 type ExtendedQuery = pg.QueryArrayConfig<unknown[]> & { readonly queryMode: 'extended' }

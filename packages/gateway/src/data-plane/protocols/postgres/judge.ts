@@ -112,6 +112,8 @@ export class Judge {
       view,
       lineage: this.#lineage,
       isGuarded: guard !== undefined,
+      catalog,
+      startup: deps.startup,
       left: this.#left,
     })
     this.holding = new HoldStage({

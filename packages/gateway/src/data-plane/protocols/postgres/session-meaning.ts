@@ -66,16 +66,24 @@ export function meaningOf(
   view: CatalogView,
   catalog: Pick<Catalog, 'named'> | undefined,
 ): readonly string[] {
-  const tables = effects.objects.flatMap((name) =>
-    (catalog?.named(name) ?? []).map(({ oid }) => oid),
-  )
   return [
     JSON.stringify(effects),
     JSON.stringify(standsFor),
     JSON.stringify(statement?.parameterTypes ?? []),
-    JSON.stringify(tables),
-    ...codeBehind(effects, view),
+    ...behindOf(effects, view, catalog),
   ]
+}
+
+/** The tables and the target's own code that the names of a command stand for now. */
+export function behindOf(
+  effects: Effects,
+  view: CatalogView,
+  catalog: Pick<Catalog, 'named'> | undefined,
+): readonly string[] {
+  const tables = effects.objects.flatMap((name) =>
+    (catalog?.named(name) ?? []).map(({ oid }) => oid),
+  )
+  return [JSON.stringify(tables), ...codeBehind(effects, view)]
 }
 
 /** The text that a prepared statement was made by. */

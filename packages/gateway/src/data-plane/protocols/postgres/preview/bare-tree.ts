@@ -30,6 +30,20 @@ export function bare(value: unknown, change: (tree: Tree) => unknown = (tree) =>
   )
 }
 
+/** What is walked here nests no deeper; the parser takes texts whose trees are deep enough to use up the stack. */
+const levelsMax = 600
+
+export function isTooDeep(tree: Tree): boolean {
+  let level: unknown[] = [tree]
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > levelsMax) return true
+    level = level.flatMap((one) =>
+      typeof one === 'object' && one !== null ? Object.values(one) : [],
+    )
+  }
+  return false
+}
+
 /** Where in its text the first word of a tree stands, in bytes; undefined where nothing in it has a place. */
 export function firstPlace(value: unknown): number | undefined {
   let first: number | undefined

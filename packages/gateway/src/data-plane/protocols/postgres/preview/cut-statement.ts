@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { at, list, text as textOf, unwrap, type Tree } from '../classify/tree.ts'
-import { bare, firstPlace, sameTree } from './bare-tree.ts'
+import { bare, firstPlace, isTooDeep, sameTree } from './bare-tree.ts'
 
 /** A statement that can be asked about: its text alone, and its tree. */
 export interface OneStatement {
@@ -37,6 +37,7 @@ export function oneStatement(
   const tree = at(only, 'stmt')
   const node = tree === undefined ? undefined : unwrap(tree)
   if (tree === undefined || node === undefined) return { why: 'the text could not be read' }
+  if (isTooDeep(tree)) return { why: 'it is nested too deeply' }
   const { tag, body } = node
   if (!planned.has(tag)) return { why: `a planner does not plan ${nameOf(tag)}` }
   if (at(body, 'intoClause') !== undefined) return { why: 'SELECT INTO makes a table' }

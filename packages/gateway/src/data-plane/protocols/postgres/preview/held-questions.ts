@@ -19,6 +19,10 @@ export interface HeldFacts {
   /** As its Parse declares them; 0 or nothing where the target is to tell. */
   readonly parameterTypes: readonly number[]
   readonly catalog: CatalogView
+  /** The tables and the code that its names stand for now. */
+  readonly behind: readonly string[]
+  /** Settings of the session's start, `name=value`. */
+  readonly settings: readonly string[]
   /** Why another session may understand the text differently. */
   readonly strange: string | undefined
   readonly parse: (text: string) => readonly Tree[] | undefined
@@ -38,7 +42,8 @@ const valueBytesMax = 64 * 1024
 export function questionsOf(facts: HeldFacts): TargetQuestions {
   const none = (why: string, changes: TargetQuestions['changes'] = { why }): TargetQuestions => {
     const not = { why }
-    return { plan: not, count: not, sample: not, shape: not, values: [], types: [], changes }
+    const nothing = { values: [], types: [], settings: [] }
+    return { plan: not, count: not, sample: not, shape: not, ...nothing, changes }
   }
   if (facts.strange !== undefined) return none(facts.strange)
   if (facts.text.length > heldTextMax) return none('the text is too long')
@@ -48,6 +53,7 @@ export function questionsOf(facts: HeldFacts): TargetQuestions {
   const values = valuesOf(facts)
   if ('why' in values) return none(values.why, changes)
   const { effects, catalog, classify, readRefusal } = facts
+  const given = { ...values, types: facts.parameterTypes }
   const effectsOf = (text: string): Effects => classify(text).effects
   const refusal = planningRefusal(effects, catalog, effectsOf)
   const plan = refusal === undefined ? planText(one) : { why: refusal }
@@ -55,8 +61,8 @@ export function questionsOf(facts: HeldFacts): TargetQuestions {
   const shape =
     effects.opaque.length > 0
       ? { why: `what it does is not known: ${effects.opaque.join(', ')}` }
-      : { text: shapeOf(one.tree, effects) }
-  const asked = { plan, count, shape, changes, ...values, types: facts.parameterTypes }
+      : { text: shapeOf(one.tree, effects, given, facts.behind) }
+  const asked = { plan, count, shape, changes, ...given, settings: facts.settings }
   const sample = ifFree(sampleText(one, sampleRowsMax), effectsOf)
   if ('why' in sample) return { ...asked, sample }
   const unread = readRefusal(sample.text, classify(sample.text))

@@ -5,7 +5,8 @@ import { pooledRandom } from '../../../random-pool.ts'
 import type { Classified } from '../classify/classified.ts'
 import type { SqlClassifier } from '../classify/classify-sql.ts'
 import type { LineageJudge } from '../lineage/lineage-judge.ts'
-import type { SessionMeaning } from '../session-meaning.ts'
+import type { HeldCatalog } from '../catalogs.ts'
+import { behindOf, type SessionMeaning } from '../session-meaning.ts'
 import type { SessionView } from '../session-view.ts'
 import type { Unit } from '../unit.ts'
 import { questionsOf } from './held-questions.ts'
@@ -16,6 +17,9 @@ export interface SessionQuestionsDeps {
   readonly lineage: Pick<LineageJudge, 'isClear'>
   readonly view: SessionView
   readonly isGuarded: boolean
+  readonly catalog: Pick<HeldCatalog, 'current'>
+  /** Settings of the session's start, `name=value`. */
+  readonly startup: readonly string[]
   /** What of the session has left for its target. */
   readonly left: SessionMeaning
 }
@@ -38,6 +42,8 @@ export class SessionQuestions {
       formats: unit.formats,
       parameterTypes: unit.statement?.parameterTypes ?? [],
       catalog,
+      behind: behindOf(effects, catalog, this.#deps.catalog.current),
+      settings: this.#deps.startup,
       strange: this.#strangeness(),
       parse: (each) => classifier.parse(each),
       classify: (each) => classifier.classify(each, catalog),

@@ -65,6 +65,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
       'pg',
       'pino',
       'yaml',
+      'zod',
     ],
   },
   // Tools that try policies without a gateway: the files are the control plane's to read, the commands the data plane's to classify.

@@ -1,7 +1,7 @@
 import type { ControlPlane } from './control-plane/control-plane.ts'
 import { parseAllows } from './control-plane/agents/grant-asks.ts'
-import type { AgentView } from './control-plane/agents/agent-views.ts'
 import type { StoryAgent, StoryTeller } from './demo/demo-story.ts'
+import type { AgentView } from './control-plane/contract/agent-views.ts'
 
 const connection = 'shop-db'
 const ttlMs = 10 * 60 * 1000

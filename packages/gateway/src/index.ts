@@ -3,40 +3,50 @@ export { printProblems } from './control-plane/policies/config-problem.ts'
 export { readPolicyFiles, type PolicyFile } from './control-plane/policies/load-policy-folder.ts'
 export { lintPolicies, type LintKnowledge } from './control-plane/policies/lint/lint-policies.ts'
 export type { Finding, LintReport } from './control-plane/policies/lint/finding.ts'
-export type { Explanation } from './control-plane/policies/explain/explainer.ts'
-export type { PolicyVersion, PolicyVersionView } from './control-plane/policies/policy-versions.ts'
-export type { KnownGroup } from './control-plane/policies/lint/lint-approvers.ts'
-export type { SimulationEvent } from './control-plane/policies/simulate/simulate.ts'
-export type {
-  SimulationReport,
-  Change,
-} from './control-plane/policies/simulate/simulation-report.ts'
-export type { RecordedCommand } from './control-plane/policies/recorded-commands.ts'
 export { testsOfRecorded } from './workbench/record-tests.ts'
 export { dangerMatrix, type DangerCell } from './workbench/danger-matrix.ts'
 export { runPolicyTests, type TestReport, type TestResult } from './workbench/run-tests.ts'
 export type { ControlPlane } from './control-plane/control-plane.ts'
-export type { ControlPlaneEvent, Status } from './control-plane/control-plane-options.ts'
-export type { FoundFact, LedgerPage } from './control-plane/ledger/read-ledger.ts'
-export type { KeysView } from './control-plane/api.ts'
-export type { Hold, RetentionPlan, RetentionReport } from './control-plane/retention/retention.ts'
-export type { ConnectionView } from './control-plane/connections.ts'
-export type { DeliveryStatus } from './control-plane/exports/delivery/deliverer.ts'
-export type { ExportTest } from './control-plane/exports/exports.ts'
-export type { GuardEvent } from './control-plane/guard/guards.ts'
-export type { IssuedCredential } from './control-plane/credentials.ts'
+export type { ControlPlaneEvent } from './control-plane/control-plane-options.ts'
 export { verifyPlace, type VerifyPlace } from './control-plane/recordings/export/verify-place.ts'
-export type {
-  FoundSession,
-  SearchPage,
-} from './control-plane/recordings/index/query/search-sessions.ts'
-export type { LiveLine } from './control-plane/recordings/live/live-view.ts'
-export type { Step } from './control-plane/recordings/steps.ts'
-export type { SessionView } from './control-plane/session-index.ts'
 export type { ProbeResult } from './boundary/messages.ts'
-export type { HeldIncident, IncidentView } from './control-plane/incidents/incident.ts'
 export type { ApprovalView } from './control-plane/approvals/approval.ts'
 export type { BundleView } from './control-plane/approvals/bundles.ts'
 export type { ShapeView } from './control-plane/approvals/shapes.ts'
 export type { Told } from './control-plane/approvals/preview/preview.ts'
-export type { IncidentReport } from './control-plane/incidents/incident-report.ts'
+export type {
+  Explanation,
+  PolicyVersion,
+  PolicyVersionView,
+  KnownGroup,
+  SimulationEvent,
+  SimulationReport,
+  Change,
+  RecordedCommand,
+} from './control-plane/contract/policies.ts'
+export type {
+  Status,
+  FoundFact,
+  LedgerPage,
+  KeysView,
+  DeliveryStatus,
+  ExportTest,
+} from './control-plane/contract/operations.ts'
+export type { Hold, RetentionPlan, RetentionReport } from './control-plane/contract/retention.ts'
+export type {
+  ConnectionView,
+  GuardEvent,
+  IssuedCredential,
+} from './control-plane/contract/connections.ts'
+export type {
+  FoundSession,
+  SearchPage,
+  LiveLine,
+  Step,
+  SessionView,
+} from './control-plane/contract/sessions.ts'
+export type {
+  HeldIncident,
+  IncidentView,
+  IncidentReport,
+} from './control-plane/contract/incident-views.ts'

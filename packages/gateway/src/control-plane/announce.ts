@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Status } from './control-plane-options.ts'
+import type { Status } from './contract/operations.ts'
 
 /** Writes the file by which other commands, and the local broker, find the gateway. It goes when the gateway ends. */
 export async function announce(

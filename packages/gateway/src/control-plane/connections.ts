@@ -9,20 +9,7 @@ import type { FactDetail } from './ledger/facts.ts'
 import type { FactBy, Ledger } from './ledger/ledger.ts'
 import type { Store } from './ports/store.ts'
 import type { ConnectionTable } from './ports/tables/configuration-tables.ts'
-
-/** A connection as people and scripts see it: everything but the password. */
-export interface ConnectionView extends ConnectionSettings {
-  readonly name: string
-  readonly type: 'postgres'
-  readonly labels: Readonly<Record<string, string>>
-  readonly host: string
-  readonly port: number
-  readonly user: string
-  readonly database: string
-  readonly tls: TargetTls['mode']
-  /** When a guard was applied at the target; null where none is. */
-  readonly guardedAt: string | null
-}
+import type { ConnectionView } from './contract/connections.ts'
 
 /** What `connections add` states. */
 export interface NewConnection {

@@ -1,12 +1,8 @@
 import type { BirthEvent } from './births/ports.ts'
 import type { SignalEvent } from './signals/signal.ts'
-import type { DeliveryStatus } from './exports/delivery/deliverer.ts'
-import type { SearchStatus } from './recordings/index/search-index.ts'
-import type { ShippingStatus } from './recordings/shipping/shipper.ts'
 import type { OpenLedgerJournal } from '../boundary/ledger-journal.ts'
 import type { JournalConfig } from '../boundary/messages.ts'
-import type { CopyStatus } from './recordings/copies/anchor-copier.ts'
-import type { JournalBounds, JournalUse } from './recordings/journal-space.ts'
+import type { JournalBounds } from './recordings/journal-space.ts'
 
 /** A running demo database. */
 export interface DemoDatabase {
@@ -79,28 +75,3 @@ export type ControlPlaneEvent =
   | { readonly kind: 'signal'; readonly event: SignalEvent }
   | { readonly kind: 'worker.lost'; readonly worker: number; readonly why: string }
   | { readonly kind: 'fault'; readonly message: string }
-
-/** What `GET /v1/status` answers. */
-export interface Status {
-  readonly version: string
-  readonly pid: number
-  readonly dataDir: string
-  readonly storage: string
-  readonly host: string
-  readonly ports: GatewayPorts
-  readonly demo: boolean
-  readonly shipping: ShippingStatus
-  readonly anchors: readonly CopyStatus[]
-  readonly journal: JournalUse
-  readonly search: SearchStatus
-  /** What is told to others. */
-  readonly exports: { readonly all: readonly DeliveryStatus[]; readonly problems: string }
-  readonly policies: { readonly version: number; readonly rules: number; readonly problems: string }
-  readonly workers: readonly {
-    readonly worker: number
-    readonly pid: number | undefined
-    readonly state: string
-    readonly snapshotVersion: number
-    readonly restarts: number
-  }[]
-}

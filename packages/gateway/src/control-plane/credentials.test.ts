@@ -14,7 +14,8 @@ import { Connections, type NewConnection } from './connections.ts'
 import { credentialIdOf, makeCredentialText } from './credential-text.ts'
 import { Credentials } from './credentials.ts'
 import { scramVerifier } from '@sallyport/core'
-import { parseNewConnection } from './parse-new-connection.ts'
+import { accepted } from './api/refusal.ts'
+import { newConnection } from './contract/connections.ts'
 import type { Store } from './ports/store.ts'
 
 suite('the form of a credential', () => {
@@ -175,7 +176,15 @@ suite('connections and credentials', () => {
 
 test('every wrong field of a connection is named at once', () => {
   assert.throws(
-    () => parseNewConnection({ name: 'A.b', host: '', user: 'u', port: 0, tls: 'maybe', extra: 1 }),
+    () =>
+      accepted(newConnection, {
+        name: 'A.b',
+        host: '',
+        user: 'u',
+        port: 0,
+        tls: 'maybe',
+        extra: 1,
+      }),
     (error: unknown) =>
       error instanceof SallyportError &&
       ['extra', 'name', 'host', 'port', 'tls'].every((field) => error.message.includes(field)),

@@ -1,10 +1,11 @@
-import { type AgentId, type CredentialId, SallyportError } from '@sallyport/core'
+import { SallyportError } from '@sallyport/core'
 import { ownerActor } from './agents/agent-events.ts'
 import type { RootRequest } from './agents/agent-requests.ts'
 import type { AgentService } from './agents/agent-service.ts'
 import { parseAllows } from './agents/grant-asks.ts'
 import { rootName } from './agents/spawn-rules.ts'
 import type { Store } from './ports/store.ts'
+import type { IssuedCredential } from './contract/connections.ts'
 
 const ttlMsDefault = 8 * 3600 * 1000
 const ttlMsMax = 90 * 24 * 3600 * 1000
@@ -15,16 +16,6 @@ export interface CredentialRequest {
   /** Texts such as `orders-db:read`; everything on the connection where absent. */
   readonly allow?: readonly string[]
   readonly ttlMs?: number
-}
-
-/** The only time that the secret is shown. */
-export interface IssuedCredential {
-  readonly id: CredentialId
-  readonly connection: string
-  readonly agent: AgentId
-  readonly user: string
-  readonly secret: string
-  readonly expiresAtMs: number
 }
 
 /** Credentials of the local owner. Each belongs to a root agent of its own, so that each can be narrowed and ended alone. */

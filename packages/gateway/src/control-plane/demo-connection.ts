@@ -1,11 +1,12 @@
 import { join } from 'node:path'
 import { SallyportError } from '@sallyport/core'
-import type { ConnectionView, Connections, NewConnection } from './connections.ts'
+import type { Connections, NewConnection } from './connections.ts'
 import type { DemoDatabase } from './control-plane-options.ts'
 import { gatewayBy } from './ledger/ledger.ts'
 import type { Parts } from './parts.ts'
 import type { Store } from './ports/store.ts'
 import { readSetting, writeSetting } from './settings.ts'
+import type { ConnectionView } from './contract/connections.ts'
 
 export const demoConnection = 'shop-db'
 

@@ -9,9 +9,9 @@ import {
   readPolicyFiles,
   type LoadedPolicies,
 } from './policies/load-policy-folder.ts'
-import type { PolicyVersionView } from './policies/policy-versions.ts'
 import { replacePolicyFiles } from './policies/replace-policy-files.ts'
 import { watchPolicyFolder } from './policies/watch-policy-folder.ts'
+import type { PolicyVersionView } from './contract/policies.ts'
 
 /** The policies in force, which follow their folder. */
 export interface PolicyFollower {

@@ -1,4 +1,4 @@
-import type { KeysView, Operations } from './api.ts'
+import type { OwnerOperations } from './api/owner-operations.ts'
 import type { Exports } from './exports/exports.ts'
 import type { KeyRing } from './keys/key-ring.ts'
 import { IncidentReports } from './incidents/incident-reports.ts'
@@ -11,9 +11,9 @@ import { Guards } from './guard/guards.ts'
 import type { Parts } from './parts.ts'
 import { recordedSession } from './recorded-session.ts'
 import { searchSessions } from './recordings/index/query/search-sessions.ts'
-import type { SearchStatus } from './recordings/index/search-index.ts'
 import { watchSessions } from './recordings/live/watch-sessions.ts'
 import type { WorkerPool } from './worker-pool.ts'
+import type { KeysView, SearchStatus, Status } from './contract/operations.ts'
 
 /** What the API can do. `publish` gives workers what changed before the answer goes out. */
 export function operationsOf(
@@ -21,8 +21,8 @@ export function operationsOf(
   pool: WorkerPool,
   policies: PolicyFollower,
   publish: () => Promise<void>,
-  status: () => Promise<unknown>,
-): Operations {
+  status: () => Promise<Status>,
+): OwnerOperations {
   const {
     connections,
     credentials,

@@ -4,19 +4,11 @@ import { sessionJson } from './recordings/print-session.ts'
 import { sessionCast } from './recordings/export/export-cast.ts'
 import { commandsCsv } from './recordings/export/export-csv.ts'
 import { sessionHtml } from './recordings/export/export-html.ts'
-import { DecisionFilter, StepPrinter, type Step } from './recordings/steps.ts'
+import { DecisionFilter, StepPrinter } from './recordings/steps.ts'
+import type { recordingForms } from './recording-forms.ts'
 import { shownFrom, type StartAt } from './start-at.ts'
 import { sessionEntries, type RecordingSources } from './recordings/recordings.ts'
-
-/** What a recorded session can be read as, and the media type of each. */
-export const recordingForms = {
-  ndjson: 'application/x-ndjson',
-  text: 'text/plain; charset=utf-8',
-  steps: 'application/x-ndjson',
-  csv: 'text/csv; charset=utf-8',
-  cast: 'application/x-asciicast',
-  html: 'text/html; charset=utf-8',
-} as const
+import type { Step } from './contract/sessions.ts'
 
 /** How a recorded session is wanted; `width` is in columns, for the forms that are laid out. */
 export interface RecordingForm {

@@ -5,22 +5,7 @@ import type { Store } from './ports/store.ts'
 import type { SessionTable } from './ports/tables/recording-tables.ts'
 import { sessionTerms } from './recordings/index/terms.ts'
 import type { LiveSession } from './recordings/live/live-query.ts'
-
-/** One row of `sallyport sessions`. */
-export interface SessionView {
-  readonly id: string
-  readonly connection: string
-  readonly database: string
-  readonly chain: readonly string[]
-  readonly application: string
-  readonly source: string
-  readonly openedAt: string
-  readonly closedAt?: string
-  readonly reason?: string
-  readonly commands: number
-  readonly blocked: number
-  readonly maskedValues: number
-}
+import type { SessionView } from './contract/sessions.ts'
 
 const listMax = 200
 /** A statement takes at most 65,535 parameters. */

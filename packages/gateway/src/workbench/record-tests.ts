@@ -8,12 +8,12 @@ import {
 } from '@sallyport/core'
 import { stringify } from 'yaml'
 import { policyTestKind } from '../control-plane/policies/load-policy-folder.ts'
-import type { RecordedCommand } from '../control-plane/policies/recorded-commands.ts'
 import { SqlClassifier } from '../data-plane/protocols/postgres/classify/classify-sql.ts'
 import { templateOf } from '../data-plane/protocols/postgres/classify/text-template.ts'
 import type { Given, PolicyTest } from './policy-test.ts'
 import { StandInDatabase } from './stand-in-database.ts'
 import { chainOf, factsOf } from './test-facts.ts'
+import type { RecordedCommand } from '../control-plane/contract/policies.ts'
 
 /** Facts of a text itself, which are of another text once its literals are replaced. */
 const ofText = new Set(['op.text', 'op.bytes'])

@@ -2,7 +2,6 @@ import type { CredentialId, SessionId } from '@sallyport/core'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Store } from '../ports/store.ts'
 import type { RevocationTable } from '../ports/tables/agent-tables.ts'
-import type { ClosureReport } from './agent-requests.ts'
 import { AgentEvents } from './agent-events.ts'
 import type { AgentNode, CredentialNode } from './agent-node.ts'
 import { AgentTree } from './agent-tree.ts'
@@ -10,6 +9,7 @@ import { ChangeLog } from './change-log.ts'
 import { SPAWNS_PER_SECOND } from './limits.ts'
 import type { HandleNode } from './handles.ts'
 import { Serial } from './serial.ts'
+import type { ClosureReport } from '../contract/agent-views.ts'
 
 /** A session that was admitted and has not closed. */
 export interface LiveSession {

@@ -1,5 +1,4 @@
 import type {
-  AgentId,
   Budget,
   CredentialId,
   DelegateLimits,
@@ -9,7 +8,7 @@ import type {
 } from '@sallyport/core'
 import type { ClosedByAgent, Outcome } from '../../boundary/agents.ts'
 import type { OrphanSession } from '../target-cancels.ts'
-import type { AgentView } from './agent-views.ts'
+import type { AgentView } from '../contract/agent-views.ts'
 
 export interface RootRequest {
   readonly principal: Principal
@@ -94,24 +93,6 @@ export interface IssuedTicket {
   /** `spt_…`; this is the only time that it is shown. */
   readonly ticket: string
   readonly expiresAtMs: number
-}
-
-/** What became of everything below an agent that was revoked, frozen or ended. */
-export interface ClosureReport {
-  /** By which the report is found later; none where nothing was changed. */
-  readonly epoch?: number
-  readonly agent: AgentId
-  /** `partial`: a statement may live on. `unknown`: a worker did not answer. `pending`: nobody waited. */
-  readonly state: 'closed' | 'partial' | 'unknown' | 'pending'
-  readonly agents: number
-  readonly sessions: readonly ClosedByAgent[]
-  /** `fenced`: silent for so long that they serve no command before they have heard of it. */
-  readonly workers: {
-    readonly all: number
-    readonly acknowledged: number
-    readonly fenced?: number
-  }
-  readonly ms: number
 }
 
 /** How long an end waits for the workers: a second, until each has closed or is fenced, or not at all. */

@@ -29,7 +29,6 @@ import { type AgentNode, isLive } from './agent-node.ts'
 import type {
   Canceller,
   Closer,
-  ClosureReport,
   EndWait,
   IssuedTicket,
   MintedCredential,
@@ -39,14 +38,7 @@ import type {
   SpawnRequest,
   TicketRequest,
 } from './agent-requests.ts'
-import {
-  type AgentTreeView,
-  type AgentView,
-  type BudgetLine,
-  budgetLines,
-  treeOf,
-  viewOf,
-} from './agent-views.ts'
+import { budgetLines, treeOf, viewOf } from './agent-views.ts'
 import { type AgentRefusal, authorize, refusalOf } from './authorize-agent.ts'
 import { Births } from './births.ts'
 import { Budgets } from './budgets.ts'
@@ -61,6 +53,12 @@ import { loadAgents } from './load-agents.ts'
 import { readRevocation, type RevocationView } from './revocation-rows.ts'
 import { Sweep } from './sweep.ts'
 import { type Redemption, Tickets } from './tickets.ts'
+import type {
+  ClosureReport,
+  AgentTreeView,
+  AgentView,
+  BudgetLine,
+} from '../contract/agent-views.ts'
 
 const sweepEveryMs = 1000
 

@@ -1,52 +1,7 @@
-import type { AgentId, AgentState, BudgetKind, Principal } from '@sallyport/core'
-import type { AgentEnd } from '../../boundary/agents.ts'
-import type { AgentLimits, Born } from '../ports/tables/agent-tables.ts'
 import { type AgentNode, chainOf, isLive, layersOf } from './agent-node.ts'
 import { frozenBy } from './change-log.ts'
 import { printLayers } from './grant-asks.ts'
-
-/** An agent as the API shows it. */
-export interface AgentView {
-  readonly id: AgentId
-  readonly name: string
-  /** Names, root first. */
-  readonly chain: readonly string[]
-  readonly path: readonly AgentId[]
-  readonly depth: number
-  readonly parent?: AgentId
-  readonly principal: Pick<Principal, 'id' | 'kind' | 'name'>
-  readonly owner: string
-  readonly born: Born
-  readonly state: AgentState
-  readonly ended?: AgentEnd
-  /** The agent's own layers; those of the nearest agent above that has some, where it has none. */
-  readonly grant: readonly string[]
-  readonly budget: readonly BudgetView[]
-  readonly limits: AgentLimits
-  readonly createdAt: string
-  readonly expiresAt: string
-  readonly purpose?: string
-  readonly declared?: Readonly<Record<string, string>>
-  readonly live: { readonly sessions: number; readonly children: number; readonly agents: number }
-}
-
-export interface BudgetView {
-  readonly kind: BudgetKind
-  readonly cap: number
-  readonly used: number
-}
-
-/** An agent and all below it. */
-export interface AgentTreeView {
-  readonly agent: AgentView
-  readonly children: readonly AgentTreeView[]
-}
-
-/** Every cap that binds an agent: its own and those above it. */
-export interface BudgetLine extends BudgetView {
-  readonly agent: AgentId
-  readonly name: string
-}
+import type { AgentView, BudgetView, AgentTreeView, BudgetLine } from '../contract/agent-views.ts'
 
 export function viewOf(node: AgentNode): AgentView {
   const end = node.state === 'frozen' ? frozenBy(node) : node.end

@@ -1,11 +1,12 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { type AgentId, SallyportError, type Secret } from '@sallyport/core'
 import type { Context } from 'hono'
+import type { Endpoint } from '../contract/endpoint.ts'
 import type { CheckedProof, DpopProofs } from '../dpop.ts'
 import { sourceOf } from '../source-of.ts'
 import { type Actor, ownerActor } from './agent-events.ts'
 import type { AgentService } from './agent-service.ts'
-import type { AgentView } from './agent-views.ts'
+import type { AgentView } from '../contract/agent-views.ts'
 
 /** Whom a request comes from, and which agents it reaches. */
 export interface ApiCaller {
@@ -70,6 +71,18 @@ export async function callerOf(context: Context, options: CallerOptions): Promis
     }
   }
   throw new SallyportError('SP_LOGIN_REFUSED', 'the token is missing or wrong')
+}
+
+/** Who calls an endpoint, where it is for them. */
+export async function admitted(
+  context: Context,
+  { who, acts }: Endpoint,
+  options: CallerOptions,
+): Promise<ApiCaller> {
+  const caller = await callerOf(context, options)
+  if (who === 'owner') caller.mustBeOwner()
+  if (acts === true) caller.mustAct()
+  return caller
 }
 
 /** The proof of a request, for its method and address, and for the handle that it comes with. Throws where it is missing or wrong. */

@@ -4,9 +4,10 @@ import type { OrphanSession } from '../target-cancels.ts'
 import { lostForMs } from './admissions.ts'
 import type { AgentContext } from './agent-context.ts'
 import { type AgentNode, isLive } from './agent-node.ts'
-import type { Canceller, Closer, ClosureReport, EndWait } from './agent-requests.ts'
+import type { Canceller, Closer, EndWait } from './agent-requests.ts'
 import { FENCED_AFTER_MS } from './limits.ts'
 import { saveReport } from './revocation-rows.ts'
+import type { ClosureReport } from '../contract/agent-views.ts'
 
 /** Who reaches the sessions of agents; it is there once the workers are. */
 export interface Reach {

@@ -4,7 +4,7 @@ import type { Freeze, RevocationTable } from '../ports/tables/agent-tables.ts'
 import type { AgentContext } from './agent-context.ts'
 import type { Actor, AgentEvent, AgentEventKind } from './agent-events.ts'
 import { type AgentNode, isLive } from './agent-node.ts'
-import type { ClosureReport, EndWait } from './agent-requests.ts'
+import type { EndWait } from './agent-requests.ts'
 import { subtree } from './agent-tree.ts'
 import { authorize } from './authorize-agent.ts'
 import type { Budgets } from './budgets.ts'
@@ -12,6 +12,7 @@ import type { ClosureReports } from './closure-reports.ts'
 import { REASON_CHARACTERS_MAX } from './limits.ts'
 import { nextEpoch, writeEnds, writeFreezes } from './revocation-rows.ts'
 import { checkedText } from './spawn-rules.ts'
+import type { ClosureReport } from '../contract/agent-views.ts'
 
 type Mode = RevocationTable['mode']
 

@@ -6,7 +6,7 @@ import type { Freeze, RevocationTable } from '../ports/tables/agent-tables.ts'
 import type { Tables } from '../ports/tables/tables.ts'
 import type { Actor } from './agent-events.ts'
 import type { AgentNode } from './agent-node.ts'
-import type { ClosureReport } from './agent-requests.ts'
+import type { ClosureReport } from '../contract/agent-views.ts'
 
 /** Any number that no other lock of this database has. */
 const epochLock = 4_120_711

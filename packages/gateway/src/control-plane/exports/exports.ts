@@ -3,7 +3,7 @@ import { SallyportError } from '@sallyport/core'
 import type { AgentService } from '../agents/agent-service.ts'
 import type { EventExport, ExportConfig, TraceExport } from './config/export-config.ts'
 import { ExportsFolder } from './config/exports-folder.ts'
-import { Deliverer, type DeliveryStatus } from './delivery/deliverer.ts'
+import { Deliverer } from './delivery/deliverer.ts'
 import { DeliveryError, type Destination } from './delivery/destination.ts'
 import { RotatingFile } from './delivery/rotating-file.ts'
 import { StandardOutput } from './delivery/standard-output.ts'
@@ -13,6 +13,7 @@ import { testEvent, toOcsf } from './ocsf/to-ocsf.ts'
 import type { ExportFact } from './facts/export-fact.ts'
 import type { Outbox } from './outbox.ts'
 import { TraceExporter } from './traces/trace-exporter.ts'
+import type { ExportTest, DeliveryStatus } from '../contract/operations.ts'
 
 export interface ExportsOptions {
   readonly dataDir: string
@@ -26,14 +27,6 @@ export interface ExportsOptions {
   /** The files were read again; `problems` is empty where they are in force. */
   readonly onConfig: (problems: string) => void
   readonly onFault: (error: unknown) => void
-}
-
-/** How a try at an export went. */
-export interface ExportTest {
-  readonly name: string
-  readonly where: string
-  readonly ok: boolean
-  readonly problem?: string
 }
 
 /** A database that was away is asked again after this long. */

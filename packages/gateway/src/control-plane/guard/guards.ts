@@ -5,37 +5,17 @@ import {
   apply,
   check,
   drop,
-  type GuardFindings,
   type GuardSubject,
   plan,
   type Progress,
   scriptOf,
 } from './guard-runs.ts'
 import type { GuardState } from './guard-state.ts'
-import type { GuardRequest } from './parse-guard-request.ts'
+import type { GuardRequest } from './guard-request.ts'
 import type { GuardOptions } from './plan-types.ts'
 import { maskSetsOf } from './policy-mask-sets.ts'
 import type { Snapshots } from '../snapshots.ts'
-
-/** One line of the answer to a guard request: progress as it is made, and at the end what came of it. */
-export type GuardEvent =
-  | ({ readonly kind: 'progress' } & Progress)
-  | {
-      readonly kind: 'planned'
-      readonly script: string
-      /** Rights of PUBLIC that lead past the masks, in words. */
-      readonly openings: readonly string[]
-      readonly notes: readonly string[]
-    }
-  | {
-      readonly kind: 'applied'
-      readonly sets: readonly { readonly id: string; readonly role: string }[]
-      readonly relations: number
-      readonly notes: readonly string[]
-    }
-  | ({ readonly kind: 'checked' } & GuardFindings)
-  | { readonly kind: 'dropped' }
-  | { readonly kind: 'failed'; readonly code: string; readonly message: string }
+import type { GuardEvent } from '../contract/connections.ts'
 
 const optionsDefault: GuardOptions = { writes: 'none', lookup: undefined, closePublic: false }
 

@@ -4,7 +4,7 @@ import type {
   ReturnedFact,
   SessionFact,
   UnknownFact,
-} from './incident-report.ts'
+} from '../contract/incident-views.ts'
 
 /** Commands, changes and refusals of a report; the transcripts have all. */
 const listedMax = 10_000

@@ -1,7 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import { visibleText } from '@sallyport/core'
 import type { Tables } from '../ports/tables/tables.ts'
-import type { AgentFact, AgentOfIncident } from './incident-report.ts'
+import type { AgentFact, AgentOfIncident } from '../contract/incident-views.ts'
 import type { LedgerFact } from './ledger-evidence.ts'
 
 const agentsMax = 1000

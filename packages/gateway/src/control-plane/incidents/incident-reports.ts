@@ -14,10 +14,14 @@ import type { Exporter } from '../recordings/export/exporter.ts'
 import { exportSource, exportZip, type ExportRequest } from '../recordings/export/export-zip.ts'
 import { sessionKeyOf, storedEntries } from '../recordings/recordings.ts'
 import { Gathered } from './gathered.ts'
-import type { IncidentView } from './incident.ts'
 import { agentsOf, factsOf } from './incident-agents.ts'
 import { factsMax, placesOfFacts } from './incident-facts.ts'
-import type { IncidentReport, ReportProof, SessionFact } from './incident-report.ts'
+import type {
+  IncidentReport,
+  ReportProof,
+  SessionFact,
+  IncidentView,
+} from '../contract/incident-views.ts'
 import { extractOf, ledgerEvidence, type LedgerEvidence } from './ledger-evidence.ts'
 import { printReport } from './print-report.ts'
 import { readSession } from './read-session.ts'

@@ -2,7 +2,8 @@ import { type Kysely, sql } from 'kysely'
 import type { Tables } from '../ports/tables/tables.ts'
 import { searchSessions } from '../recordings/index/query/search-sessions.ts'
 import type { SessionIndex } from '../session-index.ts'
-import { invalid, type IncidentScope } from './incident.ts'
+import { invalid } from './incident.ts'
+import type { IncidentScope } from '../contract/incident-views.ts'
 
 /** More is no incident to be read by people, nor an archive to be handed on: a narrower search or time is needed. */
 export const sessionsMax = 1000

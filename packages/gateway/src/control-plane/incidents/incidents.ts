@@ -4,17 +4,12 @@ import { sql, type Selectable } from 'kysely'
 import type { FactBy, Ledger } from '../ledger/ledger.ts'
 import type { Store } from '../ports/store.ts'
 import type { IncidentTable } from '../ports/tables/recording-tables.ts'
-import type { Hold } from '../retention/retention.ts'
 import type { SessionIndex } from '../session-index.ts'
-import {
-  invalid,
-  type HeldIncident,
-  type IncidentScope,
-  type IncidentView,
-  type NewIncident,
-} from './incident.ts'
+import { invalid, type NewIncident } from './incident.ts'
 import { sessionsOf, topOf } from './incident-sessions.ts'
 import type { ReportForm } from './report-forms.ts'
+import type { Hold } from '../contract/retention.ts'
+import type { HeldIncident, IncidentScope, IncidentView } from '../contract/incident-views.ts'
 
 /** What incidents need of the gateway. */
 export interface IncidentsOptions {

@@ -6,7 +6,7 @@ import type {
   CommandFact,
   IncidentReport,
   Place,
-} from './incident-report.ts'
+} from '../contract/incident-views.ts'
 
 /** A report for people, in Markdown (CommonMark). What callers wrote stands in code, so that it is nothing but text. */
 export function printReport(report: IncidentReport): string {

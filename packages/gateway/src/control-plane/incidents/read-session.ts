@@ -10,7 +10,7 @@ import {
 } from '@sallyport/core'
 import { ResponseGrid } from '../recordings/response-grid.ts'
 import { valuesMax, type Gathered } from './gathered.ts'
-import type { CommandFact, ReturnedFact } from './incident-report.ts'
+import type { CommandFact, ReturnedFact } from '../contract/incident-views.ts'
 import { Transactions } from './transactions.ts'
 
 const textCharactersMax = 500

@@ -1,4 +1,4 @@
-import type { ChangeFact } from './incident-report.ts'
+import type { ChangeFact } from '../contract/incident-views.ts'
 
 type Open = Omit<ChangeFact, 'outcome'>
 

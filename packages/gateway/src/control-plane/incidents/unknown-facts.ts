@@ -1,9 +1,8 @@
 import type { Kysely } from 'kysely'
 import type { Tables } from '../ports/tables/tables.ts'
 import { valuesMax, type Gathered } from './gathered.ts'
-import type { IncidentView } from './incident.ts'
 import { factsMax } from './incident-facts.ts'
-import type { SessionFact, UnknownFact } from './incident-report.ts'
+import type { SessionFact, UnknownFact, IncidentView } from '../contract/incident-views.ts'
 
 /** What a report was made of, as far as that bounds what it knows. */
 export interface ReportBounds {

@@ -1,4 +1,4 @@
-import { SallyportError, suggest, type FactActor } from '@sallyport/core'
+import { SallyportError, suggest } from '@sallyport/core'
 import { type Kysely, type RawBuilder, sql } from 'kysely'
 import type { Tables } from '../ports/tables/tables.ts'
 import { escapeLike, timestamp } from '../recordings/index/query/literals.ts'
@@ -10,30 +10,7 @@ import {
   type WrittenValue,
 } from '../recordings/index/query/read-terms.ts'
 import { FACTS } from './facts.ts'
-
-/** A fact as it was found. */
-export interface FoundFact {
-  readonly at: string
-  /** The ledger that holds it, and its place there: `replay` and `verify` take the id. */
-  readonly ledger: string
-  readonly position: number
-  readonly what: string
-  readonly by: FactActor
-  readonly actor: string
-  /** Names of the agent that did it, root first, and the ids of the same. */
-  readonly chain: readonly string[]
-  readonly path: readonly string[]
-  readonly subject: string
-  readonly source: string
-  readonly detail: unknown
-}
-
-export interface LedgerPage {
-  /** Newest first. */
-  readonly facts: readonly FoundFact[]
-  /** Give it as `after` for the next page; absent on the last. */
-  readonly next?: string
-}
+import type { FoundFact, LedgerPage } from '../contract/operations.ts'
 
 const fields = ['what', 'actor', 'subject', 'source', 'text', 'since', 'until', 'at']
 

@@ -1,14 +1,12 @@
 import { COARSE_CLASSES, ERRORS, type AgentState, type ErrorCode } from '@sallyport/core'
 import { COUNTED_VERDICTS } from '../../boundary/counts.ts'
-import type { DeliveryStatus } from '../exports/delivery/deliverer.ts'
 import type { PoolState } from '../ports/store.ts'
 import type { RevocationTable } from '../ports/tables/agent-tables.ts'
-import type { SearchStatus } from '../recordings/index/search-index.ts'
-import type { ShippingStatus } from '../recordings/shipping/shipper.ts'
 import type { WorkerState } from '../worker-pool.ts'
 import type { Metric, Sample } from './exposition.ts'
 import type { JournalSpace } from '../recordings/journal-space.ts'
 import type { LatencyTotal, WorkerTotals } from './totals.ts'
+import type { DeliveryStatus, SearchStatus, ShippingStatus } from '../contract/operations.ts'
 
 /** How the gateway is, as `/metrics` tells it. No agent, principal or statement is in it. */
 export interface MetricsView {

@@ -1,9 +1,9 @@
 import { sql } from 'kysely'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Store } from '../ports/store.ts'
-import type { ShippingStatus } from '../recordings/shipping/shipper.ts'
 import type { WorkerState } from '../worker-pool.ts'
 import type { JournalSpace } from '../recordings/journal-space.ts'
+import type { ShippingStatus } from '../contract/operations.ts'
 
 /** `degraded` is for people to see to; callers are served. `failed`: callers are, or will be, refused. */
 export type CheckState = 'ok' | 'degraded' | 'failed'

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import type { Store } from '../ports/store.ts'
-import type { KnownGroup } from './lint/lint-approvers.ts'
+import type { KnownGroup } from '../contract/policies.ts'
 
 /** More people of one group are not told: who lints asks whether there are enough. */
 const peopleMax = 100

@@ -5,27 +5,9 @@ import type { Store } from '../ports/store.ts'
 import type { PolicyVersionTable } from '../ports/tables/configuration-tables.ts'
 import { readSetting } from '../settings.ts'
 import type { PolicyFile } from './load-policy-folder.ts'
+import type { PolicyVersionView, PolicyVersion } from '../contract/policies.ts'
 
 const versionSetting = 'policy_version'
-
-/** What a list of versions shows of each. */
-export interface PolicyVersionView {
-  readonly version: number
-  /** SHA-256 of the policies as they were understood, hexadecimal. */
-  readonly sha256: string
-  /** Who put it in force; empty where that is not known, as for files that were edited. */
-  readonly author: string
-  readonly loadedAt: string
-  readonly policies: number
-  readonly rules: number
-}
-
-/** A set of policies as it was in force. */
-export interface PolicyVersion {
-  readonly version: number
-  readonly policies: readonly Policy[]
-  readonly files: readonly PolicyFile[]
-}
 
 /** Every set of policies that was in force: decisions name it, and are explained by it. */
 export class PolicyVersions {

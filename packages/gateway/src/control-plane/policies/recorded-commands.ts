@@ -6,29 +6,7 @@ import {
   type RecordedSource,
 } from '@sallyport/core'
 import { sessionEntries, type RecordingSources } from '../recordings/recordings.ts'
-import type { ExplainedRules } from './explain/explained-rules.ts'
-
-/** A recorded command with all that its rules read, to make a test of it. */
-export interface RecordedCommand {
-  readonly decision: string
-  readonly session: string
-  readonly seq: number
-  readonly class: CommandEntry['class']
-  readonly verb: string
-  readonly objects: CommandEntry['objects']
-  readonly text: string
-  readonly inTransaction: boolean
-  readonly askedAtMs: number
-  /** As they stand in the recording. */
-  readonly sessionFacts: string
-  readonly effectsFacts: string
-  /** What the rules of then say, without what came behind them: masks that can't be kept, budgets, approvals. */
-  readonly effect: ExplainedRules['effect']
-  /** The rules that decided so. */
-  readonly rules: readonly string[]
-  /** Facts that the conditions read which were asked. */
-  readonly reads: readonly string[]
-}
+import type { RecordedCommand, ExplainedRules } from '../contract/policies.ts'
 
 /** The commands of a session that can be made tests of, or the one decision of it that is meant. Those without recorded facts are left out. */
 export async function* recordedCommands(

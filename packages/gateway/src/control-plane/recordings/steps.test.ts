@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { DecisionFilter, type Step } from './steps.ts'
+import { DecisionFilter } from './steps.ts'
+import type { Step } from '../contract/sessions.ts'
 
 const command = (seq: number, decision?: Step['decision']): Step => ({
   kind: 'command',

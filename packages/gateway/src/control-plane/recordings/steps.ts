@@ -1,24 +1,10 @@
 import type { Entry } from '@sallyport/core'
 import type { RecordedEntry, RecordingProblem } from './journal-reader.ts'
 import { SessionPrinter } from './print-session.ts'
+import type { Step } from '../contract/sessions.ts'
 
 /** What was decided about a command, or done to its answer. */
 export type StepDecision = 'blocked' | 'held' | 'refused' | 'masked'
-
-/** Lines of a transcript that appear together: what a player plays, and what who watches gets. */
-export interface Step {
-  readonly kind: Entry['kind'] | 'problem'
-  readonly session?: string
-  /** Milliseconds since the epoch; absent of what is wrong with a recording. */
-  readonly atMs?: number
-  /** Number of the command that it belongs to. */
-  readonly seq?: number
-  readonly decision?: StepDecision
-  /** An answer that is not over: its portal was suspended, and more rows of it may come. */
-  readonly goesOn?: true
-  /** Lines, each ended, without anything that could steer a terminal. */
-  readonly text: string
-}
 
 /** Turns the entries of one session into steps. */
 export class StepPrinter {

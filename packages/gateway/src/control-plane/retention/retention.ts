@@ -4,34 +4,10 @@ import { sql } from 'kysely'
 import { gatewayBy, type FactBy, type Ledger } from '../ledger/ledger.ts'
 import type { RecordingStore } from '../ports/recording-store.ts'
 import type { Store } from '../ports/store.ts'
-import type { SearchStatus } from '../recordings/index/search-index.ts'
 import { allHolds, dueSessions, dueMax, type DueSession, type HoldRow } from './due-sessions.ts'
 import { loadRetention, type RetentionRules } from './retention-config.ts'
-
-/** What would be erased, what would be kept though its time is over, and by which rules. */
-export interface RetentionPlan {
-  readonly job: boolean
-  readonly sessions: readonly DueSession[]
-  /** True where there are more than a plan lists. */
-  readonly hasMore: boolean
-}
-
-/** What was erased. */
-export interface RetentionReport {
-  readonly erased: readonly string[]
-  /** Sessions that could not be, with the reason; they are gone on with at the next run. */
-  readonly failed: readonly { readonly session: string; readonly why: string }[]
-}
-
-/** Something that keeps a session, or all sessions of an agent and of those below it. */
-export interface Hold {
-  readonly id: string
-  readonly kind: HoldRow['kind']
-  readonly subject: string
-  readonly reason: string
-  readonly by: string
-  readonly at: string
-}
+import type { RetentionPlan, RetentionReport, Hold } from '../contract/retention.ts'
+import type { SearchStatus } from '../contract/operations.ts'
 
 /** What retention needs of the rest. */
 export interface RetentionOptions {

@@ -1,23 +1,6 @@
 import { DeliveryError, type Destination, type OutgoingEvent } from './destination.ts'
 import type { Backlog, Outbox, WaitingFact } from '../outbox.ts'
-
-/** What an export has done, and how far it is behind. */
-export interface DeliveryStatus {
-  readonly name: string
-  readonly type: string
-  readonly where: string
-  /** Events that wait. */
-  readonly waiting: number
-  /** When the oldest of them happened, in milliseconds since the epoch; absent where none waits. */
-  readonly sinceMs?: number
-  /** Events that were delivered since the start, and tries that failed. */
-  readonly delivered: number
-  readonly failures: number
-  /** What was not told and never will be; absent where that cannot be. */
-  readonly dropped?: number
-  /** Why it does not go on; absent while it does. */
-  readonly problem?: string
-}
+import type { DeliveryStatus } from '../../contract/operations.ts'
 
 export interface DelivererOptions {
   readonly name: string

@@ -2,12 +2,12 @@ import { Buffer } from 'node:buffer'
 import { hostname } from 'node:os'
 import type { AgentRecord } from '../../../boundary/agents.ts'
 import type { TraceExport } from '../config/export-config.ts'
-import type { DeliveryStatus } from '../delivery/deliverer.ts'
 import { DeliveryError } from '../delivery/destination.ts'
 import { reasonOf, retryAfter } from '../delivery/webhook.ts'
 import type { ExportFact } from '../facts/export-fact.ts'
 import { attributes, nanoseconds, type Span } from './span.ts'
 import { agentSpan, spanOf } from './to-span.ts'
+import type { DeliveryStatus } from '../../contract/operations.ts'
 
 export interface TraceExporterOptions {
   readonly config: TraceExport

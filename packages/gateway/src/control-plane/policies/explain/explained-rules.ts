@@ -5,22 +5,11 @@ import {
   factSchema,
   selectRules,
   type CompiledPolicies,
-  type ExplainedRule,
   type Policy,
   type RecordedSource,
 } from '@sallyport/core'
 import { celConditions } from '../../../conditions/cel-conditions.ts'
-
-/** What a set of policies says about one command, rule by rule. */
-export interface ExplainedRules {
-  readonly effect: 'allow' | 'approve' | 'block'
-  /** The rules that decide, and what those in observe mode would do: as a recording has them. */
-  readonly rules: readonly string[]
-  readonly message: string
-  readonly each: readonly ExplainedRule[]
-  /** What would have to be otherwise about the caller, the connection or the time. */
-  readonly wayOut: readonly string[]
-}
+import type { ExplainedRules } from '../../contract/policies.ts'
 
 /** Compiles policies that were in force once. Throws where they do not compile any more. */
 export function compiledAgain(policies: readonly Policy[]): CompiledPolicies {

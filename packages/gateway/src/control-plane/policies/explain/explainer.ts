@@ -13,39 +13,10 @@ import type { TrialRequest, TrialResult } from '../../../boundary/trial.ts'
 import type { Store } from '../../ports/store.ts'
 import type { RecordingSources } from '../../recordings/recordings.ts'
 import type { PolicyVersions } from '../policy-versions.ts'
-import { type RecordedCommand, recordedCommands } from '../recorded-commands.ts'
-import { compiledAgain, explainRules, type ExplainedRules } from './explained-rules.ts'
+import { recordedCommands } from '../recorded-commands.ts'
+import { compiledAgain, explainRules } from './explained-rules.ts'
 import { placeOfDecision, readDecision, type RecordedDecision } from './recorded-decision.ts'
-
-/** Why a command was decided as it was, or would be. */
-export interface Explanation {
-  /** Absent for a command that nobody sent. */
-  readonly decision?: string
-  readonly session?: string
-  /** Number of the command in its session. */
-  readonly seq?: number
-  readonly at?: string
-  readonly effect: string
-  readonly rules: readonly string[]
-  readonly policyVersion: number
-  readonly connection: string
-  readonly chain: readonly string[]
-  readonly level: number
-  readonly class: string
-  readonly text: string
-  /** What each agent of the chain holds, root first. Only of a command that nobody sent: grants are not recorded with decisions. */
-  readonly grants?: readonly { readonly agent: string; readonly holds: readonly string[] }[]
-  /** What kept it from running, in the words that the caller read. */
-  readonly refused?: { readonly code: string; readonly message: string }
-  /** Rule by rule. */
-  readonly explained?: ExplainedRules
-  /** Why there is no `explained`. */
-  readonly unexplained?: string
-  /** True where the rules, asked once more, do not say what was recorded: a fault of the gateway. */
-  readonly differs?: boolean
-  readonly lineage: readonly string[]
-  readonly masked: readonly { readonly rule: string; readonly values: number }[]
-}
+import type { Explanation, RecordedCommand, ExplainedRules } from '../../contract/policies.ts'
 
 export interface ExplainerOptions {
   readonly store: Store

@@ -2,15 +2,10 @@ import { areMet, factSchema, type ApprovalDemand, type Approver, type Rule } fro
 import { canBothHold } from '../../../conditions/lint-condition.ts'
 import type { Finding, NotChecked } from './finding.ts'
 import { fieldOf, findingsAt, type RuleSite } from './rule-sites.ts'
+import type { KnownGroup } from '../../contract/policies.ts'
 
 /** Groups by name, as far as a gateway knows them. */
 export type KnownGroups = ReadonlyMap<string, KnownGroup>
-
-/** `directory`: a provider keeps the group here, so these are all. `logins`: these have been seen in it, and there may be more. */
-export interface KnownGroup {
-  readonly from: 'directory' | 'logins'
-  readonly people: readonly string[]
-}
 
 /** Whether enough people exist who may say yes. A group that is not fully known is said so, and is never taken for large enough. */
 export function lintApprovers(

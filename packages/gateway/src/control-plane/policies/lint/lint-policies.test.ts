@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import test from 'node:test'
 import { defaultPolicies } from '../../default-policies.ts'
 import { lintPolicies, type LintKnowledge } from './lint-policies.ts'
-import type { KnownGroup } from './lint-approvers.ts'
+import type { KnownGroup } from '../../contract/policies.ts'
 
 const head =
   'apiVersion: sallyport.dev/v1\nkind: Policy\nmetadata: {name: p}\nspec:\n  owner: group:dba\n'

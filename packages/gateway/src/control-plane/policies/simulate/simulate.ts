@@ -4,13 +4,8 @@ import type { Store } from '../../ports/store.ts'
 import { compiledAgain } from '../explain/explained-rules.ts'
 import type { PolicyVersions } from '../policy-versions.ts'
 import { DecidingPolicies } from './decided.ts'
-import type { SimulationReport } from './simulation-report.ts'
 import { Simulator } from './simulator.ts'
-
-/** A line of an answer that is under way: how far it is, or the end. */
-export type SimulationEvent =
-  | { readonly kind: 'progress'; readonly commands: number }
-  | ({ readonly kind: 'report'; readonly tookMs: number } & SimulationReport)
+import type { SimulationEvent } from '../../contract/policies.ts'
 
 /** Others have to come to their turn between this many entries. */
 const entriesPerTurn = 2000

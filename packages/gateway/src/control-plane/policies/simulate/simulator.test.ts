@@ -23,7 +23,7 @@ import { celConditions } from '../../../conditions/cel-conditions.ts'
 import { readPolicyFiles } from '../load-policy-folder.ts'
 import { DecidingPolicies } from './decided.ts'
 import { Simulator } from './simulator.ts'
-import type { SimulationReport } from './simulation-report.ts'
+import type { SimulationReport } from '../../contract/policies.ts'
 
 const ruleTexts = [
   'when: op.class != "read", effect: block, message: no',

@@ -1,13 +1,13 @@
 import { FactsReader, matchesColumn, type CommandEntry, type RecordedSource } from '@sallyport/core'
 import type { RecordedEntry } from '../../recordings/journal-reader.ts'
 import type { Decided, DecidingPolicies } from './decided.ts'
-import {
-  loosening,
-  type Change,
-  type ChangedCommand,
-  type ChangeKind,
-  type SimulationReport,
-} from './simulation-report.ts'
+import { loosening } from './simulation-report.ts'
+import type {
+  Change,
+  ChangedCommand,
+  ChangeKind,
+  SimulationReport,
+} from '../../contract/policies.ts'
 
 export interface SimulatorOptions {
   readonly after: DecidingPolicies

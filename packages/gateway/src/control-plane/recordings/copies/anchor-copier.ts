@@ -1,17 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { storeKeys, type ObjectSource } from '@sallyport/core'
 import type { AnchorSink } from './anchor-place.ts'
-
-/** What `status` tells of copies of anchors in one place. */
-export interface CopyStatus {
-  readonly where: string
-  /** Anchors that are in the recording store and not there yet. */
-  readonly behind: number
-  /** Why it does not go on; absent while it does. */
-  readonly problem?: string
-  /** Numbers of anchors that were gone from the recording store before they could be copied, as far as this run has seen. */
-  readonly missing: readonly number[]
-}
+import type { CopyStatus } from '../../contract/operations.ts'
 
 interface CopierOptions {
   readonly sink: AnchorSink

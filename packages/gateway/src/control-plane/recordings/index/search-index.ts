@@ -6,6 +6,7 @@ import { storedEntries, type RecordingSources } from '../recordings.ts'
 import { IndexRows, type KnownPosition, type PartChunk } from './index-rows.ts'
 import { IndexedPart, keyOf } from './indexed-part.ts'
 import { Rebuild } from './rebuild.ts'
+import type { SearchStatus } from '../../contract/operations.ts'
 
 /** Where a record of a journal belongs. */
 export interface RecordOf {
@@ -23,16 +24,6 @@ export interface RecordObserver {
   take(record: DecodedRecord, of: RecordOf): void
   /** Resolves once everything taken is kept: journals may go then. */
   flush(): Promise<void>
-}
-
-/** What `status` tells of the index. */
-export interface SearchStatus {
-  /** Of rows that wait to be written. */
-  readonly pendingBytes: number
-  /** While the recordings are read again, how many parts were. */
-  readonly rebuilding?: { readonly parts: number }
-  /** Why it does not go on; absent while it does. */
-  readonly problem?: string
 }
 
 /** Rows that wait; the shipper reads no more then. They are one transaction, and a revocation waits for its end. */

@@ -1,10 +1,11 @@
 import { visibleJson } from '@sallyport/core'
 import type { RecordedEntry } from '../journal-reader.ts'
 import { sessionJson } from '../print-session.ts'
-import { DecisionFilter, StepPrinter, type Step } from '../steps.ts'
+import { DecisionFilter, StepPrinter } from '../steps.ts'
 import type { Term } from '../index/query/query.ts'
 import { CommandFilter } from './command-filter.ts'
 import type { LiveSession } from './live-query.ts'
+import type { Note } from '../../contract/sessions.ts'
 
 /** How somebody wants to watch. */
 export interface ViewForm {
@@ -13,23 +14,6 @@ export interface ViewForm {
   readonly width: number
   readonly onlyDecisions: boolean
 }
-
-/** What stands in a live view beside what is recorded: one JSON object a line, told apart by `kind`. */
-type Note =
-  /** A session that is open, or that opens. */
-  | ({ readonly kind: 'session' } & LiveSession)
-  /** So many entries were not shown, because they came faster than they were read; each session, with the first command of it that has a part missing. */
-  | {
-      readonly kind: 'gap'
-      readonly entries: number
-      readonly sessions: readonly { readonly session: string; readonly seq: number }[]
-    }
-  /** Nothing happens, and the gateway is there. */
-  | { readonly kind: 'alive' }
-  | { readonly kind: 'end'; readonly reason: string }
-
-/** A line of a live view in the form `steps`. */
-export type LiveLine = Note | Step
 
 /** So much waits for one watcher. It is text, so this is at most twice as many bytes. */
 const waitingCharactersMax = 1024 * 1024

@@ -4,7 +4,8 @@ import { test } from 'node:test'
 import type { CommandId, DecisionId, Entry, SessionId } from '@sallyport/core'
 import type { RecordedEntry } from '../journal-reader.ts'
 import { liveQuery, type LiveSession } from './live-query.ts'
-import { LiveView, type LiveLine } from './live-view.ts'
+import { LiveView } from './live-view.ts'
+import type { LiveLine } from '../../contract/sessions.ts'
 
 const session: LiveSession = {
   id: 's_one',

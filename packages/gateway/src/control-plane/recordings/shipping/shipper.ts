@@ -15,6 +15,7 @@ import { SignedObjects } from './signed-objects.ts'
 import { Rest } from './rest.ts'
 import { shippedInStore } from './store-ahead.ts'
 import { sealOf, storeSegment } from './store-segment.ts'
+import type { ShippingStatus } from '../../contract/operations.ts'
 
 /** What the shipper needs. */
 export interface ShipperOptions {
@@ -30,23 +31,6 @@ export interface ShipperOptions {
   readonly now: () => number
   /** Called when shipping begins to fail, and for each recording that can't be shipped whole. */
   readonly onFault: (error: unknown) => void
-}
-
-/** What `status` tells of shipping. */
-export interface ShippingStatus {
-  readonly where: string
-  /** Sessions that are open, or not yet wholly in the store. */
-  readonly parts: number
-  readonly pendingBytes: number
-  readonly journalFiles: number
-  /** When the oldest entry that is not in the store was recorded, in milliseconds since the epoch; absent where all is there. */
-  readonly pendingSinceMs?: number
-  /** When the newest anchor was signed; the start of this run where none was since. */
-  readonly anchoredAtMs: number
-  /** What keeps recordings from being whole, as far as this run has seen. */
-  readonly problems: number
-  /** Why it does not go on; absent while it does. */
-  readonly problem?: string
 }
 
 /** Between two looks at the journals. */

@@ -12,53 +12,7 @@ import {
   type FoundCommand,
   type Place,
 } from './search-commands.ts'
-
-/** A session that has matches. */
-export interface FoundSession {
-  readonly id: string
-  readonly chain: readonly string[]
-  readonly connection: string
-  readonly database: string
-  readonly level: number | null
-  readonly openedAt: string
-  readonly closedAt?: string
-  readonly reason?: string
-  /** All commands of the session that are in the index, by verdict. */
-  readonly commands: { readonly allowed: number; readonly held: number; readonly blocked: number }
-  /** How many values which rule masked. */
-  readonly masked: readonly { readonly rule: string; readonly values: number }[]
-  /** The newest matches, newest first. */
-  readonly matches: readonly Match[]
-  /** True where there are more. */
-  readonly hasMore: boolean
-}
-
-/** A command that matches. */
-export interface Match {
-  readonly at: string
-  readonly seq: number
-  readonly id: string
-  readonly verdict: 'allowed' | 'held' | 'blocked'
-  readonly rules: readonly string[]
-  readonly class: string
-  readonly verb: string
-  /** The beginning; `textBytes` is the length of the whole. */
-  readonly text: string
-  readonly textBytes: number
-  readonly status?: string
-  readonly code?: string
-  readonly rows: number
-  readonly bytes: number
-  readonly columns: readonly string[]
-  readonly masked: readonly { readonly rule: string; readonly values: number }[]
-}
-
-/** Sessions with matches, by their newest match. */
-export interface SearchPage {
-  readonly sessions: readonly FoundSession[]
-  /** Give it as `after` for the next page; absent on the last. */
-  readonly next?: string
-}
+import type { FoundSession, Match, SearchPage } from '../../../contract/sessions.ts'
 
 /** What a search asks for. */
 export interface SearchRequest {

@@ -1,4 +1,5 @@
 import { SallyportError } from '@sallyport/core'
+import type { Catalog } from './catalog.ts'
 import type { HeldCatalog } from './catalogs.ts'
 import {
   addMade,
@@ -27,6 +28,8 @@ export class SessionView {
   #madeCount = 0
   #madeCharacters = 0
   #madeView: { readonly over: number; readonly generation: number } | undefined
+  /** The newest view, and of what it is one: most commands see what the one before saw. */
+  #newest: { readonly of: Catalog; readonly view: CatalogView } | undefined
 
   constructor(
     catalog: Pick<HeldCatalog, 'current'>,
@@ -45,17 +48,27 @@ export class SessionView {
 
   pathChanged(): void {
     this.#isPathKnown = false
+    this.#newest = undefined
   }
 
   now(): CatalogView {
-    const view =
-      this.#catalog.current?.view(this.#isPathKnown, this.#trustedFunctions) ?? emptyCatalog
+    const view = this.#ofCatalog()
     if (this.#made.size === 0) return view
     if (this.#madeView?.over !== view.generation) {
       viewsMade += 1
       this.#madeView = { over: view.generation, generation: -viewsMade }
     }
     return withFunctions(view, this.#made, this.#madeView.generation)
+  }
+
+  #ofCatalog(): CatalogView {
+    const { current } = this.#catalog
+    if (current === undefined) return emptyCatalog
+    if (this.#newest?.of !== current) {
+      const view = current.view(this.#isPathKnown, this.#trustedFunctions)
+      this.#newest = { of: current, view }
+    }
+    return this.#newest.view
   }
 
   /** Functions that a command of the session makes: inside its transaction the target calls what no catalog of ours can show. */

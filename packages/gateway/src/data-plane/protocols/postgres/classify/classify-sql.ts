@@ -76,7 +76,7 @@ export class SqlClassifier {
   }
 
   #resolve(entry: CachedDraft, catalog: CatalogView): Classified {
-    const key = `${catalog.generation} ${trustKey(catalog.trustedFunctions)}`
+    const key = viewKey(catalog)
     const known = entry.resolved.get(key)
     if (known !== undefined) return known
     const classified = resolveDraft(entry.draft, catalog, this.#codes)
@@ -92,6 +92,17 @@ export class SqlClassifier {
   async close(): Promise<void> {
     await this.#large.close()
   }
+}
+
+const viewKeys = new WeakMap<CatalogView, string>()
+
+/** The same for views that show the same. */
+function viewKey(view: CatalogView): string {
+  const known = viewKeys.get(view)
+  if (known !== undefined) return known
+  const key = `${view.generation} ${trustKey(view.trustedFunctions)}`
+  viewKeys.set(view, key)
+  return key
 }
 
 const trustKeys = new WeakMap<ReadonlySet<string>, string>()

@@ -9,7 +9,7 @@ import { functionRefusal, isUntouched, lineageRefusal, unreadRefusal } from './l
 import type { Lineage } from './lineage.ts'
 import type { LookupMeter } from './lookup-meter.ts'
 import type { MaskedDatabase, MaskedDatabases } from './masked-database.ts'
-import type { SessionNames } from './session-catalog.ts'
+import type { LineageDatabase, SessionNames } from './session-catalog.ts'
 import { joinUnsettled, unsettledBy } from './unsettled-names.ts'
 
 /** What is known of the columns that a unit's answer will have. */
@@ -38,11 +38,21 @@ export interface LineageJudgeDeps {
   session(): SessionNames
 }
 
+/** The database under a list of masks, where no name is unsettled: of which catalog, path and mode it is one. */
+interface SettledMasks {
+  readonly lineage: LineageDatabase
+  readonly isPathKnown: boolean
+  readonly inference: InferenceMode
+  readonly database: MaskedDatabase
+}
+
 /** Judges what masked columns do in the commands of one session. */
 export class LineageJudge {
   readonly #deps: LineageJudgeDeps
   /** Explained once for all executions of a statement. */
   readonly #lines = new WeakMap<Lineage, readonly string[]>()
+  /** What a list of masks came to last, and where. */
+  readonly #settled = new WeakMap<readonly MaskRule[], SettledMasks>()
 
   constructor(deps: LineageJudgeDeps) {
     this.#deps = deps
@@ -94,10 +104,25 @@ export class LineageJudge {
 
   /** Undefined where no mask goes by columns. */
   #database(masks: readonly MaskRule[]): MaskedDatabase | undefined {
-    const catalog = this.#deps.catalog()
-    if (catalog === undefined || !masks.some(({ columns }) => columns.length > 0)) return undefined
-    const { databases } = this.#deps
-    return databases.of(catalog.lineage, this.#deps.session(), masks, this.#deps.inference())
+    const lineage = this.#deps.catalog()?.lineage
+    if (lineage === undefined || masks.length === 0) return undefined
+    const session = this.#deps.session()
+    const { isPathKnown } = session
+    const inference = this.#deps.inference()
+    const known = this.#settled.get(masks)
+    if (
+      known !== undefined &&
+      known.lineage === lineage &&
+      known.isPathKnown === isPathKnown &&
+      known.inference === inference &&
+      session.unsettled === undefined
+    )
+      return known.database
+    if (!masks.some(({ columns }) => columns.length > 0)) return undefined
+    const database = this.#deps.databases.of(lineage, session, masks, inference)
+    if (session.unsettled === undefined)
+      this.#settled.set(masks, { lineage, isPathKnown, inference, database })
+    return database
   }
 
   /** Statements behind a definition in the same text find what it made. */

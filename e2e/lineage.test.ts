@@ -138,6 +138,14 @@ suite('masked columns through the gateway', { skip: skipReason() }, () => {
         '1\tz**@***.example\n2\tz**@***.example\n3\tz**@***.example',
       ],
       [
+        "copy (select id, nullif(name, name), email from people where id = 1) to stdout with (null 'none')",
+        '1\tnone\tnone',
+      ],
+      [
+        "copy (select nullif(email, email), email from people where id = 1) to stdout with (format csv, null 'none')",
+        'none,z**@***.example',
+      ],
+      [
         'prepare p(int) as select email from people where id = $1; execute p(1)',
         'PREPARE\nz**@***.example',
       ],
@@ -154,6 +162,12 @@ suite('masked columns through the gateway', { skip: skipReason() }, () => {
       assert.doesNotMatch(answer, secret, sql)
       assert.equal(answer, expected, sql)
     }
+  })
+
+  test('who guesses a value as the text of NULL reads the same of every row', async () => {
+    const guess = 'zecret1@zorro.example'
+    const [answer] = await psql(`copy (select email from people) to stdout with (null '${guess}')`)
+    assert.equal(withoutNotices(answer), [guess, guess, guess].join('\n'))
   })
 
   test('the recording says by which way a masked value came', async () => {

@@ -2,6 +2,7 @@ import { WireError } from '../wire-error.ts'
 import {
   type CopyOptions,
   type CopyRow,
+  type CopyRowEncoder,
   type CopyScanner,
   backslash,
   carriageReturn,
@@ -52,17 +53,21 @@ export class CopyCsvScanner implements CopyScanner {
   }
 }
 
-/** Writes a row in COPY's CSV format, with quotes where PostgreSQL would write them. */
-export function encodeCopyCsvRow(fields: readonly (Buffer | null)[], options: CopyOptions): Buffer {
+/** Writes rows in COPY's CSV format, with quotes where PostgreSQL would write them. */
+export function copyCsvEncoder(options: CopyOptions): CopyRowEncoder {
   const syntax = csvSyntax(options)
-  const parts: Buffer[] = []
-  for (const [index, field] of fields.entries()) {
-    if (index > 0) parts.push(Buffer.of(syntax.delimiter))
-    if (field === null) parts.push(syntax.null)
-    else parts.push(needsQuotes(field, fields.length, syntax) ? quoteField(field, syntax) : field)
+  const between = Buffer.of(syntax.delimiter)
+  const lineFeed = Buffer.of(newline)
+  return (fields) => {
+    const parts: Buffer[] = []
+    for (const [index, field] of fields.entries()) {
+      if (index > 0) parts.push(between)
+      if (field === null) parts.push(syntax.null)
+      else parts.push(needsQuotes(field, fields.length, syntax) ? quoteField(field, syntax) : field)
+    }
+    parts.push(lineFeed)
+    return Buffer.concat(parts)
   }
-  parts.push(Buffer.of(newline))
-  return Buffer.concat(parts)
 }
 
 interface CsvSyntax {

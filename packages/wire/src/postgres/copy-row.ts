@@ -23,7 +23,12 @@ export interface CopyRow {
   readonly fields: readonly (Buffer | null)[]
   /** The row as it came, with its line end: all of them together are the stream. */
   readonly raw: Buffer
+  /** Each field stands in `raw` as it is, without quotes and escapes. */
+  readonly isPlain?: boolean
 }
+
+/** Writes a row. Fields that are those of `asRead` are written as they stood there, where that is known. */
+export type CopyRowEncoder = (fields: readonly (Buffer | null)[], asRead?: CopyRow) => Buffer
 
 /** Finds and reads the rows of one format. It keeps its place in a row that is not whole yet, so no byte is scanned twice. */
 export interface CopyScanner {

@@ -1,9 +1,9 @@
 import { ByteTail } from '../byte-tail.ts'
 import { WireError } from '../wire-error.ts'
 import { CopyBinaryScanner, encodeCopyBinaryRow } from './copy-binary.ts'
-import { CopyCsvScanner, encodeCopyCsvRow } from './copy-csv.ts'
-import type { CopyOptions, CopyRow, CopyScanner } from './copy-row.ts'
-import { CopyTextScanner, encodeCopyTextRow } from './copy-text.ts'
+import { copyCsvEncoder, CopyCsvScanner } from './copy-csv.ts'
+import type { CopyOptions, CopyRow, CopyRowEncoder, CopyScanner } from './copy-row.ts'
+import { copyTextEncoder, CopyTextScanner } from './copy-text.ts'
 
 /** As large as the largest message by default: a row is held whole while it is judged. */
 export const COPY_ROW_BYTES_MAX = 64 * 1024 * 1024
@@ -68,15 +68,15 @@ export class CopyRowSplitter {
   }
 }
 
-/** Writes one row as `CopyRowSplitter` reads it. Text and CSV end with a newline. */
-export function encodeCopyRow(fields: readonly (Buffer | null)[], options: CopyOptions): Buffer {
+/** Writes rows as `CopyRowSplitter` reads them. Text and CSV end with a newline. */
+export function copyRowEncoder(options: CopyOptions): CopyRowEncoder {
   switch (options.format) {
     case 'text':
-      return encodeCopyTextRow(fields, options)
+      return copyTextEncoder(options)
     case 'csv':
-      return encodeCopyCsvRow(fields, options)
+      return copyCsvEncoder(options)
     case 'binary':
-      return encodeCopyBinaryRow(fields)
+      return encodeCopyBinaryRow
   }
 }
 

@@ -2,6 +2,7 @@ import { WireError } from '../wire-error.ts'
 import {
   type CopyOptions,
   type CopyRow,
+  type CopyRowEncoder,
   type CopyScanner,
   backslash,
   carriageReturn,
@@ -23,7 +24,6 @@ const escapes: ReadonlyMap<number, number> = new Map([...unescapes].map(([a, b])
 const letterX = 0x78
 /** A backslash and the control characters that have a letter. A compiled pattern is many times faster than a loop. */
 const escapable = /[\\\b\t\n\v\f\r]/
-const lineFeed = Buffer.of(newline)
 
 /** COPY's text format: a row a line, fields between delimiters, backslash escapes. */
 export class CopyTextScanner implements CopyScanner {
@@ -65,13 +65,10 @@ export class CopyTextScanner implements CopyScanner {
     const isMarker = end === 2 && raw[0] === backslash && raw[1] === period
     if (isMarker) return { kind: 'trailer', fields: [], raw }
     const kind = isFirst && this.#header ? 'header' : 'row'
-    return { kind, fields: this.#fields(raw.subarray(0, end)), raw }
-  }
-
-  #fields(line: Buffer): (Buffer | null)[] {
-    return line.includes(backslash) || line.includes(carriageReturn)
-      ? this.#escapedFields(line)
-      : this.#plainFields(line)
+    const line = raw.subarray(0, end)
+    if (line.includes(backslash) || line.includes(carriageReturn))
+      return { kind, fields: this.#escapedFields(line), raw }
+    return { kind, fields: this.#plainFields(line), raw, isPlain: true }
   }
 
   #plainFields(line: Buffer): (Buffer | null)[] {
@@ -114,21 +111,34 @@ export class CopyTextScanner implements CopyScanner {
   }
 }
 
-/** Writes a row in COPY's text format. */
-export function encodeCopyTextRow(
-  fields: readonly (Buffer | null)[],
-  options: CopyOptions,
-): Buffer {
+/** Writes rows in COPY's text format. */
+export function copyTextEncoder(options: CopyOptions): CopyRowEncoder {
   const delimiter = singleByte(options.delimiter ?? '\t')
   const nullText = Buffer.from(options.null ?? '\\N')
-  const parts: Buffer[] = []
-  const between = Buffer.of(delimiter)
-  for (const [index, field] of fields.entries()) {
-    if (index > 0) parts.push(between)
-    parts.push(field === null ? nullText : escape(field, delimiter, nullText))
+  return (fields, asRead) => {
+    const parts = fields.map((field, index) => {
+      if (field === null) return nullText
+      const isAsRead = asRead?.isPlain === true && asRead.fields[index] === field
+      return isAsRead ? field : escape(field, delimiter, nullText)
+    })
+    return joinLine(parts, delimiter)
   }
-  parts.push(lineFeed)
-  return Buffer.concat(parts)
+}
+
+/** Native concatenation of so many short pieces costs more than the copies. */
+function joinLine(parts: readonly Buffer[], delimiter: number): Buffer {
+  let length = parts.length
+  for (const part of parts) length += part.length
+  const line = Buffer.allocUnsafe(length)
+  let at = 0
+  for (const part of parts) {
+    line.set(part, at)
+    at += part.length
+    line[at] = delimiter
+    at += 1
+  }
+  line[at - 1] = newline
+  return line
 }
 
 /** Where the line's text ends: before the newline, and before a carriage return that belongs to it. */

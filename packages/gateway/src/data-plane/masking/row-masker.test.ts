@@ -105,7 +105,10 @@ test('a block mask and a row of another shape leave nothing behind', () => {
 
 test('binary jsonb keeps its version byte', () => {
   const masker = createRowMasker([{ ...detect, typeOid: 3802, format: 1 }], key)
-  const { fields, changed } = masker.maskCopyFields([Buffer.from('\u0001{"m": "a@b.example"}')])
+  const { fields, changed } = masker.maskCopyFields(
+    [Buffer.from('\u0001{"m": "a@b.example"}')],
+    true,
+  )
   assert.ok(changed)
   assert.equal(String(fields[0]), '\u0001{"m": "•••"}')
 })
@@ -113,12 +116,12 @@ test('binary jsonb keeps its version byte', () => {
 test('COPY fields are masked like rows', () => {
   const masker = createRowMasker([redact, pass], key)
   const fields = [Buffer.from('secret'), null]
-  assert.deepEqual(masker.maskCopyFields(fields), {
+  assert.deepEqual(masker.maskCopyFields(fields, true), {
     fields: [Buffer.from('•••'), null],
     changed: true,
   })
-  assert.equal(masker.maskCopyFields([null, null]).changed, false)
-  assert.throws(() => masker.maskCopyFields([null]), MaskError)
+  assert.equal(masker.maskCopyFields([null, null], true).changed, false)
+  assert.throws(() => masker.maskCopyFields([null], true), MaskError)
 })
 
 test('a sink grows and starts anew', () => {

@@ -51,8 +51,11 @@ export interface RowMasker {
   takeCounts(): ReadonlyMap<string, number>
   /** `frames[at]` is the `D` of a whole DataRow that ends before `end`. False and nothing written where nothing changes. */
   maskDataRow(frames: Buffer, at: number, end: number, out: MaskSink): boolean
-  /** The fields of one COPY row, decoded; null is NULL. */
-  maskCopyFields(fields: readonly (Buffer | null)[]): MaskedFields
+  /**
+   * The fields of one COPY row, decoded; null is NULL. Where a value may read as NULL too, all values of masked columns
+   * become NULL: else who guesses a value as the text of NULL would read which rows have it.
+   */
+  maskCopyFields(fields: readonly (Buffer | null)[], isNullClear: boolean): MaskedFields
 }
 
 export interface MaskedFields {
@@ -112,7 +115,7 @@ class PlannedRowMasker implements RowMasker {
     }
   }
 
-  maskCopyFields(fields: readonly (Buffer | null)[]): MaskedFields {
+  maskCopyFields(fields: readonly (Buffer | null)[], isNullClear: boolean): MaskedFields {
     if (fields.length !== this.#steps.length)
       throw columnCountError(fields.length, this.#steps.length)
     if (this.#passes) return { fields, changed: false }
@@ -123,7 +126,7 @@ class PlannedRowMasker implements RowMasker {
       const value = this.#mask(step, field, 0, field.length)
       if (value === undefined) return field
       changed = true
-      return value
+      return isNullClear || step.kind === 'detect' ? value : null
     })
     return { fields: masked, changed }
   }

@@ -1,13 +1,14 @@
 import type { MaskKey, PgTypes } from '@sallyport/core'
 import { SallyportError } from '@sallyport/core'
 import {
+  BackendType,
+  copyRowEncoder,
   CopyRowSplitter,
-  encodeCopyData,
-  encodeCopyRow,
   formatAt,
   type ColumnDescription,
   type CopyOptions,
   type CopyRow,
+  type CopyRowEncoder,
 } from '@sallyport/wire'
 import { MaskSink } from '../../masking/mask-sink.ts'
 import { planColumns, type ColumnOutcome, type ResultField } from '../../masking/column-plan.ts'
@@ -219,15 +220,24 @@ class RowAnswerMasker implements AnswerMasker {
   }
 }
 
+/** How text spells NULL unless told otherwise: no value is written like this. */
+const nullOfText = String.raw`\N`
+
+const copyDataType = Buffer.of(BackendType.copyData)
+
 class CopyAnswerMasker implements AnswerMasker {
   readonly #masker: RowMasker
-  readonly #options: CopyOptions
   readonly #splitter: CopyRowSplitter
+  readonly #encoder: CopyRowEncoder
+  readonly #isNullClear: boolean
+  readonly #sink = new MaskSink()
 
   constructor(masker: RowMasker, options: CopyOptions) {
     this.#masker = masker
-    this.#options = options
     this.#splitter = new CopyRowSplitter(options)
+    this.#encoder = copyRowEncoder(options)
+    // In text a target writes a value that spells NULL as it is, whatever NULL was told to be; in CSV it quotes it.
+    this.#isNullClear = options.format !== 'text' || (options.null ?? nullOfText) === nullOfText
   }
 
   row(): Buffer | undefined {
@@ -243,14 +253,15 @@ class CopyAnswerMasker implements AnswerMasker {
   }
 
   #encode(rows: readonly CopyRow[]): Buffer {
-    const parts: Buffer[] = []
     for (const row of rows) {
-      const masked = row.kind === 'row' ? this.#masker.maskCopyFields(row.fields) : undefined
-      const isChanged = masked?.changed === true
-      const bytes = isChanged ? encodeCopyRow([...masked.fields], this.#options) : row.raw
-      parts.push(encodeCopyData(bytes))
+      const masked =
+        row.kind === 'row' ? this.#masker.maskCopyFields(row.fields, this.#isNullClear) : undefined
+      const bytes = masked?.changed === true ? this.#encoder(masked.fields, row) : row.raw
+      this.#sink.write(copyDataType)
+      this.#sink.writeInt32(bytes.length + 4)
+      this.#sink.write(bytes)
     }
-    return Buffer.concat(parts)
+    return this.#sink.take()
   }
 
   takeCounts(): { rule: string; values: number }[] {
@@ -267,14 +278,7 @@ function countsOf(masker: RowMasker): { rule: string; values: number }[] {
   return [...masker.takeCounts()].map(([rule, values]) => ({ rule, values }))
 }
 
-function copyOptions(info: CopyInfo): CopyOptions {
-  const { delimiter, null: nullText, quote, escape, header } = info.options
-  return {
-    format: info.format,
-    ...(delimiter === undefined ? {} : { delimiter }),
-    ...(nullText === undefined ? {} : { nullText }),
-    ...(quote === undefined ? {} : { quote }),
-    ...(escape === undefined ? {} : { escape }),
-    ...(header === undefined ? {} : { header }),
-  }
+function copyOptions({ format, options }: CopyInfo): CopyOptions {
+  const { encoding: _encoding, ...syntax } = options
+  return { format, ...syntax }
 }

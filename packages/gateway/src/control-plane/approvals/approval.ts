@@ -24,6 +24,8 @@ export interface ApprovalView {
   readonly session: string
   readonly seq: number
   readonly agent: string
+  /** The root agent of its tree. */
+  readonly tree: string
   /** Names, root first. */
   readonly chain: readonly string[]
   readonly level: number
@@ -34,6 +36,8 @@ export interface ApprovalView {
   /** The command as the caller sent it, perhaps cut: `textLength` is of the whole, in characters. */
   readonly text: string
   readonly textLength: number
+  /** The statement without values and comments, in one line, perhaps cut; absent where it could not be told. */
+  readonly outline?: string
   readonly parameters: readonly (string | null)[]
   readonly class: string
   readonly verb: string
@@ -93,9 +97,10 @@ export interface ApprovalRecord {
 
 export function viewOf(record: ApprovalRecord): ApprovalView {
   const { asked, state, answers, endedAtMs, note, preview, bundle } = record
-  const { path: _path, demands, objects, askedAtMs, untilMs, ...shown } = asked
+  const { path, demands, objects, askedAtMs, untilMs, ...shown } = asked
   return {
     ...shown,
+    tree: path[0] ?? asked.agent,
     state,
     objects: objects.map((object) => object.join('.')),
     demands: demands.map(demandView),

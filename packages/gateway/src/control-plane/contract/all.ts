@@ -1,4 +1,5 @@
 import { agentEndpoints, ticketEndpoints, treeEndpoints } from './agents.ts'
+import { channelEndpoints } from './channels.ts'
 import { connectionEndpoints } from './connections.ts'
 import { incidentEndpoints } from './incidents.ts'
 import { operationEndpoints, publicEndpoints } from './operations.ts'
@@ -12,6 +13,7 @@ export const areas = {
   Connections: connectionEndpoints,
   Agents: { ...treeEndpoints, ...ticketEndpoints, ...agentEndpoints },
   Policies: policyEndpoints,
+  Channels: channelEndpoints,
   Recordings: { ...sessionEndpoints, ...retentionEndpoints },
   Incidents: incidentEndpoints,
 } as const

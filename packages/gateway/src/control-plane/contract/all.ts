@@ -1,5 +1,6 @@
 import { agentEndpoints, ticketEndpoints, treeEndpoints } from './agents.ts'
 import { channelEndpoints } from './channels.ts'
+import { approvalEndpoints } from './approvals.ts'
 import { connectionEndpoints } from './connections.ts'
 import { incidentEndpoints } from './incidents.ts'
 import { operationEndpoints, publicEndpoints } from './operations.ts'
@@ -14,6 +15,16 @@ export const areas = {
   Agents: { ...treeEndpoints, ...ticketEndpoints, ...agentEndpoints },
   Policies: policyEndpoints,
   Channels: channelEndpoints,
+  Approvals: approvalEndpoints,
   Recordings: { ...sessionEndpoints, ...retentionEndpoints },
   Incidents: incidentEndpoints,
 } as const
+
+/** All endpoints by method and path. */
+export type Api = (typeof areas)['Gateway'] &
+  (typeof areas)['Connections'] &
+  (typeof areas)['Agents'] &
+  (typeof areas)['Policies'] &
+  (typeof areas)['Approvals'] &
+  (typeof areas)['Recordings'] &
+  (typeof areas)['Incidents']

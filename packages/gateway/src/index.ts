@@ -51,3 +51,11 @@ export type {
   IncidentView,
   IncidentReport,
 } from './control-plane/contract/incident-views.ts'
+export type {
+  Answered,
+  Asked,
+  Asking,
+  Call,
+  JsonCall,
+  MediaCall,
+} from './control-plane/contract/client.ts'

@@ -1,4 +1,4 @@
-import type { ChannelStatus, ChannelTest, NoticeView } from '@sallyport/gateway'
+import type { ChannelStatus, NoticeView } from '@sallyport/gateway'
 import type { VerbContext } from '../context.ts'
 import { age } from '../durations.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -12,7 +12,7 @@ export interface LogFlags {
 /** Lists channels of approvals, and what waits for each. */
 export async function listChannels(context: VerbContext): Promise<number> {
   const api = await context.api()
-  const rows = await api.json<ChannelStatus[]>('GET', '/v1/channels')
+  const rows = await api.call('GET /v1/channels')
   const columns = {
     NAME: (row: ChannelStatus) => row.name,
     TYPE: (row: ChannelStatus) => row.type,
@@ -29,8 +29,7 @@ export async function listChannels(context: VerbContext): Promise<number> {
 /** Sends a test by a channel. */
 export async function testChannel(context: VerbContext, name: string): Promise<number> {
   const api = await context.api()
-  const path = `/v1/channels/${encodeURIComponent(name)}/test`
-  const tried = await api.json<ChannelTest>('POST', path)
+  const tried = await api.call('POST /v1/channels/{name}/test', { params: { name } })
   const text = tried.ok
     ? `✓ ${name}: ${tried.where} took a test message\n`
     : `✕ ${name}: ${tried.where}: ${tried.problem ?? ''}\n`
@@ -41,9 +40,8 @@ export async function testChannel(context: VerbContext, name: string): Promise<n
 /** What was told by channels, and what waits, newest first. */
 export async function showChannelLog(context: VerbContext, flags: LogFlags): Promise<number> {
   const api = await context.api()
-  const query = new URLSearchParams({ limit: flags.limit })
-  if (flags.channel !== undefined) query.set('channel', flags.channel)
-  const rows = await api.json<NoticeView[]>('GET', `/v1/channels/log?${query.toString()}`)
+  const { limit, channel } = flags
+  const rows = await api.call('GET /v1/channels/log', { query: { limit, channel } })
   const now = Date.now()
   const columns = {
     ID: (row: NoticeView) => row.id,

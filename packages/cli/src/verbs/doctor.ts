@@ -47,7 +47,7 @@ export async function doctor(
 
 async function running(context: VerbContext): Promise<Status | undefined> {
   try {
-    return await (await context.api()).json<Status>('GET', '/v1/status')
+    return await (await context.api()).call('GET /v1/status')
   } catch {
     return undefined
   }

@@ -25,6 +25,7 @@ export type Api = (typeof areas)['Gateway'] &
   (typeof areas)['Connections'] &
   (typeof areas)['Agents'] &
   (typeof areas)['Policies'] &
+  (typeof areas)['Channels'] &
   (typeof areas)['Approvals'] &
   (typeof areas)['Recordings'] &
   (typeof areas)['Incidents']

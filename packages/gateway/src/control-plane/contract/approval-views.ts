@@ -10,7 +10,12 @@ export const approvalState = z.enum([
   'withdrawn',
 ])
 
+/** How a request for approval stands. `used`: it was approved, and its command went on. */
+export type ApprovalState = z.output<typeof approvalState>
+
 export const approvalDecision = z.enum(['approve', 'deny'])
+
+export type ApprovalDecision = z.output<typeof approvalDecision>
 
 const demandView = object({
   rule: text,
@@ -21,6 +26,8 @@ const demandView = object({
   offer: list(text).describe('How it may be approved: `once`, `shape-30m`.'),
 })
 
+export type DemandView = z.output<typeof demandView>
+
 const answerView = object({
   by: text,
   kind: z.enum(['owner', 'person', 'agent']),
@@ -28,6 +35,8 @@ const answerView = object({
   note: text,
   at: moment,
 })
+
+export type AnswerView = z.output<typeof answerView>
 
 const unknown = object({ known: z.literal(false), why: text })
 
@@ -66,12 +75,15 @@ const preview = object({
   ),
 }).meta({ id: 'Preview' })
 
+export type PreviewView = z.output<typeof preview>
+
 export const approvalView = object({
   id: text,
   state: approvalState,
   session: text,
   seq: count,
   agent: text,
+  tree: text.describe('The root agent of its tree.'),
   chain: list(text).describe('Names, root first.'),
   level: count,
   connection: text,
@@ -80,6 +92,9 @@ export const approvalView = object({
   source: text,
   text: text.describe('The command as the caller sent it, perhaps cut.'),
   textLength: count.describe('Of the whole, in characters.'),
+  outline: opt(text).describe(
+    'The statement without values and comments, in one line, perhaps cut; absent where it could not be told.',
+  ),
   parameters: list(text.nullable()),
   class: text,
   verb: text,
@@ -107,6 +122,9 @@ export const approvalView = object({
   ),
 }).meta({ id: 'Approval' })
 
+/** A request for approval as the API shows it. */
+export type ApprovalView = z.output<typeof approvalView>
+
 export const shapeView = object({
   id: text.describe('Of the request that was approved by its shape.'),
   agent: text,
@@ -124,6 +142,9 @@ export const shapeView = object({
   uses: count,
 }).meta({ id: 'ApprovedShape' })
 
+/** What a shape that was approved lets through, as the API shows it. */
+export type ShapeView = z.output<typeof shapeView>
+
 export const bundleView = object({
   id: text.describe('Of the set: as soon as a request comes or ends it is another one.'),
   title: text,
@@ -132,3 +153,6 @@ export const bundleView = object({
   until: moment.describe('When the first of them expires.'),
   requests: list(approvalView),
 }).meta({ id: 'Bundle' })
+
+/** A bundle as the API shows it, with all of its requests. */
+export type BundleView = z.output<typeof bundleView>

@@ -7,7 +7,7 @@ import {
   shapeView,
 } from './approval-views.ts'
 import { type Endpoints, media } from './endpoint.ts'
-import { given, list, object } from './schema.ts'
+import { given, list, object, upTo } from './schema.ts'
 
 const idCharactersMax = 64
 /** The reader of an answer has the better words for one that is too long. */
@@ -67,7 +67,7 @@ export const approvalEndpoints = {
     who: 'agents',
     acts: true,
     params: one,
-    body: object({ ...said, ids: list(given(idCharactersMax)).unwrap().max(bundledMax) }),
+    body: object({ ...said, ids: upTo(bundledMax, given(idCharactersMax)) }),
     answer: list(approvalView),
     fails: ['SP_NOT_FOUND', 'SP_APPROVAL_REFUSED', 'SP_RECORD_UNAVAILABLE'],
   },

@@ -144,7 +144,7 @@ export function sendCancel(peer: ScriptedPeer, { cancelKey }: WireCaller): void 
 }
 
 /** A message as one line that says all it holds. */
-function inWords(message: BackendMessage): string {
+export function inWords(message: BackendMessage): string {
   const { kind, ...rest } = message
   return `${kind} ${JSON.stringify(rest, (_key, value: unknown) => readable(value))}`
 }

@@ -36,15 +36,13 @@ export async function replay(
   const api = await context.api()
   if (output.form !== undefined && output.form !== 'table') {
     if (only !== undefined) throw usage('--only is for what people read; search the JSON instead')
-    const pieces = api.text('GET /v1/sessions/{session}', { params: { session }, query: { at } })
-    return await print(context, pieces, (piece) => piece)
+    return await print(context, api, pathOf(session, { at }), (piece) => piece)
   }
   const isTimed = flags.speed !== undefined || idleLimit !== undefined
   if (text || (!output.isTerminal && !isTimed)) {
-    const query = { as: 'text', width: output.columns, at, only } as const
+    const asked = { as: 'text', width: String(output.columns), at, only }
     const shown = (piece: string): string => piece.split('\n').map(visibleText).join('\n')
-    const pieces = api.text('GET /v1/sessions/{session}', { params: { session }, query })
-    return await print(context, pieces, shown)
+    return await print(context, api, pathOf(session, asked), shown)
   }
   await play(context, api, session, { at, only, speed, idleLimitMs })
   return EXIT.done
@@ -52,10 +50,11 @@ export async function replay(
 
 async function print(
   { output }: VerbContext,
-  pieces: AsyncIterable<string>,
+  api: GatewayApi,
+  path: string,
   shown: (piece: string) => string,
 ): Promise<number> {
-  for await (const piece of pieces) {
+  for await (const piece of api.text(path)) {
     output.data(shown(piece))
     await drained()
   }
@@ -68,21 +67,19 @@ async function play(
   session: string,
   how: {
     readonly at: string | undefined
-    readonly only: 'decisions' | undefined
+    readonly only: string | undefined
     readonly speed: number
     readonly idleLimitMs: number
   },
 ): Promise<void> {
   const isColoured = wantsColours(output.isTerminal)
   const isInteractive = output.isTerminal && process.stdin.isTTY
+  const width = String(output.columns)
   const player = new Player(
     {
       open: (at) =>
         new StepFeed((skip) =>
-          api.text('GET /v1/sessions/{session}', {
-            params: { session },
-            query: { as: 'steps', width: output.columns, at, only: how.only, skip },
-          }),
+          api.text(pathOf(session, { as: 'steps', width, at, only: how.only, skip: String(skip) })),
         ),
       show: (step) => output.data(stepLines(step, isColoured)),
       say: (line) => output.say(`── ${line}\n`),
@@ -101,6 +98,12 @@ const sleepMsMax = 2 ** 31 - 1
 
 async function sleepAtMost(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(Math.min(ms, sleepMsMax), undefined, { signal }).catch(() => undefined)
+}
+
+function pathOf(session: string, asked: Readonly<Record<string, string | undefined>>): string {
+  const query = new URLSearchParams()
+  for (const [name, value] of Object.entries(asked)) if (value !== undefined) query.set(name, value)
+  return `/v1/sessions/${encodeURIComponent(session)}?${query.toString()}`
 }
 
 function speedOf(text: string | undefined): number {

@@ -14,7 +14,6 @@ export interface UpFlags {
   readonly durability: string
   readonly recordings?: string
   readonly anchors: readonly string[]
-  readonly channels?: string
   readonly journalMax: string
   readonly journalMinFree: string
   readonly demo: boolean
@@ -72,7 +71,6 @@ function gatewayOptions(
     durability: durability(flags.durability),
     ...(flags.recordings === undefined ? {} : { recordings: recordingsPlace(flags.recordings) }),
     anchors: flags.anchors.map(recordingsPlace),
-    ...(flags.channels === undefined ? {} : { channels: resolve(flags.channels) }),
     journal: {
       maxBytes: size(flags.journalMax, '--journal-max', journalMaxLeast),
       minFreeBytes: size(flags.journalMinFree, '--journal-min-free', 0),
@@ -143,13 +141,6 @@ function tell(output: Output, event: ControlPlaneEvent): void {
       else
         output.say(
           `  ✕ exports   the files have errors; what was in force stays\n${event.problems}\n`,
-        )
-      return
-    case 'channels.read':
-      if (event.problems === '') output.say('  ✓ channels  read again\n')
-      else
-        output.say(
-          `  ✕ channels  the files have errors; what was in force stays\n${event.problems}\n`,
         )
       return
     case 'birth':

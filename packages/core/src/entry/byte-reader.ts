@@ -57,9 +57,7 @@ export class ByteReader {
     const length = this.count()
     // Every element takes a byte at least; a count beyond that is damage, and must not allocate.
     if (length > this.#end - this.#at) throw new RangeError('a list is longer than its entry')
-    const items: T[] = []
-    for (let index = 0; index < length; index += 1) items.push(read())
-    return items
+    return Array.from({ length }, read)
   }
 
   oneOf<T>(values: readonly T[]): T {

@@ -206,8 +206,7 @@ function created(
   { agent, handle, cut }: Spawned,
   { boundTo }: { readonly boundTo?: string },
 ): NewAgent {
-  if (handle === undefined)
-    throw new SallyportError('SP_INTERNAL', 'an agent was made without a handle')
+  if (handle === undefined) return { agent, cut }
   return { agent, handle, cut, ...(boundTo === undefined ? {} : { cnf: { jkt: boundTo } }) }
 }
 

@@ -17,8 +17,6 @@ import {
   type RecordingProblem,
 } from './journal-reader.ts'
 
-type RecordedItem = RecordedEntry | RecordingProblem
-
 /** Where recordings are: what workers have written, and what of it was shipped. */
 export interface RecordingSources {
   readonly journalDir: string
@@ -67,7 +65,7 @@ export async function listSessions(sources: RecordingSources): Promise<{
 export async function* sessionEntries(
   sources: RecordingSources,
   idPrefix: string,
-): AsyncGenerator<RecordedItem> {
+): AsyncGenerator<RecordedEntry | RecordingProblem> {
   for await (const item of readRecordings(sources, idPrefix)) {
     if (item.session?.startsWith(idPrefix) === true) yield item
   }
@@ -75,19 +73,10 @@ export async function* sessionEntries(
 
 /** Everything that is recorded: what is in the store first, and what still stands in journals behind it. What is not wanted is not opened there. */
 export async function* readRecordings(
-  sources: RecordingSources,
+  { journalDir, recordingKey, recordings, hold }: RecordingSources,
   idPrefix = '',
   isWanted: (session: string) => boolean = () => true,
-): AsyncGenerator<RecordedItem> {
-  for await (const items of recordingBatches(sources, idPrefix, isWanted)) yield* items
-}
-
-/** As `readRecordings`, many at a time: asking for each by itself costs more than reading it. */
-export async function* recordingBatches(
-  { journalDir, recordingKey, recordings, hold }: RecordingSources,
-  idPrefix: string,
-  isWanted: (session: string) => boolean,
-): AsyncGenerator<readonly RecordedItem[]> {
+): AsyncGenerator<RecordedEntry | RecordingProblem> {
   using _held = hold?.()
   const begun = new Map<string, Begun[]>()
   for await (const thing of storedThings(recordings, idPrefix)) {
@@ -98,22 +87,25 @@ export async function* recordingBatches(
     if (key === undefined) {
       const file = storeKeys.sessionKey(session)
       const reason = 'the key of the session is not there, or does not open with this recording key'
-      yield [{ kind: 'problem', file, offset: 0, session: id, reason }]
+      yield { kind: 'problem', file, offset: 0, session: id, reason }
       continue
     }
     const reader = new PartReader(recordings, { session, part, key })
-    for await (const items of reader.batches(indexes))
-      yield items.map((item) => recordedItem(item, id))
+    for await (const item of reader.read(indexes)) {
+      if (item.kind === 'entry') yield { ...item, session: id }
+      else
+        yield {
+          kind: 'problem',
+          file: item.where,
+          offset: item.offset ?? 0,
+          session: id,
+          reason: item.what,
+        }
+    }
     const read = { id, verifier: reader.verifier, from: reader.summary.entries }
     begun.set(part, [...(begun.get(part) ?? []), read])
   }
-  for await (const item of readJournalFolder(journalDir, recordingKey, begun)) yield [item]
-}
-
-function recordedItem(item: PartItem, session: SessionId): RecordedItem {
-  if (item.kind === 'entry') return { ...item, session }
-  const { where: file, offset = 0, what: reason } = item
-  return { kind: 'problem', file, offset, session, reason }
+  yield* readJournalFolder(journalDir, recordingKey, begun)
 }
 
 /** The session's key, or undefined where it was erased or does not open. */

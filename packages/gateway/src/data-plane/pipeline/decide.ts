@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import {
   buildSqlFacts,
   decideGrant,
@@ -30,6 +31,10 @@ export interface DecisionContext {
   readonly connection: ConnectionConfig
   readonly database: string
   readonly client: { readonly ip: string; readonly app: string }
+}
+
+function placeOf({ target, tls, login }: ConnectionConfig): readonly unknown[] {
+  return [target.host, target.port, tls.mode, tls.ca, login.user]
 }
 
 /** The verdict without its id. */
@@ -115,6 +120,13 @@ export class Decider {
   /** Why the agent may do nothing now; undefined where it may. */
   standing(): Refusal | undefined {
     return this.#context.agent.refusal(this.#now())
+  }
+
+  /** Whether the connection still is what the session was opened by: the same server and the same login there. */
+  isConnectionTheSame(): boolean {
+    const { connection } = this.#context
+    const now = this.#snapshots.known.connections.get(connection.name)
+    return now !== undefined && isDeepStrictEqual(placeOf(now), placeOf(connection))
   }
 
   #grantRequest(command: Command, nowMs: number): GrantRequest {

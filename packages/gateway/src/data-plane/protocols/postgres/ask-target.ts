@@ -6,6 +6,7 @@ import {
   encodeQuery,
   frameBody,
   frameType,
+  WireError,
 } from '@sallyport/wire'
 import type { ConnectionConfig } from '../../../boundary/snapshot.ts'
 import type { Ask } from './catalog-rows.ts'
@@ -47,7 +48,7 @@ async function rowsOf({ target, source }: Line, sql: string): Promise<string[][]
   target.socket.write(encodeQuery(sql))
   const rows: string[][] = []
   for (;;) {
-    const frame = await source.next()
+    const frame = await source.next().catch(unreachable)
     const type = frameType(frame, 0)
     if (type === BackendType.dataRow) {
       const { values } = decodeDataRow(frameBody(frame, 0))
@@ -60,6 +61,15 @@ async function rowsOf({ target, source }: Line, sql: string): Promise<string[][]
       )
     } else if (type === BackendType.readyForQuery) return rows
   }
+}
+
+/** It has hung up, or says nothing: no fault of the gateway's. */
+function unreachable(error: unknown): never {
+  if (error instanceof WireError) throw error
+  const cause = error instanceof Error ? error : new Error(String(error))
+  throw new SallyportError('SP_TARGET_UNREACHABLE', `reading the catalog: ${cause.message}`, {
+    cause,
+  })
 }
 
 /** A target has few places for connections, and a database with one can't be dropped. */

@@ -9,7 +9,7 @@ import {
   type Verdict,
 } from '@sallyport/core'
 import type { TargetQuestions } from '../../../boundary/approvals.ts'
-import type { HoldDesk } from '../../approvals/hold-desk.ts'
+import type { Approved, HeldCommand, HoldDesk } from '../../approvals/hold-desk.ts'
 import type { SessionJournal } from '../../journal/session-journal.ts'
 import type { StoredEntry } from '../../journal/stored-entry.ts'
 import type { Leave } from '../../pipeline/run-command.ts'
@@ -36,6 +36,8 @@ export interface HeldSession {
   judge(unit: Unit, command: Command): Verdict
   /** Why its agent may not act at all. */
   standing(): Refusal | undefined
+  /** Whether its connection still leads where it led when the session began. */
+  isConnectionTheSame(): boolean
   /** It leaves now. */
   leaves(unit: Unit): void
 }
@@ -53,6 +55,8 @@ export class HoldStage {
   /** A command waits for an approval, or runs by one and has not left; and why it is not to run any more. */
   #isHolding = false
   #withdrawnFor: string | undefined
+  /** A yes that has come, as long as it may still turn out to be in vain. */
+  #yes: { readonly held: HeldCommand; readonly approved: Approved } | undefined
 
   constructor(deps: HoldStageDeps) {
     this.#deps = deps
@@ -70,6 +74,7 @@ export class HoldStage {
       return await this.#askUntilSettled(held, ready)
     } finally {
       this.#isHolding = false
+      this.#yes = undefined
     }
   }
 
@@ -78,6 +83,8 @@ export class HoldStage {
     if (!this.#isHolding) return false
     this.#withdrawnFor ??= why
     this.#deps.desk.withdraw(why)
+    // At once: the recording may end before the command that looks at the target does.
+    this.#inVain(why)
     return true
   }
 
@@ -107,8 +114,9 @@ export class HoldStage {
       const asked = { command, entry, verdict, parameters, formats, ...bound }
       const answer = await desk.ask(asked)
       if ('code' in answer) return answer
+      this.#yes = { held: asked, approved: answer }
       const isReady = await this.#looksAgain(command, ready).catch((error: unknown) => {
-        desk.inVain(asked, answer, 'what it does could not be looked up again')
+        this.#inVain('what it does could not be looked up again')
         throw error
       })
       if (!isReady) return verdict.reason
@@ -117,14 +125,12 @@ export class HoldStage {
       const judged = isSame ? session.judge(unit, { ...again, id: command.id }) : undefined
       if (judged === undefined || judged.effect === 'block') {
         const reason = judged?.reason ?? otherEffect(verdict)
-        desk.inVain(asked, answer, reason.message)
+        this.#inVain(reason.message)
         return reason
       }
       const { approval } = answer
-      if (this.#withdrawnFor !== undefined) {
-        desk.inVain(asked, answer, this.#withdrawnFor)
-        return withdrawnLate(approval, this.#withdrawnFor)
-      }
+      if (!session.isConnectionTheSame()) this.withdraw('its connection leads elsewhere by now')
+      if (this.#withdrawnFor !== undefined) return withdrawnLate(approval, this.#withdrawnFor)
       if (judged.effect === 'allow' || sameDemands(judged.demands, verdict.demands)) {
         const stored = await desk.goOn(asked, answer)
         if (this.#withdrawnFor !== undefined) return withdrawnLate(approval, this.#withdrawnFor)
@@ -132,9 +138,16 @@ export class HoldStage {
         noteApproved(unit, verdict.demands)
         return { entry: stored, verdict: { ...judged, effect: 'allow' } }
       }
-      desk.inVain(asked, answer, 'other approvals are asked for since')
+      this.#inVain('other approvals are asked for since')
       verdict = judged
     }
+  }
+
+  #inVain(why: string): void {
+    if (this.#yes === undefined) return
+    const { held, approved } = this.#yes
+    this.#yes = undefined
+    this.#deps.desk.inVain(held, approved, why)
   }
 
   /** Whatever was known of the target is minutes old. */

@@ -127,6 +127,7 @@ export class Judge {
         classify: (unit) => this.classify(unit),
         judge: (unit, command) => this.#judge(unit, command),
         standing: () => decider.standing(),
+        isConnectionTheSame: () => decider.isConnectionTheSame(),
         leaves: (unit) => this.#noteLeft(unit),
       },
     })

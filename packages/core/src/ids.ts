@@ -10,16 +10,22 @@ export type CredentialId = Brand<'CredentialId'>
 
 /** Lower-case Crockford base32: no i, l, o, u. */
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
-const idCharacters = 13
+
+/** Behind the prefix of an id; each has five random bits. */
+export const idCharacters = 13
+
+/** The letter of an id that a random byte stands for, as its code in ASCII. */
+export function idLetter(byte: number): number {
+  return alphabet.charCodeAt(byte & 31)
+}
 
 /** Makes `<prefix>_` plus 13 characters (65 random bits) from `random`, which must return that many bytes. */
 export function makeId<Id extends string>(
   prefix: string,
   random: (bytes: number) => Uint8Array,
 ): Id {
-  let id = `${prefix}_`
-  for (const byte of random(idCharacters)) id += alphabet.charAt(byte & 31)
-  return id as Id
+  const letters = Array.from(random(idCharacters), idLetter)
+  return `${prefix}_${String.fromCharCode(...letters)}` as Id
 }
 
 /** True of the id of a ledger, which is recorded as sessions are. */

@@ -24,6 +24,8 @@ export {
 } from './command.ts'
 export { ERRORS, SallyportError, type ErrorCode, type ErrorEntry } from './errors.ts'
 export {
+  idCharacters,
+  idLetter,
   isLedgerId,
   makeId,
   type AgentId,

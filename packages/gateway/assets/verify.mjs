@@ -262,13 +262,19 @@ const core_src_recording_tell_verification_ts = (() => {
 const core_src_ids_ts = (() => {
   /** Lower-case Crockford base32: no i, l, o, u. */
   const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
+
+  /** Behind the prefix of an id; each has five random bits. */
   const idCharacters = 13
+
+  /** The letter of an id that a random byte stands for, as its code in ASCII. */
+  function idLetter(byte) {
+    return alphabet.charCodeAt(byte & 31)
+  }
 
   /** Makes `<prefix>_` plus 13 characters (65 random bits) from `random`, which must return that many bytes. */
   function makeId(prefix, random) {
-    let id = `${prefix}_`
-    for (const byte of random(idCharacters)) id += alphabet.charAt(byte & 31)
-    return id
+    const letters = Array.from(random(idCharacters), idLetter)
+    return `${prefix}_${String.fromCharCode(...letters)}`
   }
 
   /** True of the id of a ledger, which is recorded as sessions are. */
@@ -276,7 +282,7 @@ const core_src_ids_ts = (() => {
     return session.startsWith('l_')
   }
 
-  return { makeId, isLedgerId }
+  return { idCharacters, idLetter, makeId, isLedgerId }
 })()
 
 // packages/core/src/recording/store-keys.ts

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import {
   describeDemands,
   keyOfDemands,
-  makeId,
   withinOf,
   type ApprovalId,
   type Command,
@@ -19,7 +18,7 @@ import {
 import type { SessionAgent } from '../agents/session-agent.ts'
 import type { SessionJournal } from '../journal/session-journal.ts'
 import type { StoredEntry } from '../journal/stored-entry.ts'
-import { pooledRandom } from '../random-pool.ts'
+import { pooledId } from '../random-pool.ts'
 import { bindingOf } from './binding.ts'
 import type { Holds, OpenHold } from './holds.ts'
 
@@ -106,7 +105,7 @@ export class HoldDesk {
     const { journal, holds } = this.#options
     const { verdict, entry } = held
     const untilMs = held.untilMs ?? this.untilMs(held)
-    const id = makeId<ApprovalId>('ap', pooledRandom)
+    const id = pooledId<ApprovalId>('ap')
     const wants = describeDemands(verdict.demands)
     journal.note({ kind: 'held', seq: entry.seq, approval: id, wants, untilMs })
     const asked = this.#asked(held, id, untilMs)

@@ -4,7 +4,6 @@ import {
   decideGrant,
   decideSelected,
   ERRORS,
-  makeId,
   selectRules,
   type Chain,
   type Command,
@@ -20,7 +19,7 @@ import {
   type Verdict,
 } from '@sallyport/core'
 import type { ConnectionConfig } from '../../boundary/snapshot.ts'
-import { pooledRandom } from '../random-pool.ts'
+import { pooledId } from '../random-pool.ts'
 import type { SessionAgent } from '../agents/session-agent.ts'
 import type { Known, SnapshotHolder } from '../snapshot-holder.ts'
 import { isAboutAccess, refusalOfGrant } from './grant-refusal.ts'
@@ -70,7 +69,7 @@ export class Decider {
   }
 
   decide(command: Command): Verdict {
-    const id = makeId<DecisionId>('d', pooledRandom)
+    const id = pooledId<DecisionId>('d')
     const { known } = this.#snapshots
     if (this.#snapshots.isStale) return { id, ...refused(known, 'SP_STATE_STALE', id) }
     const nowMs = this.#now()

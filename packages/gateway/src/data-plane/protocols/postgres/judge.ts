@@ -1,5 +1,4 @@
 import {
-  makeId,
   sameDemands,
   type Command,
   type CommandId,
@@ -14,7 +13,7 @@ import type { StoredEntry } from '../../journal/stored-entry.ts'
 import type { SessionJournal } from '../../journal/session-journal.ts'
 import type { Decider } from '../../pipeline/decide.ts'
 import { FactRecorder } from '../../pipeline/fact-recorder.ts'
-import { pooledRandom } from '../../random-pool.ts'
+import { pooledId } from '../../random-pool.ts'
 import { budgetRefusal } from './budget-refusal.ts'
 import type { HeldCatalog } from './catalogs.ts'
 import type { CatalogView, Classified } from './classify/classified.ts'
@@ -80,6 +79,7 @@ export class Judge {
   readonly #meaning: SessionMeaning
   /** What has left: a text may mean here by now what it means nowhere else. */
   readonly #left: SessionMeaning
+  #newestText: { readonly text: string; readonly bytes: Buffer } | undefined
 
   constructor(deps: JudgeDeps, isPathKnown: boolean) {
     const { classifier, catalog, decider, journal, names, trustedFunctions, guard } = deps
@@ -159,6 +159,12 @@ export class Judge {
     return statements.some(({ kind }) => kind === 'begin') || this.meetsMasks(text)
   }
 
+  /** Executions of a prepared statement share their text. */
+  #bytesOf(text: string): Buffer {
+    if (this.#newestText?.text !== text) this.#newestText = { text, bytes: Buffer.from(text) }
+    return this.#newestText.bytes
+  }
+
   /** The catalog as this session sees it now. */
   view(): CatalogView {
     return this.#view.now()
@@ -173,7 +179,7 @@ export class Judge {
     for (const { makesFunctions } of classified.statements) this.#view.noteMade(makesFunctions)
     this.#meaning.note(classified)
     return {
-      id: makeId<CommandId>('c', pooledRandom),
+      id: pooledId<CommandId>('c'),
       effects: guard?.withLookups(classified.effects) ?? classified.effects,
       text: unit.text,
       bytes: unit.frames.end - unit.frames.start,
@@ -240,7 +246,7 @@ export class Judge {
         class: effects.class,
         verb: effects.verb,
         objects: effects.objects,
-        text: Buffer.from(command.text),
+        text: this.#bytesOf(command.text),
         parameters: unit.parameters,
         formats: unit.formats,
         policyVersion: verdict.policyVersion,

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
-import { makeId, printChain, SallyportError, type Chain, type SessionId } from '@sallyport/core'
+import { printChain, SallyportError, type Chain, type SessionId } from '@sallyport/core'
 import {
   encodeAuthentication,
   encodeBackendKeyData,
@@ -21,7 +21,7 @@ import type { Purses } from '../../agents/purses.ts'
 import type { Journal } from '../../journal/journal.ts'
 import type { WorkerMeter } from '../../meters/worker-meter.ts'
 import { Decider } from '../../pipeline/decide.ts'
-import { pooledRandom } from '../../random-pool.ts'
+import { pooledId } from '../../random-pool.ts'
 import { maskKeyOf, type SnapshotHolder } from '../../snapshot-holder.ts'
 import { admit, type Admitted, type Opening } from './admission.ts'
 import { logInCaller } from './caller-login.ts'
@@ -86,7 +86,7 @@ export async function openSession(arrival: Arrival, worker: PostgresWorker): Pro
   const config = known.connections.get(credential.connection)
   if (config === undefined) throw new SallyportError('SP_LOGIN_REFUSED', 'the connection is gone')
   const database = settings.database ?? config.database
-  const id = makeId<SessionId>('s', pooledRandom)
+  const id = pooledId<SessionId>('s')
   const isLink = arrival.link !== undefined
   const opening = { id, credential, config, database, settings, socket, isLink }
   const admitted = await admit(opening, worker)

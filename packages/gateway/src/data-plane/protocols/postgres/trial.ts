@@ -3,7 +3,6 @@ import {
   decideGrant,
   decideSelected,
   effectsFactsJson,
-  makeId,
   printAllow,
   SallyportError,
   selectRules,
@@ -17,7 +16,7 @@ import {
 import type { TrialRequest, TrialResult } from '../../../boundary/trial.ts'
 import { standingRefusal } from '../../agents/standing-refusal.ts'
 import { refusalOfGrant } from '../../pipeline/grant-refusal.ts'
-import { pooledRandom } from '../../random-pool.ts'
+import { pooledId } from '../../random-pool.ts'
 import type { Catalog } from './catalog.ts'
 import type { Classified } from './classify/classified.ts'
 import { explainLineage } from './lineage/explain-lineage.ts'
@@ -54,7 +53,7 @@ async function judge(
   const catalog = await worker.catalogs.of(config, config.database).load()
   const classified = await worker.classifier.classifyLarge(text, catalog.view(true, trusted))
   const command: Command = {
-    id: makeId<CommandId>('c', pooledRandom),
+    id: pooledId<CommandId>('c'),
     effects: classified.effects,
     text,
     // A simple query: its type byte, its length, and a zero at the end.

@@ -1,7 +1,7 @@
-import { makeId, type Command, type CommandId } from '@sallyport/core'
+import { type Command, type CommandId } from '@sallyport/core'
 import type { TargetQuestions } from '../../../../boundary/approvals.ts'
 import type { Decider } from '../../../pipeline/decide.ts'
-import { pooledRandom } from '../../../random-pool.ts'
+import { pooledId } from '../../../random-pool.ts'
 import type { Classified } from '../classify/classified.ts'
 import type { SqlClassifier } from '../classify/classify-sql.ts'
 import type { LineageJudge } from '../lineage/lineage-judge.ts'
@@ -63,7 +63,7 @@ export class SessionQuestions {
   /** Nobody shows of the agent's rows what it could not read itself. */
   #readRefusal(text: string, classified: Classified): string | undefined {
     const { effects } = classified
-    const id = makeId<CommandId>('c', pooledRandom)
+    const id = pooledId<CommandId>('c')
     const read = { id, effects, text, bytes: text.length, inTransaction: false }
     const verdict = this.#deps.decider.decide(read)
     if (verdict.effect !== 'allow') return 'the agent itself may not read these rows'

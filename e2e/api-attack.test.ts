@@ -10,6 +10,7 @@ import { AgentFamily, type TestAgent } from './agent-family.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
 
 const self = '/v1/agents/self'
+const me = { params: { id: 'self' } }
 const exchangeType = 'urn:ietf:params:oauth:grant-type:token-exchange'
 const jwtType = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
 /** A zero byte, half of a letter, an escape, a mark that turns the direction. */
@@ -58,13 +59,15 @@ suite('attacks on the API', { skip: skipReason(), timeout: 120_000 }, () => {
   test('a stolen handle that is bound to a key is worth nothing: not as a bearer, not as a subject token, not with a proof that was seen', async () => {
     const key = ProofKey.make()
     const owner = (await readFile(join(gateway.dataDir, 'owner.token'), 'utf8')).trim()
-    const { handle, agent } = await new GatewayApi(url(''), owner).born<{
-      handle: string
-      agent: { id: string }
-    }>('/v1/agents', { allow: ['shop:*'] }, key)
+    const { handle, agent } = await new GatewayApi(url(''), owner).born(key, 'POST /v1/agents', {
+      body: { allow: ['shop:*'] },
+    })
     const mine = new GatewayApi(url(''), handle, key)
-    assert.equal((await mine.json<{ id: string }>('GET', self)).id, agent.id)
-    const child = await mine.json<{ handle: string }>('POST', `${self}/children`, { name: 'kid' })
+    assert.equal((await mine.call('GET /v1/agents/{id}', me)).id, agent.id)
+    const child = await mine.call('POST /v1/agents/{id}/children', {
+      ...me,
+      body: { name: 'kid' },
+    })
     for (const stolen of [handle, child.handle]) {
       assert.equal(await code('GET', self, undefined, stolen), '401 SP_LOGIN_REFUSED')
       assert.equal(await code('POST', `${self}/revoke`, {}, stolen), '401 SP_LOGIN_REFUSED')
@@ -73,7 +76,7 @@ suite('attacks on the API', { skip: skipReason(), timeout: 120_000 }, () => {
         '401 SP_LOGIN_REFUSED',
       )
       const thief = new GatewayApi(url(''), stolen, ProofKey.make())
-      await assert.rejects(thief.json('GET', self), { code: 'SP_LOGIN_REFUSED' })
+      await assert.rejects(thief.call('GET /v1/agents/{id}', me), { code: 'SP_LOGIN_REFUSED' })
     }
     const exchange = {
       grant_type: exchangeType,
@@ -98,7 +101,7 @@ suite('attacks on the API', { skip: skipReason(), timeout: 120_000 }, () => {
     const together = await Promise.all(Array.from({ length: 8 }, replay))
     assert.equal(together.filter((status) => status === 200).length, 1)
     assert.equal(together.filter((status) => status === 401).length, 7)
-    await mine.json('POST', `${self}/end`, {})
+    await mine.call('POST /v1/agents/{id}/end', me)
   })
 
   test('parents, siblings and other trees read like nothing on every route', async () => {

@@ -1,4 +1,6 @@
 import { SallyportError } from '@sallyport/core'
+import type { Answered, Asking, JsonCall } from '@sallyport/gateway'
+import { addressOf } from './api-address.ts'
 import type { VerbContext } from './context.ts'
 import { GatewayApi } from './gateway-api.ts'
 import { whoAmI } from './owner-api.ts'
@@ -6,7 +8,7 @@ import { whoAmI } from './owner-api.ts'
 /** The routes of agents, asked as the nearest agent above this process, or as the owner where there is none. */
 export interface AgentCalls {
   readonly asAgent: boolean
-  json<T>(method: string, path: string, body?: unknown): Promise<T>
+  call<Each extends JsonCall>(call: Each, ...asking: Asking<Each>): Promise<Answered<Each>>
 }
 
 /** Runs `work` with the calls that this process may make. */
@@ -29,11 +31,15 @@ export async function withAgentCalls<T>(
     ) {
       return await work({
         asAgent: true,
-        json: async (method, path, body) => await client.ask({ op: 'api', method, path, body }),
+        call: async (call, ...asking) =>
+          await client.ask({ op: 'api', ...addressOf(call, ...asking) }),
       })
     }
     const api = await GatewayApi.open(local?.dataDir ?? context.dataDir)
-    return await work({ asAgent: false, json: async (...call) => await api.json(...call) })
+    return await work({
+      asAgent: false,
+      call: async (call, ...asking) => await api.call(call, ...asking),
+    })
   } finally {
     client?.close()
   }

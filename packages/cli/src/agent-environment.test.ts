@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
+import type { AgentId } from '@sallyport/core'
 import { agentEnvironment, socketUrl } from './agent-environment.ts'
 import type { HomeReply } from './broker/protocol.ts'
 import { refusalMessage } from './broker/refusal-message.ts'
@@ -12,9 +13,16 @@ const connections = ['shop', 'orders-db'].map((name) => ({
 }))
 const home: HomeReply = {
   agent: {
-    id: 'a_1',
+    id: 'a_1' as AgentId,
     name: 'scout',
     chain: ['dana', 'scout'],
+    path: [],
+    principal: { id: 'user:dana', kind: 'human', name: 'dana' },
+    owner: 'user:dana',
+    born: 'mint',
+    budget: [],
+    limits: { depth: 1, children: 1, agents: 1, ttlMs: 1 },
+    live: { sessions: 0, children: 0, agents: 0 },
     depth: 1,
     state: 'active',
     grant: ['*:*'],

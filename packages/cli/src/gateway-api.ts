@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ERRORS, SallyportError, type ErrorCode } from '@sallyport/core'
+import type { Answered, Asking, JsonCall, MediaCall } from '@sallyport/gateway'
+import { addressOf, type ApiAddress } from './api-address.ts'
 import type { ProofKey } from './proof-key.ts'
 import { patientFetch } from './patient-fetch.ts'
 
@@ -31,24 +33,33 @@ export class GatewayApi {
     }
   }
 
-  /** The answer is what the gateway of the same version documents for the path. */
-  async json<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const response = await this.#fetch(method, path, body)
-    return (await response.json()) as T
+  /** Types are those of the schemas that the gateway holds a call to: of the gateway of the same version. */
+  async call<Each extends JsonCall>(call: Each, ...asking: Asking<Each>): Promise<Answered<Each>> {
+    return await this.send(addressOf(call, ...asking))
   }
 
-  /** As `json`, for a birth: the new handle is bound to `key`. */
-  async born<T>(path: string, body: unknown, key: ProofKey): Promise<T> {
-    const response = await this.#fetch('POST', path, body, key)
-    return (await response.json()) as T
+  /** As `call`, for one that was put together elsewhere: by a program that asks the broker. */
+  async send<Each extends JsonCall>({
+    method,
+    path,
+    body,
+  }: ApiAddress<Each>): Promise<Answered<Each>> {
+    return await answerOf<Each>(await this.#fetch(method, path, body))
   }
 
-  async done(method: string, path: string): Promise<void> {
-    await this.#fetch(method, path)
+  /** As `call`, for a birth: the new handle is bound to `key`. */
+  async born<Each extends JsonCall>(
+    key: ProofKey,
+    call: Each,
+    ...asking: Asking<Each>
+  ): Promise<Answered<Each>> {
+    const { method, path, body } = addressOf(call, ...asking)
+    return await answerOf<Each>(await this.#fetch(method, path, body, key))
   }
 
   /** A long answer, piece by piece. */
-  async *text(path: string, method = 'GET', body?: unknown): AsyncGenerator<string> {
+  async *text<Each extends MediaCall>(call: Each, ...asking: Asking<Each>): AsyncGenerator<string> {
+    const { method, path, body } = addressOf(call, ...asking)
     const response = await this.#fetch(method, path, body)
     const decoder = new TextDecoder()
     for await (const piece of response.body ?? []) yield decoder.decode(piece, { stream: true })
@@ -56,15 +67,24 @@ export class GatewayApi {
   }
 
   /** An answer without an end, piece by piece; the signal ends it. */
-  async *live(path: string, signal: AbortSignal): AsyncGenerator<string> {
-    const response = await this.#fetch('GET', path, undefined, undefined, signal)
+  async *live<Each extends MediaCall>(
+    signal: AbortSignal,
+    call: Each,
+    ...asking: Asking<Each>
+  ): AsyncGenerator<string> {
+    const { method, path } = addressOf(call, ...asking)
+    const response = await this.#fetch(method, path, undefined, undefined, signal)
     const decoder = new TextDecoder()
     for await (const piece of response.body ?? []) yield decoder.decode(piece, { stream: true })
   }
 
   /** A long answer, as it comes. */
-  async *bytes(path: string): AsyncGenerator<Uint8Array> {
-    const response = await this.#fetch('GET', path)
+  async *bytes<Each extends MediaCall>(
+    call: Each,
+    ...asking: Asking<Each>
+  ): AsyncGenerator<Uint8Array> {
+    const { method, path, body } = addressOf(call, ...asking)
+    const response = await this.#fetch(method, path, body)
     yield* response.body ?? []
   }
 
@@ -100,6 +120,11 @@ export class GatewayApi {
       ? { authorization }
       : { authorization, dpop: newKey.proof(method, url) }
   }
+}
+
+async function answerOf<Each extends JsonCall>(response: Response): Promise<Answered<Each>> {
+  const text = await response.text()
+  return (text === '' ? undefined : JSON.parse(text)) as Answered<Each>
 }
 
 function unreachable(message: string, cause: unknown): SallyportError {

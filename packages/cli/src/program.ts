@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { contextOf, type VerbContext } from './context.ts'
 import { addApprovalVerbs } from './program-approvals.ts'
+import { addChannelVerbs } from './program-channels.ts'
 import { addAgentVerbs } from './program-agents.ts'
 import { addRecordingVerbs } from './program-recordings.ts'
 import { addPolicyVerbs } from './program-policy.ts'
@@ -53,6 +54,10 @@ export function buildProgram(finish: (code: number) => void): Command {
       (value: string, before: string[]) => [...before, value],
       [],
     )
+    .option(
+      '--channels <folder>',
+      'files that say where requests for approval are told (default: channels in the data folder)',
+    )
     .option('--journal-max <size>', 'how large all journals may become', '8GiB')
     .option('--journal-min-free <size>', 'disk space that journals leave free', '500MiB')
     .option('--no-demo', 'leave out the demo database')
@@ -73,6 +78,7 @@ export function buildProgram(finish: (code: number) => void): Command {
   addRecordingVerbs(program, verb, finish)
   addPolicyVerbs(program, verb, finish)
   addApprovalVerbs(program, verb, finish)
+  addChannelVerbs(program, verb, finish)
   addAgentVerbs(program, verb, finish)
   verb(program, 'doctor', 'Check this machine and the gateway on it.', 'sallyport doctor')
     .option('--port-postgres <n>', 'port to look at', portPostgresDefault)

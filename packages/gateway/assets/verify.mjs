@@ -677,10 +677,7 @@ const core_src_entry_entry_chain_ts = (() => {
     /** `head` and `length` continue a chain that was begun elsewhere. `key` has 32 bytes. */
     constructor(key, head = new Uint8Array(HASH_BYTES), length = 0) {
       if (key.length !== HASH_BYTES) throw new RangeError('a chain key has 32 bytes')
-      for (const [index, byte] of key.entries()) {
-        this.#inner[index] = 0x36 ^ byte
-        this.#outer[index] = 0x5c ^ byte
-      }
+      padWith(key, this.#inner, this.#outer)
       this.#inner.set(head, BLOCK_BYTES)
       this.#length = length
     }
@@ -713,36 +710,60 @@ const core_src_entry_entry_chain_ts = (() => {
     }
   }
 
+  /** Bodies up to this length are copied to be hashed; larger ones are rare, and go to `createHmac`. */
+  const COPIED_BYTES_MAX = 16 * 1024
+  const copied = Buffer.alloc(PREFIX_BYTES + COPIED_BYTES_MAX)
+
   /** Checks a chain that someone else wrote, entry by entry. */
   class ChainVerifier {
     /** An object: given as bytes, a key is made anew for every entry, which takes five times as long as the hash. */
     #key
-    #head
+    /** The inner pad and the previous hash; see `EntryChain` for why the HMAC is written out. */
+    #inner = Buffer.alloc(PREFIX_BYTES, 0x36)
+    #outer = Buffer.alloc(PREFIX_BYTES, 0x5c)
     #length
 
     /** `head` and `length` go on behind what was checked before. */
     constructor(key, head = new Uint8Array(HASH_BYTES), length = 0) {
       this.#key = createSecretKey(key)
-      this.#head = head
+      padWith(key, this.#inner, this.#outer)
+      this.#inner.set(head, BLOCK_BYTES)
       this.#length = length
     }
 
     /** True when the entry is the next of the chain and its hash is right. After one failure nothing is accepted. */
     accept(record) {
       if (record.position !== this.#length) return this.#refuse()
-      const expected = createHmac('sha256', this.#key)
-        .update(this.#head)
-        .update(record.body)
-        .digest()
+      const expected = this.#hashOf(record.body)
       if (!timingSafeEqual(expected, record.hash)) return this.#refuse()
-      this.#head = expected
+      this.#inner.set(expected, BLOCK_BYTES)
       this.#length += 1
       return true
+    }
+
+    #hashOf(body) {
+      if (body.length > COPIED_BYTES_MAX) {
+        const head = this.#inner.subarray(BLOCK_BYTES)
+        return createHmac('sha256', this.#key).update(head).update(body).digest()
+      }
+      copied.set(this.#inner)
+      copied.set(body, PREFIX_BYTES)
+      const whole = copied.subarray(0, PREFIX_BYTES + body.length)
+      this.#outer.write(hash('sha256', whole, 'binary'), BLOCK_BYTES, HASH_BYTES, 'latin1')
+      return hash('sha256', this.#outer, 'buffer')
     }
 
     #refuse() {
       this.#length = Number.NaN
       return false
+    }
+  }
+
+  /** The pads of RFC 2104 for this key. */
+  function padWith(key, inner, outer) {
+    for (const [index, byte] of key.entries()) {
+      inner[index] = 0x36 ^ byte
+      outer[index] = 0x5c ^ byte
     }
   }
 
@@ -808,7 +829,9 @@ const core_src_entry_byte_reader_ts = (() => {
       const length = this.count()
       // Every element takes a byte at least; a count beyond that is damage, and must not allocate.
       if (length > this.#end - this.#at) throw new RangeError('a list is longer than its entry')
-      return Array.from({ length }, read)
+      const items = []
+      for (let index = 0; index < length; index += 1) items.push(read())
+      return items
     }
 
     oneOf(values) {
@@ -1541,76 +1564,90 @@ const core_src_recording_part_reader_ts = (() => {
 
     /** Reads these segments, ascending. Those that are missing before and between them are told. */
     async *read(indexes) {
+      for await (const items of this.batches(indexes)) yield* items
+    }
+
+    /** As `read`, a segment at a time: asking for each item by itself costs more than reading it. */
+    async *batches(indexes) {
       let next = 0
       for (const index of indexes) {
         // A name costs nothing, so a whole gap is one finding.
         if (index > next) {
           const where = storeKeys.segment(this.#of.session, this.#of.part, next)
           const more = index - next === 1 ? '' : `, and ${index - next - 1} behind it`
-          yield finding(where, `the segment is missing${more}`)
+          yield [finding(where, `the segment is missing${more}`)]
         }
-        yield* this.#segment(index)
+        yield await this.#segment(index)
         next = index + 1
       }
     }
 
-    async *#segment(index) {
+    async #segment(index) {
       const where = storeKeys.segment(this.#of.session, this.#of.part, index)
       let file
       try {
         file = await this.#source.get(where)
       } catch (error) {
         if (!(error instanceof RangeError)) throw error
-        return yield finding(where, error.message)
+        return [finding(where, error.message)]
       }
-      if (file === undefined) return yield finding(where, 'the segment is missing')
+      if (file === undefined) return [finding(where, 'the segment is missing')]
       const bytes = Buffer.from(file.buffer, file.byteOffset, file.length)
+      const items = []
       let segment
       let records
       try {
         segment = parseSegment(bytes)
         const misplaced = this.#misplaced(segment, index)
-        if (misplaced !== undefined) yield finding(where, misplaced)
+        if (misplaced !== undefined) items.push(finding(where, misplaced))
         if (this.#of.key !== undefined) records = await openSegment(segment, this.#of.key)
       } catch (error) {
         if (!(error instanceof RangeError)) throw error
-        return yield finding(where, error.message)
+        items.push(finding(where, error.message))
+        return items
       } finally {
         this.#last = segmentHash(bytes)
       }
       this.#segments += 1
       this.#bytes += bytes.length
       const { header } = segment
-      if (records === undefined) this.#entries = header.first + header.count
-      else yield* this.#records(where, records)
-      if (records !== undefined && this.#head !== header.head)
-        yield finding(where, 'the header names another last hash')
-      if (records !== undefined && this.#entries !== header.first + header.count)
-        yield finding(where, 'the header names another number of entries')
+      const end = header.first + header.count
+      if (records === undefined) this.#entries = end
+      else {
+        for (const item of this.#records(where, records)) items.push(item)
+        if (this.#head !== header.head)
+          items.push(finding(where, 'the header names another last hash'))
+        if (this.#entries !== end)
+          items.push(finding(where, 'the header names another number of entries'))
+      }
       this.#head = header.head
+      return items
     }
 
     *#records(where, records) {
-      for (let at = 0; at < records.length;) {
-        const found = decodeEntry(records, at)
-        if (found.kind !== 'record')
-          return yield finding(
-            where,
-            found.kind === 'bad' ? found.reason : 'an entry is cut short',
-            at,
-          )
-        const { entry, position, timeMs } = found
-        const verified = this.verifier?.accept(found) ?? false
-        // After the first break nothing is accepted any more, which needs to be said once.
-        if (!verified && !this.#isBroken)
-          yield finding(where, `the chain is broken at entry ${position}`, at)
-        const wrong = this.#rules.next(entry)
-        if (wrong !== undefined && !this.#isBroken) yield finding(where, wrong, at)
-        this.#isBroken ||= !verified
-        this.#entries = position + 1
-        this.#head = Buffer.from(found.hash).toString('hex')
-        yield { kind: 'entry', position, timeMs, verified, entry }
-        at = found.next
+      let last
+      try {
+        for (let at = 0; at < records.length;) {
+          const found = decodeEntry(records, at)
+          if (found.kind !== 'record') {
+            const what = found.kind === 'bad' ? found.reason : 'an entry is cut short'
+            return yield finding(where, what, at)
+          }
+          const { entry, position, timeMs } = found
+          const verified = this.verifier?.accept(found) ?? false
+          // After the first break nothing is accepted any more, which needs to be said once.
+          if (!verified && !this.#isBroken)
+            yield finding(where, `the chain is broken at entry ${position}`, at)
+          const wrong = this.#rules.next(entry)
+          if (wrong !== undefined && !this.#isBroken) yield finding(where, wrong, at)
+          this.#isBroken ||= !verified
+          this.#entries = position + 1
+          last = found.hash
+          yield { kind: 'entry', position, timeMs, verified, entry }
+          at = found.next
+        }
+      } finally {
+        if (last !== undefined) this.#head = Buffer.from(last).toString('hex')
       }
     }
 

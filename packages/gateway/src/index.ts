@@ -32,6 +32,7 @@ export type {
   DeliveryStatus,
   ExportTest,
 } from './control-plane/contract/operations.ts'
+export type { ChannelStatus, ChannelTest, NoticeView } from './control-plane/contract/channels.ts'
 export type { Hold, RetentionPlan, RetentionReport } from './control-plane/contract/retention.ts'
 export type {
   ConnectionView,
@@ -50,3 +51,11 @@ export type {
   IncidentView,
   IncidentReport,
 } from './control-plane/contract/incident-views.ts'
+export type {
+  Answered,
+  Asked,
+  Asking,
+  Call,
+  JsonCall,
+  MediaCall,
+} from './control-plane/contract/client.ts'

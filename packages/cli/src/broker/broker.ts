@@ -101,7 +101,7 @@ export class Broker {
       this.#listeners.delete(each.id)
     }
     try {
-      await (await agent.api()).json('POST', `/v1/agents/${agent.id}/end`, {})
+      await (await agent.api()).call('POST /v1/agents/{id}/end', { params: { id: agent.id } })
     } catch {
       // The gateway is away, or ended it itself; without beats it gives it up anyway.
     }
@@ -118,7 +118,10 @@ export class Broker {
     const reason = `S5: a process of it was at the socket of ${owner.view.name}`
     const freeze = async (): Promise<void> => {
       const api = await stranger.api()
-      await api.json('POST', `/v1/agents/${stranger.id}/freeze`, { reason })
+      await api.call('POST /v1/agents/{id}/freeze', {
+        params: { id: stranger.id },
+        body: { reason },
+      })
     }
     freeze().catch((error: unknown) =>
       this.report(`freezing ${stranger.chain} failed: ${String(error)}`),
@@ -137,7 +140,7 @@ export class Broker {
 
   async #beat(agent: HeldAgent): Promise<void> {
     try {
-      await (await agent.api()).json('POST', `/v1/agents/${agent.id}/beat`, {})
+      await (await agent.api()).call('POST /v1/agents/{id}/beat', { params: { id: agent.id } })
     } catch (error) {
       if (error instanceof SallyportError) this.stateChanged(agent, error)
     }

@@ -8,7 +8,6 @@ import { readLines } from './lines.ts'
 import { ancestryOf, childrenOf, type ProcessFacts, readProcess } from './processes.ts'
 import type {
   Adoption,
-  AgentView,
   BrokerReply,
   BrokerRequest,
   ChildAsk,
@@ -192,7 +191,7 @@ class ControlSession {
     if (!passedOn.some((pattern) => pattern.test(`${method} ${path}`))) {
       throw new SallyportError('SP_NOT_FOUND', `the broker does not pass on ${method} ${path}`)
     }
-    return await (await agent.api()).json(method, path, body)
+    return await (await agent.api()).send({ method, path, body })
   }
 
   #status(): StatusReply {
@@ -228,12 +227,10 @@ async function spawnChild(
   ask: ChildAsk,
 ): Promise<{ adoption: Adoption; cut: readonly string[] }> {
   const api = await parent.api()
-  const made = await api.json<{ agent: AgentView; handle: string; cut?: readonly string[] }>(
-    'POST',
-    `/v1/agents/${parent.id}/children`,
-    ask,
-  )
-  const { agent, handle, cut = [] } = made
+  const { agent, handle, cut } = await api.call('POST /v1/agents/{id}/children', {
+    params: { id: parent.id },
+    body: ask,
+  })
   return { adoption: { agent, handle, gateway: parent.gateway }, cut }
 }
 

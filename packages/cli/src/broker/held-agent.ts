@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { once } from 'node:events'
 import { Secret } from '@sallyport/core'
+import type { Answered } from '@sallyport/gateway'
 import { ProofKey } from '../proof-key.ts'
 import { GatewayApi } from '../gateway-api.ts'
 import { addressOf } from './gateway-address.ts'
@@ -93,12 +94,9 @@ export class HeldAgent {
     this.#servers.set(name, server)
   }
 
-  async #granted(): Promise<{ name: string; database: string }[]> {
+  async #granted(): Promise<Answered<'GET /v1/agents/{id}/connections'>> {
     const api = await this.api()
-    return await api.json<{ name: string; database: string }[]>(
-      'GET',
-      '/v1/agents/self/connections',
-    )
+    return await api.call('GET /v1/agents/{id}/connections', { params: { id: 'self' } })
   }
 
   /** Takes the sockets away. */

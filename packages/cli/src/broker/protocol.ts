@@ -1,53 +1,14 @@
 import type { ErrorCode } from '@sallyport/core'
+import type { Answered, Asked } from '@sallyport/gateway'
 
 /** Where the gateway of an agent is: the data folder of one on this machine, or an address. */
 export type GatewayPlace = { readonly dataDir: string } | { readonly url: string }
 
-/** What the gateway says of an agent, as far as it is used here. */
-export interface AgentView {
-  readonly id: string
-  readonly name: string
-  /** Printed names, root first. */
-  readonly chain: readonly string[]
-  readonly depth: number
-  readonly state: string
-  readonly grant: readonly string[]
-  readonly expiresAt: string
-  readonly createdAt: string
-  readonly parent?: string
-  readonly owner?: string
-  readonly born?: string
-  readonly level?: number
-  readonly purpose?: string
-  readonly budget?: readonly {
-    readonly kind: string
-    readonly cap: number
-    readonly used: number
-  }[]
-  readonly limits?: {
-    readonly depth?: number
-    readonly children?: number
-    readonly agents?: number
-  }
-  readonly ended?: { readonly by: string; readonly reason: string; readonly atMs?: number }
-  readonly live?: {
-    readonly sessions: number
-    readonly children: number
-    readonly agents: number
-  }
-}
+/** What the gateway says of an agent. */
+export type AgentView = Answered<'GET /v1/agents/{id}'>
 
 /** A child that a caller asks for. */
-export interface ChildAsk {
-  readonly name: string
-  readonly allow?: readonly string[]
-  readonly ttl?: string
-  readonly budget?: Readonly<Record<string, number>>
-  readonly reserve?: boolean
-  readonly purpose?: string
-  /** Goes on with less where more was asked for than the parent holds. */
-  readonly cut?: boolean
-}
+export type ChildAsk = Asked<'POST /v1/agents/{id}/children'>['body']
 
 /** An agent whose handle is on its way into the broker's memory. */
 export interface Adoption {

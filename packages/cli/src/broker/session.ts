@@ -56,11 +56,10 @@ async function open(who: Identified, connection: string): Promise<TLSSocket> {
 
 async function mint({ agent, level }: Identified, connection: string): Promise<string> {
   const api = await agent.api()
-  const { secret } = await api.json<{ secret: string }>(
-    'POST',
-    `/v1/agents/${agent.id}/credentials`,
-    { connection, maxUses: 1, ttl: credentialTtl, level },
-  )
+  const { secret } = await api.call('POST /v1/agents/{id}/credentials', {
+    params: { id: agent.id },
+    body: { connection, maxUses: 1, ttl: credentialTtl, level },
+  })
   return secret
 }
 

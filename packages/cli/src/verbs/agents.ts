@@ -1,22 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { withAgentCalls } from '../agent-calls.ts'
+import type { Answered } from '@sallyport/gateway'
 import type { AgentView } from '../broker/protocol.ts'
 import type { VerbContext } from '../context.ts'
 import { age } from '../durations.ts'
 import { EXIT } from '../exit-codes.ts'
 import { printable, printList, printOne, table } from '../output.ts'
 
-export interface AgentTree {
-  readonly agent: AgentView
-  readonly children: readonly AgentTree[]
-}
+export type AgentTree = Answered<'GET /v1/agents/{id}/tree'>
 
-interface BudgetLine {
-  readonly kind: string
-  readonly cap: number
-  readonly used: number
-  readonly name: string
-}
+type BudgetLine = Answered<'GET /v1/agents/{id}/budget'>[number]
 
 /** Characters of an id that are printed: prefix and five, unique for all that matters to a reader. */
 const shortId = 7
@@ -27,10 +20,10 @@ const clearScreen = '\u001B[H\u001B[2J'
 export async function status(context: VerbContext, agent: string | undefined): Promise<number> {
   return await withAgentCalls(context, async (calls) => {
     if (agent === undefined && !calls.asAgent) {
-      const rows = await calls.json<AgentView[]>('GET', '/v1/agents')
+      const rows = await calls.call('GET /v1/agents')
       return await printAgents(context, rows.filter(isLive))
     }
-    const view = await calls.json<AgentView>('GET', pathOf(agent ?? 'self'))
+    const view = await calls.call('GET /v1/agents/{id}', of(agent ?? 'self'))
     const text = [
       `${view.name} ${view.id.slice(0, shortId)}… (${view.chain.join(' › ')}) ${view.state} until ${view.expiresAt}${view.purpose === undefined ? '' : ` · "${view.purpose}"`}`,
       `  grant    ${view.grant.join(' · ')}`,
@@ -85,8 +78,7 @@ export async function tree(
 /** What is left of the budgets of an agent and of all above it. */
 export async function budget(context: VerbContext, agent: string | undefined): Promise<number> {
   return await withAgentCalls(context, async (calls) => {
-    const path = `${pathOf(agent ?? 'self')}/budget`
-    const lines = await calls.json<BudgetLine[]>('GET', path)
+    const lines = await calls.call('GET /v1/agents/{id}/budget', of(agent ?? 'self'))
     const columns = {
       AGENT: (row: BudgetLine) => row.name,
       KIND: (row: BudgetLine) => row.kind,
@@ -101,12 +93,12 @@ export async function budget(context: VerbContext, agent: string | undefined): P
 async function treesOf(context: VerbContext, agent: string | undefined): Promise<AgentTree[]> {
   return await withAgentCalls(context, async (calls) => {
     if (agent !== undefined || calls.asAgent) {
-      return [await calls.json<AgentTree>('GET', `${pathOf(agent ?? 'self')}/tree`)]
+      return [await calls.call('GET /v1/agents/{id}/tree', of(agent ?? 'self'))]
     }
-    const all = await calls.json<AgentView[]>('GET', '/v1/agents')
+    const all = await calls.call('GET /v1/agents')
     const roots = all.filter((each) => each.depth === 0 && isLive(each))
     return await Promise.all(
-      roots.map(async (root) => await calls.json<AgentTree>('GET', `${pathOf(root.id)}/tree`)),
+      roots.map(async (root) => await calls.call('GET /v1/agents/{id}/tree', of(root.id))),
     )
   })
 }
@@ -148,8 +140,9 @@ export function treeText(trees: readonly AgentTree[]): string {
   })
 }
 
-export function pathOf(agent: string): string {
-  return `/v1/agents/${encodeURIComponent(agent.toLowerCase())}`
+/** Names an agent in a call; people type ids in any case. */
+export function of(agent: string): { readonly params: { readonly id: string } } {
+  return { params: { id: agent.toLowerCase() } }
 }
 
 function isLive(agent: AgentView): boolean {

@@ -1,17 +1,16 @@
 import { SallyportError, visibleText } from '@sallyport/core'
-import type { ApprovalView, BundleView } from '@sallyport/gateway'
+import type { BundleView } from '@sallyport/gateway'
 import type { VerbContext } from '../context.ts'
 import { age } from '../durations.ts'
 import { EXIT } from '../exit-codes.ts'
 import { printOne } from '../output.ts'
 import type { AnswerFlags } from './approvals.ts'
 
-const path = '/v1/approvals/bundles'
 const indent = ' '.repeat(4)
 
 export async function listBundles(context: VerbContext): Promise<number> {
   const api = await context.api()
-  const bundles = await api.json<BundleView[]>('GET', path)
+  const bundles = await api.call('GET /v1/approvals/bundles')
   const text = bundles.map(textOf).join('\n')
   const names = bundles.map(({ id }) => id).join('\n')
   await printOne(context.output, bundles, text === '' ? 'no bundles\n' : text, names)
@@ -30,15 +29,17 @@ export async function answerBundle(
     throw new SallyportError('SP_CONFIG_INVALID', detail)
   }
   const api = await context.api()
-  const found = (await api.json<BundleView[]>('GET', path)).find(({ id }) => id === bundle)
+  const found = (await api.call('GET /v1/approvals/bundles')).find(({ id }) => id === bundle)
   if (found === undefined) {
     const detail = `there is no bundle ${bundle} now. Look again: sallyport approvals bundles`
     throw new SallyportError('SP_APPROVAL_REFUSED', detail)
   }
   const ids = found.requests.map(({ id }) => id)
   const body = { decision, note, ids }
-  const url = `${path}/${encodeURIComponent(bundle)}/answer`
-  const views = await api.json<ApprovalView[]>('POST', url, body)
+  const views = await api.call('POST /v1/approvals/bundles/{id}/answer', {
+    params: { id: bundle },
+    body,
+  })
   const waits = views.some(({ state }) => state === 'pending')
   const done =
     decision === 'deny' ? 'denied' : waits ? 'noted, and more have to approve' : 'approved'

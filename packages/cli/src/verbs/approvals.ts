@@ -24,8 +24,9 @@ const textShown = 60
 
 export async function listApprovals(context: VerbContext, { state }: ListFlags): Promise<number> {
   const api = await context.api()
-  const path = `/v1/approvals?state=${encodeURIComponent(state)}`
-  const rows = await api.json<ApprovalView[]>('GET', path)
+  // Which states there are is the gateway's to say.
+  const query = { state: state as 'all' }
+  const rows = await api.call('GET /v1/approvals', { query })
   const now = Date.now()
   const columns = {
     ID: (row: ApprovalView) => row.id,
@@ -43,14 +44,14 @@ export async function listApprovals(context: VerbContext, { state }: ListFlags):
 
 export async function showApproval(context: VerbContext, approval: string): Promise<number> {
   const api = await context.api()
-  const view = await api.json<ApprovalView>('GET', pathOf(approval))
+  const view = await api.call('GET /v1/approvals/{id}', of(approval))
   await printOne(context.output, view, cardOf(view), view.id)
   return EXIT.done
 }
 
 export async function listShapes(context: VerbContext): Promise<number> {
   const api = await context.api()
-  const rows = await api.json<ShapeView[]>('GET', '/v1/approvals/shapes')
+  const rows = await api.call('GET /v1/approvals/shapes')
   const now = Date.now()
   const columns = {
     ID: (row: ShapeView) => row.id,
@@ -67,8 +68,7 @@ export async function listShapes(context: VerbContext): Promise<number> {
 
 export async function withdrawShape(context: VerbContext, approval: string): Promise<number> {
   const api = await context.api()
-  const path = `/v1/approvals/shapes/${encodeURIComponent(approval)}/withdraw`
-  const view = await api.json<ShapeView>('POST', path)
+  const view = await api.call('POST /v1/approvals/shapes/{id}/withdraw', of(approval))
   const text = `✓ withdrawn ${view.id}. Commands of its shape are asked for again.\n`
   await printOne(context.output, view, text, view.id)
   return EXIT.done
@@ -76,7 +76,7 @@ export async function withdrawShape(context: VerbContext, approval: string): Pro
 
 export async function countApproval(context: VerbContext, approval: string): Promise<number> {
   const api = await context.api()
-  const view = await api.json<ApprovalView>('POST', `${pathOf(approval)}/count`)
+  const view = await api.call('POST /v1/approvals/{id}/count', of(approval))
   const { count } = view.preview ?? {}
   const rows = count?.known === true ? count.value.toLocaleString('en-US') : 'an unknown number of'
   await printOne(context.output, view, `${view.id} would meet ${rows} rows now\n`, view.id)
@@ -93,7 +93,7 @@ export async function answerOne(
     throw new SallyportError('SP_CONFIG_INVALID', 'name a request, or a bundle with --bundle')
   const api = await context.api()
   const body = { decision, note, ...(shape === undefined ? {} : { shape }) }
-  const view = await api.json<ApprovalView>('POST', `${pathOf(approval)}/answer`, body)
+  const view = await api.call('POST /v1/approvals/{id}/answer', { ...of(approval), body })
   await printOne(context.output, view, `${answered(view, decision, shape)}\n`, view.id)
   return EXIT.done
 }
@@ -105,7 +105,7 @@ export async function watchApprovals(context: VerbContext): Promise<number> {
   const leaving = new AbortController()
   process.once('SIGINT', () => leaving.abort())
   try {
-    for await (const line of linesOf(api.live('/v1/approvals/events', leaving.signal))) {
+    for await (const line of linesOf(api.live(leaving.signal, 'GET /v1/approvals/events'))) {
       // Lines of server-sent events (WHATWG HTML, section 9.2): only those with data count.
       if (!line.startsWith('data: ')) continue
       const json = line.slice('data: '.length)
@@ -121,8 +121,8 @@ export async function watchApprovals(context: VerbContext): Promise<number> {
   throw new SallyportError('SP_GATEWAY_UNREACHABLE', 'the gateway went away')
 }
 
-function pathOf(approval: string): string {
-  return `/v1/approvals/${encodeURIComponent(approval)}`
+function of(id: string): { readonly params: { readonly id: string } } {
+  return { params: { id } }
 }
 
 function lineOf(view: ApprovalView): string {

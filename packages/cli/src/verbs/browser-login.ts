@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { SallyportError } from '@sallyport/core'
 import { addressOf } from '../broker/gateway-address.ts'
-import type { Adoption, AgentView, GatewayPlace } from '../broker/protocol.ts'
+import type { Adoption, GatewayPlace } from '../broker/protocol.ts'
 import type { VerbContext } from '../context.ts'
 import { GatewayApi } from '../gateway-api.ts'
 import { clientId, loginServer, post, refusedBy } from '../oauth.ts'
@@ -50,7 +50,9 @@ export async function browserLogin(
     const key = ProofKey.make()
     const handle = await redeem(url, answer, { verifier, redirectUri }, key)
     await answer.leadTo(`${server.issuer}/login/done`)
-    const agent = await new GatewayApi(url, handle, key).json<AgentView>('GET', '/v1/agents/self')
+    const agent = await new GatewayApi(url, handle, key).call('GET /v1/agents/{id}', {
+      params: { id: 'self' },
+    })
     return { handle, key: key.toText(), agent, gateway }
   } finally {
     receiver.close()

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { printTtl, SallyportError } from '@sallyport/core'
-import type { ConnectionView, ProbeResult } from '@sallyport/gateway'
+import type { Asked, ConnectionView, ProbeResult } from '@sallyport/gateway'
 import type { VerbContext } from '../context.ts'
 import { parseDuration } from '../durations.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -30,10 +30,12 @@ export interface SetFlags extends SettingFlags {
   readonly distrustFunction: readonly string[]
 }
 
+type NewConnection = Asked<'POST /v1/connections'>['body']
+
 /** Lists the connections. */
 export async function listConnections(context: VerbContext): Promise<number> {
   const api = await context.api()
-  const rows = await api.json<ConnectionView[]>('GET', '/v1/connections')
+  const rows = await api.call('GET /v1/connections')
   const columns = {
     NAME: (row: ConnectionView) => row.name,
     TYPE: (row: ConnectionView) => row.type,
@@ -67,8 +69,9 @@ export async function addConnection(
   }
   const { name, tls, trustFunction: trustedFunctions } = flags
   const settings = { ...settingsIn(flags), trustedFunctions }
-  const body = { ...target, password, name, labels, tls, ca, ...settings }
-  const added = await api.json<ConnectionView>('POST', '/v1/connections', body)
+  // What does not fit is the gateway's to refuse, in its words.
+  const body = { ...target, password, name, labels, tls, ca, ...settings } as NewConnection
+  const added = await api.call('POST /v1/connections', { body })
   const result = await probe(context, added.name)
   const text = `${probeText(result)}✓ ${added.name} added. Use it: psql "$(npx sallyport url ${added.name})"\n`
   await printOne(context.output, { connection: added, test: result }, text, added.name)
@@ -82,16 +85,17 @@ export async function setConnection(
   flags: SetFlags,
 ): Promise<number> {
   const api = await context.api()
-  const path = `/v1/connections/${encodeURIComponent(name)}`
   const { trustFunction: added, distrustFunction: removed } = flags
   const isListChanged = added.length + removed.length > 0
-  const before = isListChanged ? await api.json<ConnectionView>('GET', path) : undefined
+  const before = isListChanged
+    ? await api.call('GET /v1/connections/{name}', { params: { name } })
+    : undefined
   const trustedFunctions = before?.trustedFunctions
     .concat(added)
     .filter((each) => !removed.includes(each))
-  const set = await api.json<ConnectionView>('PATCH', path, {
-    ...settingsIn(flags),
-    trustedFunctions,
+  const set = await api.call('PATCH /v1/connections/{name}', {
+    params: { name },
+    body: { ...settingsIn(flags), trustedFunctions },
   })
   const trusted = set.trustedFunctions.join(', ') || 'none'
   const held = `held ${printTtl(set.holdMaxMs)} at most, ${printTtl(set.holdInTransactionMaxMs)} in a transaction`
@@ -106,7 +110,7 @@ function settingsIn({
   masking,
   holdMax,
   holdInTransactionMax,
-}: SettingFlags): Record<string, unknown> {
+}: SettingFlags): Asked<'PATCH /v1/connections/{name}'>['body'] {
   return {
     notices,
     responses,
@@ -115,13 +119,13 @@ function settingsIn({
     ...(holdInTransactionMax === undefined
       ? {}
       : { holdInTransactionMaxMs: parseDuration(holdInTransactionMax) }),
-  }
+  } as Asked<'PATCH /v1/connections/{name}'>['body']
 }
 
 /** Removes a connection and ends its credentials. */
 export async function removeConnection(context: VerbContext, name: string): Promise<number> {
   const api = await context.api()
-  await api.done('DELETE', `/v1/connections/${encodeURIComponent(name)}`)
+  await api.call('DELETE /v1/connections/{name}', { params: { name } })
   await printOne(
     context.output,
     { removed: name },
@@ -140,7 +144,7 @@ export async function testConnection(context: VerbContext, name: string): Promis
 
 async function probe(context: VerbContext, name: string): Promise<ProbeResult> {
   const api = await context.api()
-  return api.json<ProbeResult>('POST', `/v1/connections/${encodeURIComponent(name)}/test`, {})
+  return await api.call('POST /v1/connections/{name}/test', { params: { name } })
 }
 
 /** One line a step; a step that was not reached is never shown as good. */

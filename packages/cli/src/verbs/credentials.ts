@@ -1,5 +1,5 @@
 import { SallyportError } from '@sallyport/core'
-import type { ConnectionView, IssuedCredential, Status } from '@sallyport/gateway'
+import type { ConnectionView, IssuedCredential } from '@sallyport/gateway'
 import type { VerbContext } from '../context.ts'
 import { parseDuration } from '../durations.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -51,13 +51,15 @@ export async function url(
 
 async function issue(context: VerbContext, flags: CredentialFlags): Promise<Issued> {
   const api = await context.api()
-  const connections = await api.json<ConnectionView[]>('GET', '/v1/connections')
+  const connections = await api.call('GET /v1/connections')
   const connection = choose(connections, flags.connection)
-  const { host, ports } = await api.json<Status>('GET', '/v1/status')
-  const issued = await api.json<IssuedCredential>('POST', '/v1/credentials', {
-    connection: connection.name,
-    allow: flags.allow,
-    ttlMs: parseDuration(flags.ttl),
+  const { host, ports } = await api.call('GET /v1/status')
+  const issued = await api.call('POST /v1/credentials', {
+    body: {
+      connection: connection.name,
+      allow: flags.allow,
+      ttlMs: parseDuration(flags.ttl),
+    },
   })
   const { user, secret } = issued
   const { database } = connection

@@ -2,7 +2,7 @@ import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SallyportError } from '@sallyport/core'
 import { addressOf } from '../broker/gateway-address.ts'
-import type { Adoption, AgentView, GatewayPlace } from '../broker/protocol.ts'
+import type { Adoption, GatewayPlace } from '../broker/protocol.ts'
 import type { VerbContext } from '../context.ts'
 import { GatewayApi } from '../gateway-api.ts'
 import { printable } from '../output.ts'
@@ -43,7 +43,9 @@ export async function deviceLogin(
   if (flags.browser) openBrowser(code.verification_uri_complete ?? code.verification_uri)
   const key = ProofKey.make()
   const handle = await poll(url, code, key)
-  const agent = await new GatewayApi(url, handle, key).json<AgentView>('GET', '/v1/agents/self')
+  const agent = await new GatewayApi(url, handle, key).call('GET /v1/agents/{id}', {
+    params: { id: 'self' },
+  })
   return { handle, key: key.toText(), agent, gateway }
 }
 

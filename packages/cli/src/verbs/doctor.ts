@@ -47,7 +47,7 @@ export async function doctor(
 
 async function running(context: VerbContext): Promise<Status | undefined> {
   try {
-    return await (await context.api()).json<Status>('GET', '/v1/status')
+    return await (await context.api()).call('GET /v1/status')
   } catch {
     return undefined
   }
@@ -102,6 +102,7 @@ function runningFindings(status: Status): Finding[] {
     journalFinding(status.journal),
     searchFinding(status.search),
     ...exportFindings(status.exports),
+    ...channelFindings(status.channels),
     status.policies.problems === ''
       ? {
           check: 'policies',
@@ -167,6 +168,20 @@ function exportFindings({ all, problems }: Status['exports']): Finding[] {
   if (problems === '') return findings
   const text = 'the folder has errors, what was in force stays'
   return [...findings, { check: 'exports', state: 'failed', text }]
+}
+
+function channelFindings({ all, problems }: Status['channels']): Finding[] {
+  const findings = all.map(({ name, waiting, dropped, problem }): Finding => {
+    const lag = waiting === 0 ? 'nothing waits' : `${waiting} messages wait`
+    const lost = dropped === 0 ? '' : `, ${dropped} were given up since the start`
+    if (problem !== undefined)
+      return { check: 'channel', state: 'failed', text: `${name}: ${problem}; ${lag}${lost}` }
+    const state = dropped === 0 ? 'ok' : 'warning'
+    return { check: 'channel', state, text: `${name}: ${lag}${lost}` }
+  })
+  if (problems === '') return findings
+  const text = 'the folder has errors, what was in force stays'
+  return [...findings, { check: 'channels', state: 'failed', text }]
 }
 
 async function freePorts(ports: { api: number; postgres: number }): Promise<Finding[]> {

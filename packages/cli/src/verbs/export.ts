@@ -1,5 +1,6 @@
 import { open, rename, rm, stat } from 'node:fs/promises'
 import { SallyportError } from '@sallyport/core'
+import type { Asked } from '@sallyport/gateway'
 import type { VerbContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { printOne } from '../output.ts'
@@ -19,6 +20,8 @@ const endings: Readonly<Record<string, string>> = {
   text: 'txt',
 }
 
+type Form = NonNullable<Asked<'GET /v1/sessions/{session}'>['query']>['as']
+
 /** Writes an export to a file, whole or not at all. */
 export async function exportSessions(
   context: VerbContext,
@@ -31,11 +34,14 @@ export async function exportSessions(
   if (as !== 'zip' && sessions.length > 1) throw usage(`--as ${as} takes one session`)
   const [first = ''] = sessions
   const path = file ?? `${sessions.length === 1 ? first : 'sallyport-export'}.${ending}`
-  const query = sessions.map((session) => `session=${encodeURIComponent(session)}`).join('&')
   const api = await context.api()
-  const pieces = api.bytes(
-    as === 'zip' ? `/v1/exports?${query}` : `/v1/sessions/${encodeURIComponent(first)}?as=${as}`,
-  )
+  const pieces =
+    as === 'zip'
+      ? api.bytes('GET /v1/exports', { query: { session: sessions } })
+      : api.bytes('GET /v1/sessions/{session}', {
+          params: { session: first },
+          query: { as: as as Form },
+        })
   if (path === '-') {
     for await (const piece of pieces) context.output.data(piece)
     return EXIT.done

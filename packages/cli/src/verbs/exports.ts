@@ -1,4 +1,4 @@
-import type { DeliveryStatus, ExportTest } from '@sallyport/gateway'
+import type { DeliveryStatus } from '@sallyport/gateway'
 import type { VerbContext } from '../context.ts'
 import { age } from '../durations.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -7,7 +7,7 @@ import { printList, printOne } from '../output.ts'
 /** Lists exports, and how far each is behind. */
 export async function listExports(context: VerbContext): Promise<number> {
   const api = await context.api()
-  const rows = await api.json<DeliveryStatus[]>('GET', '/v1/event-exports')
+  const rows = await api.call('GET /v1/event-exports')
   const now = Date.now()
   const columns = {
     NAME: (row: DeliveryStatus) => row.name,
@@ -25,8 +25,7 @@ export async function listExports(context: VerbContext): Promise<number> {
 /** Sends a test to where an export goes. */
 export async function testExport(context: VerbContext, name: string): Promise<number> {
   const api = await context.api()
-  const path = `/v1/event-exports/${encodeURIComponent(name)}/test`
-  const tried = await api.json<ExportTest>('POST', path)
+  const tried = await api.call('POST /v1/event-exports/{name}/test', { params: { name } })
   const text = tried.ok
     ? `✓ ${name}: ${tried.where} took a test event\n`
     : `✕ ${name}: ${tried.where}: ${tried.problem ?? ''}\n`

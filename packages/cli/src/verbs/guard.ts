@@ -37,9 +37,9 @@ export async function guard(
   }
   const api = await context.api()
   const body = { action, ...optionsOf(flags), ...(await setupOf(action, flags)) }
-  const path = `/v1/connections/${encodeURIComponent(name)}/guard`
+  const asked = { params: { name }, body }
   let last: GuardEvent | undefined
-  for await (const event of eventsOf(api.text(path, 'POST', body))) {
+  for await (const event of eventsOf(api.text('POST /v1/connections/{name}/guard', asked))) {
     last = event
     if (event.kind === 'progress') context.output.say(progressText(event))
   }

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { SallyportError } from '@sallyport/core'
-import type { HeldIncident, IncidentView } from '@sallyport/gateway'
+import type { Asked, HeldIncident, IncidentView } from '@sallyport/gateway'
 import type { VerbContext } from '../context.ts'
 import { age } from '../durations.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -23,6 +23,8 @@ export interface ReportFlags {
 const holdsShown = 20
 const forms = ['markdown', 'json', 'zip']
 
+type Form = NonNullable<Asked<'GET /v1/incidents/{id}/report'>['query']>['as']
+
 export async function newIncident(
   context: VerbContext,
   of: string,
@@ -35,7 +37,7 @@ export async function newIncident(
     ...(since === undefined ? {} : { since }),
     ...(until === undefined ? {} : { until }),
   }
-  const view = await api.json<IncidentView>('POST', '/v1/incidents', body)
+  const view = await api.call('POST /v1/incidents', { body })
   const next = `  Report: sallyport incident report ${view.id}\n`
   await printOne(context.output, view, textOf(view) + next, view.id)
   return EXIT.done
@@ -43,7 +45,7 @@ export async function newIncident(
 
 export async function listIncidents(context: VerbContext): Promise<number> {
   const api = await context.api()
-  const rows = await api.json<IncidentView[]>('GET', '/v1/incidents')
+  const rows = await api.call('GET /v1/incidents')
   const now = Date.now()
   const columns = {
     INCIDENT: (row: IncidentView) => row.id,
@@ -59,7 +61,7 @@ export async function listIncidents(context: VerbContext): Promise<number> {
 
 export async function showIncident(context: VerbContext, incident: string): Promise<number> {
   const api = await context.api()
-  const view = await api.json<HeldIncident>('GET', pathOf(incident))
+  const view = await api.call('GET /v1/incidents/{id}', of(incident))
   const sessions = view.sessions.map((id) => `  ${id}\n`).join('')
   await printOne(context.output, view, textOf(view) + holdsOf(view) + sessions, view.id)
   return EXIT.done
@@ -72,7 +74,7 @@ export async function closeIncident(
   { note }: { readonly note: string },
 ): Promise<number> {
   const api = await context.api()
-  const view = await api.json<HeldIncident>('POST', `${pathOf(incident)}/close`, { note })
+  const view = await api.call('POST /v1/incidents/{id}/close', { ...of(incident), body: { note } })
   const next =
     view.holds.length === 0
       ? ''
@@ -89,10 +91,13 @@ export async function reportIncident(
 ): Promise<number> {
   if (!forms.includes(as)) throw usage(`--as takes ${forms.join(', ')}; not "${as}"`)
   const api = await context.api()
-  const query = `${pathOf(incident)}/report?as=${as}`
+  const pieces = api.bytes('GET /v1/incidents/{id}/report', {
+    ...of(incident),
+    query: { as: as as Form },
+  })
   const path = file ?? (as === 'zip' ? `evidence-${incident}.zip` : '-')
   if (path === '-') {
-    for await (const piece of api.bytes(query)) {
+    for await (const piece of pieces) {
       context.output.data(piece)
       await drained()
     }
@@ -102,7 +107,7 @@ export async function reportIncident(
     throw usage(
       `${path} is there already. Name another file with --file, or replace it with --force.`,
     )
-  const bytes = await writeFileWhole(path, api.bytes(query))
+  const bytes = await writeFileWhole(path, pieces)
   await printOne(context.output, { file: path, bytes }, `${path}: ${bytes} bytes\n`, path)
   return EXIT.done
 }
@@ -134,8 +139,8 @@ function holdsOf({ holds }: HeldIncident): string {
   return `  held by ${holds.length === 0 ? 'nothing' : `${shown}${more}`}\n`
 }
 
-function pathOf(incident: string): string {
-  return `/v1/incidents/${encodeURIComponent(incident)}`
+function of(incident: string): { readonly params: { readonly id: string } } {
+  return { params: { id: incident } }
 }
 
 function usage(detail: string): SallyportError {

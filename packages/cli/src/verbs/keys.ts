@@ -5,14 +5,14 @@ import { printOne } from '../output.ts'
 
 /** Prints which keys recordings are signed with. */
 export async function keys({ api, output }: VerbContext): Promise<number> {
-  const view = await (await api()).json<KeysView>('GET', '/v1/keys')
+  const view = await (await api()).call('GET /v1/keys')
   await printOne(output, view, keysText(view), view.current)
   return EXIT.done
 }
 
 /** Lets the gateway sign with a new key from now on. */
 export async function rotateKey({ api, output }: VerbContext): Promise<number> {
-  const view = await (await api()).json<KeysView>('POST', '/v1/keys/rotate')
+  const view = await (await api()).call('POST /v1/keys/rotate')
   await printOne(
     output,
     view,

@@ -1,4 +1,4 @@
-import type { FoundFact, LedgerPage } from '@sallyport/gateway'
+import type { FoundFact } from '@sallyport/gateway'
 import type { VerbContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { printList, table } from '../output.ts'
@@ -12,9 +12,8 @@ export async function ledger(
 ): Promise<number> {
   const { output } = context
   const api = await context.api()
-  const asked = new URLSearchParams({ q: query, limit: flags.limit })
-  if (flags.after !== undefined) asked.set('after', flags.after)
-  const page = await api.json<LedgerPage>('GET', `/v1/ledger?${asked.toString()}`)
+  const { limit, after } = flags
+  const page = await api.call('GET /v1/ledger', { query: { q: query, limit, after } })
   const form = output.form ?? (output.isTerminal ? 'table' : 'ndjson')
   if (form === 'table') output.data(table(page.facts, columns))
   else if (form === 'json') output.data(`${JSON.stringify(page, undefined, 2)}\n`)

@@ -1,7 +1,7 @@
 import { userInfo } from 'node:os'
 import { placeOf } from '../broker/gateway-address.ts'
 import { BrokerClient } from '../broker/broker-client.ts'
-import type { Adoption, AgentView, GatewayPlace, HomeReply } from '../broker/protocol.ts'
+import type { Adoption, GatewayPlace, HomeReply } from '../broker/protocol.ts'
 import type { VerbContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { GatewayApi } from '../gateway-api.ts'
@@ -66,7 +66,7 @@ async function ownerRoot(dataDir: string, flags: LoginFlags): Promise<Adoption> 
   const api = await GatewayApi.open(dataDir)
   const key = ProofKey.make()
   const body = { name: userInfo().username, ttl: flags.ttl }
-  const made = await api.born<{ agent: AgentView; handle: string }>('/v1/agents', body, key)
+  const made = await api.born(key, 'POST /v1/agents', { body })
   return { ...made, key: key.toText(), gateway: { dataDir } }
 }
 

@@ -18,7 +18,7 @@ interface Difference {
 export async function diff(context: VerbContext, paths: readonly string[]): Promise<number> {
   const api = await context.api()
   const there = partsOf(await policyFiles(paths))
-  const served = partsOf(await api.json<PolicyFile[]>('GET', '/v1/policies/files'))
+  const served = partsOf(await api.call('GET /v1/policies/files'))
   const names = [...new Set([...served.keys(), ...there.keys()])].toSorted()
   const differences = names.flatMap((name) => differenceOf(name, served.get(name), there.get(name)))
   const columns = {

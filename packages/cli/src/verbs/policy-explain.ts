@@ -1,5 +1,5 @@
 import { SallyportError, type ExplainedRule, type ExplainedTree } from '@sallyport/core'
-import type { Explanation } from '@sallyport/gateway'
+import type { Asked, Explanation } from '@sallyport/gateway'
 import type { VerbContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { printable, printOne } from '../output.ts'
@@ -18,16 +18,20 @@ export async function explain(
   flags: ExplainFlags,
 ): Promise<number> {
   const api = await context.api()
-  const path = (what ?? '').replace('#', '%23')
   const found =
     what === undefined
-      ? await api.json<Explanation>('POST', '/v1/policies/explain', trialOf(flags))
-      : await api.json<Explanation>('GET', `/v1/decisions/${path}`)
+      ? await api.call('POST /v1/policies/explain', { body: trialOf(flags) })
+      : await api.call('GET /v1/decisions/{what}', { params: { what } })
   await printOne(context.output, found, explanationText(found), found.decision ?? found.effect)
   return found.differs === true ? EXIT.integrity : EXIT.done
 }
 
-function trialOf({ command, as, on, level }: ExplainFlags): object {
+function trialOf({
+  command,
+  as,
+  on,
+  level,
+}: ExplainFlags): Asked<'POST /v1/policies/explain'>['body'] {
   if (command === undefined || as === undefined || on === undefined) {
     const ways = 'give a decision, or --command, --as agent:… and --on CONNECTION'
     throw new SallyportError('SP_CONFIG_INVALID', ways)

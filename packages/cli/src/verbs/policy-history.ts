@@ -6,7 +6,7 @@ import { printList } from '../output.ts'
 /** Lists every set of policies that was in force, newest first. */
 export async function history(context: VerbContext): Promise<number> {
   const api = await context.api()
-  const versions = await api.json<PolicyVersionView[]>('GET', '/v1/policies/versions')
+  const versions = await api.call('GET /v1/policies/versions')
   const columns = {
     VERSION: (row: PolicyVersionView) => `v${row.version}`,
     SINCE: (row: PolicyVersionView) => row.loadedAt,

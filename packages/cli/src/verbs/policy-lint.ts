@@ -3,7 +3,6 @@ import {
   dangerMatrix,
   lintPolicies,
   readPolicyFiles,
-  type ConnectionView,
   type DangerCell,
   type Finding,
   type KnownGroup,
@@ -57,7 +56,7 @@ function failOn(text: string): (typeof thresholds)[number] {
 async function gatewayIfAny(context: VerbContext): Promise<GatewayApi | undefined> {
   try {
     const api = await context.api()
-    await api.json('GET', '/v1/status')
+    await api.call('GET /v1/status')
     return api
   } catch (error) {
     const code = error instanceof SallyportError ? error.code : undefined
@@ -88,7 +87,7 @@ async function knowledgeOf(
 }
 
 async function knownGroups(api: GatewayApi): Promise<ReadonlyMap<string, KnownGroup>> {
-  const groups = await api.json<Record<string, KnownGroup>>('GET', '/v1/policies/groups')
+  const groups = await api.call('GET /v1/policies/groups')
   return new Map(Object.entries(groups))
 }
 
@@ -127,7 +126,7 @@ async function matrix(
   const connections =
     api === undefined
       ? [{ name: 'target', labels: {}, type: 'postgres' }]
-      : await api.json<ConnectionView[]>('GET', '/v1/connections')
+      : await api.call('GET /v1/connections')
   const cells = await dangerMatrix(loaded.policies, connections)
   const note =
     api === undefined ? 'No gateway was asked: one connection without labels stands for all.\n' : ''

@@ -1,5 +1,5 @@
-import type { SessionView } from '@sallyport/gateway'
 import type { VerbContext } from '../context.ts'
+import { newestSessions } from './sessions.ts'
 import { EXIT } from '../exit-codes.ts'
 import { printList } from '../output.ts'
 import { recordedLines } from './recorded-lines.ts'
@@ -20,7 +20,7 @@ const exampleCharactersMax = 60
 /** Counts what rules in observe mode would have done, with the newest command of each. */
 export async function observed(context: VerbContext): Promise<number> {
   const api = await context.api()
-  const sessions = await api.json<SessionView[]>('GET', '/v1/sessions')
+  const sessions = await newestSessions(api)
   const found = new Map<string, Observed>()
   for (const { id } of sessions.slice(0, sessionsMax)) {
     for await (const line of recordedLines(api, id)) note(found, id, line)

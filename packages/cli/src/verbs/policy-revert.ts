@@ -1,5 +1,4 @@
 import { SallyportError } from '@sallyport/core'
-import type { PolicyVersionView } from '@sallyport/gateway'
 import type { VerbContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { printOne } from '../output.ts'
@@ -15,8 +14,9 @@ export async function revert(
     throw new SallyportError('SP_CONFIG_INVALID', detail)
   }
   const api = await context.api()
-  const path = `/v1/policies/versions/${encodeURIComponent(number.replace(/^v/u, ''))}/revert`
-  const view = await api.json<PolicyVersionView>('POST', path)
+  const view = await api.call('POST /v1/policies/versions/{number}/revert', {
+    params: { number: number.replace(/^v/u, '') },
+  })
   const text = `The policies of ${number} are in force again, as v${view.version}.\n`
   await printOne(context.output, view, text, String(view.version))
   return EXIT.done

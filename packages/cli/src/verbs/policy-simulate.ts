@@ -38,7 +38,9 @@ export async function replayed(
   files: readonly PolicyFile[],
   since: string,
 ): Promise<Report> {
-  for await (const event of eventsOf(api.text('/v1/policies/simulate', 'POST', { files, since }))) {
+  for await (const event of eventsOf(
+    api.text('POST /v1/policies/simulate', { body: { files, since } }),
+  )) {
     if (event.kind === 'report') return event
     if (output.isTerminal) output.say(`\r${event.commands.toLocaleString('en')} commands`)
   }

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Status } from '@sallyport/gateway'
 import type { VerbContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { printOne } from '../output.ts'
@@ -10,10 +9,10 @@ const lookEveryMs = 500
 export async function reindex(context: VerbContext): Promise<number> {
   const { output } = context
   const api = await context.api()
-  await api.json('POST', '/v1/reindex')
+  await api.call('POST /v1/reindex')
   let parts = 0
   for (;;) {
-    const { search } = await api.json<Status>('GET', '/v1/status')
+    const { search } = await api.call('GET /v1/status')
     if (search.problem !== undefined) output.say(`waiting: ${search.problem}\n`)
     if (search.rebuilding === undefined) break
     parts = Math.max(parts, search.rebuilding.parts)

@@ -36,13 +36,15 @@ export async function replay(
   const api = await context.api()
   if (output.form !== undefined && output.form !== 'table') {
     if (only !== undefined) throw usage('--only is for what people read; search the JSON instead')
-    return await print(context, api, pathOf(session, { at }), (piece) => piece)
+    const pieces = api.text('GET /v1/sessions/{session}', { params: { session }, query: { at } })
+    return await print(context, pieces, (piece) => piece)
   }
   const isTimed = flags.speed !== undefined || idleLimit !== undefined
   if (text || (!output.isTerminal && !isTimed)) {
-    const asked = { as: 'text', width: String(output.columns), at, only }
+    const query = { as: 'text', width: output.columns, at, only } as const
     const shown = (piece: string): string => piece.split('\n').map(visibleText).join('\n')
-    return await print(context, api, pathOf(session, asked), shown)
+    const pieces = api.text('GET /v1/sessions/{session}', { params: { session }, query })
+    return await print(context, pieces, shown)
   }
   await play(context, api, session, { at, only, speed, idleLimitMs })
   return EXIT.done
@@ -50,11 +52,10 @@ export async function replay(
 
 async function print(
   { output }: VerbContext,
-  api: GatewayApi,
-  path: string,
+  pieces: AsyncIterable<string>,
   shown: (piece: string) => string,
 ): Promise<number> {
-  for await (const piece of api.text(path)) {
+  for await (const piece of pieces) {
     output.data(shown(piece))
     await drained()
   }
@@ -67,19 +68,21 @@ async function play(
   session: string,
   how: {
     readonly at: string | undefined
-    readonly only: string | undefined
+    readonly only: 'decisions' | undefined
     readonly speed: number
     readonly idleLimitMs: number
   },
 ): Promise<void> {
   const isColoured = wantsColours(output.isTerminal)
   const isInteractive = output.isTerminal && process.stdin.isTTY
-  const width = String(output.columns)
   const player = new Player(
     {
       open: (at) =>
         new StepFeed((skip) =>
-          api.text(pathOf(session, { as: 'steps', width, at, only: how.only, skip: String(skip) })),
+          api.text('GET /v1/sessions/{session}', {
+            params: { session },
+            query: { as: 'steps', width: output.columns, at, only: how.only, skip },
+          }),
         ),
       show: (step) => output.data(stepLines(step, isColoured)),
       say: (line) => output.say(`── ${line}\n`),
@@ -98,12 +101,6 @@ const sleepMsMax = 2 ** 31 - 1
 
 async function sleepAtMost(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(Math.min(ms, sleepMsMax), undefined, { signal }).catch(() => undefined)
-}
-
-function pathOf(session: string, asked: Readonly<Record<string, string | undefined>>): string {
-  const query = new URLSearchParams()
-  for (const [name, value] of Object.entries(asked)) if (value !== undefined) query.set(name, value)
-  return `/v1/sessions/${encodeURIComponent(session)}?${query.toString()}`
 }
 
 function speedOf(text: string | undefined): number {

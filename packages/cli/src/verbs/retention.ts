@@ -1,4 +1,4 @@
-import type { Hold, RetentionPlan, RetentionReport } from '@sallyport/gateway'
+import type { Hold, RetentionPlan } from '@sallyport/gateway'
 import type { VerbContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { printList, printOne, table } from '../output.ts'
@@ -18,7 +18,7 @@ const dueColumns = {
 /** Shows what would be erased now. */
 export async function planRetention(context: VerbContext): Promise<number> {
   const { output } = context
-  const plan = await (await context.api()).json<RetentionPlan>('GET', '/v1/retention')
+  const plan = await (await context.api()).call('GET /v1/retention')
   const due = plan.sessions.filter(({ action }) => action === 'erase').length
   const kept = plan.sessions.length - due
   const more = plan.hasMore ? ', and more behind them' : ''
@@ -30,7 +30,7 @@ export async function planRetention(context: VerbContext): Promise<number> {
 
 /** Erases what is due. */
 export async function applyRetention(context: VerbContext): Promise<number> {
-  const report = await (await context.api()).json<RetentionReport>('POST', '/v1/retention')
+  const report = await (await context.api()).call('POST /v1/retention')
   const { erased, failed } = report
   const lines = failed.map(({ session, why }) => `✕ ${session}: ${why}\n`).join('')
   const text = `${erased.length} erased. Each has a fact in the ledger: sallyport ledger what:retention.erased\n${lines}`
@@ -44,7 +44,7 @@ export async function addHold(
   subject: string,
   reason: string,
 ): Promise<number> {
-  const hold = await (await context.api()).json<Hold>('POST', '/v1/holds', { subject, reason })
+  const hold = await (await context.api()).call('POST /v1/holds', { body: { subject, reason } })
   await printOne(context.output, hold, `${hold.id} keeps ${hold.kind} ${hold.subject}\n`, hold.id)
   return EXIT.done
 }
@@ -59,7 +59,7 @@ const holdColumns = {
 
 /** Lists the holds in force. */
 export async function listHolds(context: VerbContext): Promise<number> {
-  const holds = await (await context.api()).json<Hold[]>('GET', '/v1/holds')
+  const holds = await (await context.api()).call('GET /v1/holds')
   await printList(context.output, holds, holdColumns, ({ id }) => id)
   return EXIT.done
 }
@@ -70,9 +70,8 @@ export async function removeHold(
   id: string,
   reason: string,
 ): Promise<number> {
-  const query = new URLSearchParams({ reason })
   const api = await context.api()
-  await api.done('DELETE', `/v1/holds/${encodeURIComponent(id)}?${query.toString()}`)
+  await api.call('DELETE /v1/holds/{id}', { params: { id }, query: { reason } })
   context.output.say(`${id} is removed.\n`)
   return EXIT.done
 }

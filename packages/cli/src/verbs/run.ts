@@ -1,5 +1,7 @@
+import { addressOf as callAddress } from '../api-address.ts'
 import { writeSync } from 'node:fs'
 import { type ErrorCode, SallyportError } from '@sallyport/core'
+import type { Answered } from '@sallyport/gateway'
 import { agentEnvironment, connectionOf } from '../agent-environment.ts'
 import { addressOf } from '../broker/gateway-address.ts'
 import { BrokerClient } from '../broker/broker-client.ts'
@@ -76,7 +78,8 @@ export async function run(
 
 /** What the caller asks for, as the API takes it. */
 export function childAsk(flags: ChildFlags): ChildAsk {
-  const budget = parseBudget(flags.budget)
+  // Which kinds there are is the gateway's to say.
+  const budget = parseBudget(flags.budget) as ChildAsk['budget'] & object
   return {
     name: flags.name,
     ...(flags.allow.length === 0 ? {} : { allow: flags.allow }),
@@ -125,11 +128,13 @@ export async function bearerVariables(
   home: HomeReply,
   connection: string,
 ): Promise<Record<string, string>> {
-  const minted = await client.ask<{ user: string; secret: string }>({
+  const call = 'POST /v1/agents/{id}/credentials'
+  const minted = await client.ask<Answered<typeof call>>({
     op: 'api',
-    method: 'POST',
-    path: `/v1/agents/${home.agent.id}/credentials`,
-    body: { connection, maxUses: bearerUses, ttl: bearerTtl, level: 1 },
+    ...callAddress(call, {
+      params: { id: home.agent.id },
+      body: { connection, maxUses: bearerUses, ttl: bearerTtl, level: 1 },
+    }),
   })
   const { gateway } = await client.ask<WhoReply>({ op: 'who' })
   if (gateway === undefined) throw new SallyportError('SP_INTERNAL', 'the broker knows no gateway')

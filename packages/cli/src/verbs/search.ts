@@ -1,3 +1,4 @@
+import { SallyportError } from '@sallyport/core'
 import type { FoundSession, SearchPage } from '@sallyport/gateway'
 import type { VerbContext } from '../context.ts'
 import { age } from '../durations.ts'
@@ -20,9 +21,10 @@ export async function sessions(
 ): Promise<number> {
   const { output } = context
   const api = await context.api()
-  const asked = new URLSearchParams({ q: query, limit: flags.limit })
-  if (flags.after !== undefined) asked.set('after', flags.after)
-  const page = await api.json<SearchPage>('GET', `/v1/sessions?${asked.toString()}`)
+  const { limit, after } = flags
+  const page = await api.call('GET /v1/sessions', { query: { q: query, limit, after } })
+  if (!('sessions' in page))
+    throw new SallyportError('SP_GATEWAY_UNREACHABLE', 'the answer is not that of a search')
   const form = output.form ?? (output.isTerminal ? 'table' : 'ndjson')
   if (form === 'table') output.data(searchTable(page.sessions, output.columns))
   else if (form === 'json') output.data(`${JSON.stringify(page, undefined, 2)}\n`)

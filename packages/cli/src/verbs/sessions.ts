@@ -2,12 +2,13 @@ import type { SessionView } from '@sallyport/gateway'
 import type { VerbContext } from '../context.ts'
 import { age } from '../durations.ts'
 import { EXIT } from '../exit-codes.ts'
+import type { GatewayApi } from '../gateway-api.ts'
 import { printList } from '../output.ts'
 
 /** Lists the newest sessions. */
 export async function sessions(context: VerbContext): Promise<number> {
   const api = await context.api()
-  const rows = await api.json<SessionView[]>('GET', '/v1/sessions')
+  const rows = await newestSessions(api)
   const short = shortestPrefixes(rows.map((row) => row.id))
   const now = Date.now()
   const columns = {
@@ -22,6 +23,12 @@ export async function sessions(context: VerbContext): Promise<number> {
   }
   await printList(context.output, rows, columns, (row) => row.id)
   return EXIT.done
+}
+
+/** Sessions without a search: the newest. */
+export async function newestSessions(api: GatewayApi): Promise<readonly SessionView[]> {
+  const answer = await api.call('GET /v1/sessions')
+  return 'sessions' in answer ? [] : answer
 }
 
 const prefixLeast = 3

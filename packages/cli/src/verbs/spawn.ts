@@ -1,7 +1,7 @@
 import { text as textOf } from 'node:stream/consumers'
 import { connectionOf, socketUrl, socketVariables } from '../agent-environment.ts'
 import { withAgentCalls } from '../agent-calls.ts'
-import type { Adoption, AgentView, HomeReply } from '../broker/protocol.ts'
+import type { Adoption, HomeReply } from '../broker/protocol.ts'
 import type { VerbContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { GatewayApi } from '../gateway-api.ts'
@@ -13,7 +13,7 @@ import { addressOf, placeOf } from '../broker/gateway-address.ts'
 import { ServiceKey } from '../service-key.ts'
 import { requireBroker, whoAmI } from '../owner-api.ts'
 import { agentLine, bearerVariables, type ChildFlags, childAsk, run, type RunFlags } from './run.ts'
-import { pathOf } from './agents.ts'
+import { of } from './agents.ts'
 
 /** Makes a child whose program the caller starts itself. */
 export async function spawn(context: VerbContext, flags: ChildFlags): Promise<number> {
@@ -75,11 +75,10 @@ export interface TicketFlags extends ChildFlags {
 export async function ticket(context: VerbContext, flags: TicketFlags): Promise<number> {
   return await withAgentCalls(context, async (calls) => {
     const expect = Object.fromEntries(flags.expect.map((text) => text.split(/=(.*)/s, 2)))
-    const made = await calls.json<{ ticket: string; expiresAt: string }>(
-      'POST',
-      `${pathOf('self')}/tickets`,
-      { ...childAsk(flags), ...(flags.expect.length === 0 ? {} : { expect }) },
-    )
+    const made = await calls.call('POST /v1/agents/{id}/tickets', {
+      ...of('self'),
+      body: { ...childAsk(flags), ...(flags.expect.length === 0 ? {} : { expect }) },
+    })
     const text = `${made.ticket}   (one use, until ${made.expiresAt})\n`
     await printOne(context.output, made, text, made.ticket)
     return EXIT.done
@@ -139,7 +138,7 @@ export async function serviceKey(context: VerbContext, path: string): Promise<nu
 async function redeem(url: string, ticketText: string, name: string): Promise<Born> {
   const body = { ticket: ticketText, ...(name === '' ? {} : { name }) }
   const key = ProofKey.make()
-  const born = await new GatewayApi(url, '').born<Born>('/v1/tickets/redeem', body, key)
+  const born = await new GatewayApi(url, '').born(key, 'POST /v1/tickets/redeem', { body })
   return { ...born, key: key.toText() }
 }
 
@@ -162,6 +161,8 @@ async function bear(url: string, fields: Readonly<Record<string, string>>): Prom
   const { body } = await post(url, '/oauth/token', fields, key)
   const { access_token: handle }: { access_token?: unknown } = body
   if (typeof handle !== 'string') throw refusedBy('SP_TOKEN_REFUSED', body)
-  const agent = await new GatewayApi(url, handle, key).json<AgentView>('GET', '/v1/agents/self')
+  const agent = await new GatewayApi(url, handle, key).call('GET /v1/agents/{id}', {
+    params: { id: 'self' },
+  })
   return { handle, key: key.toText(), agent }
 }

@@ -1,23 +1,12 @@
 import { withAgentCalls } from '../agent-calls.ts'
-import type { AgentView } from '../broker/protocol.ts'
+import type { Answered } from '@sallyport/gateway'
 import type { VerbContext } from '../context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { printable, printOne } from '../output.ts'
-import { pathOf } from './agents.ts'
+import { of } from './agents.ts'
 
 /** What became of an agent's sessions. */
-interface ClosureReport {
-  readonly agent: string | AgentView
-  readonly state: 'closed' | 'partial' | 'unknown'
-  readonly agents: number
-  readonly sessions: readonly {
-    readonly session: string
-    readonly connection: string
-    readonly outcome: string
-  }[]
-  readonly workers: { readonly all: number; readonly acknowledged: number }
-  readonly ms: number
-}
+type ClosureReport = Answered<'POST /v1/agents/{id}/end'>
 
 const done = { revoke: 'revoked', freeze: 'froze', unfreeze: 'released', end: 'ended' } as const
 
@@ -30,7 +19,7 @@ export async function stopAgent(
 ): Promise<number> {
   return await withAgentCalls(context, async (calls) => {
     const body = reason === undefined ? {} : { reason }
-    const report = await calls.json<ClosureReport>('POST', `${pathOf(agent)}/${action}`, body)
+    const report = await calls.call(`POST /v1/agents/{id}/${action}`, { ...of(agent), body })
     await printOne(context.output, report, reportText(report, action, agent), agent)
     return report.state === 'unknown' ? EXIT.unexpected : EXIT.done
   })
@@ -41,6 +30,7 @@ function reportText(report: ClosureReport, action: keyof typeof done, agent: str
   const unsure = {
     closed: '',
     partial: ' · something may go on at a target',
+    pending: ' · nobody waited for the workers',
     unknown: ` · only ${workers.acknowledged} of ${workers.all} workers answered`,
   }[state]
   const lines = [

@@ -14,6 +14,7 @@ export interface UpFlags {
   readonly durability: string
   readonly recordings?: string
   readonly anchors: readonly string[]
+  readonly channels?: string
   readonly journalMax: string
   readonly journalMinFree: string
   readonly demo: boolean
@@ -71,6 +72,7 @@ function gatewayOptions(
     durability: durability(flags.durability),
     ...(flags.recordings === undefined ? {} : { recordings: recordingsPlace(flags.recordings) }),
     anchors: flags.anchors.map(recordingsPlace),
+    ...(flags.channels === undefined ? {} : { channels: resolve(flags.channels) }),
     journal: {
       maxBytes: size(flags.journalMax, '--journal-max', journalMaxLeast),
       minFreeBytes: size(flags.journalMinFree, '--journal-min-free', 0),
@@ -141,6 +143,13 @@ function tell(output: Output, event: ControlPlaneEvent): void {
       else
         output.say(
           `  ✕ exports   the files have errors; what was in force stays\n${event.problems}\n`,
+        )
+      return
+    case 'channels.read':
+      if (event.problems === '') output.say('  ✓ channels  read again\n')
+      else
+        output.say(
+          `  ✕ channels  the files have errors; what was in force stays\n${event.problems}\n`,
         )
       return
     case 'birth':

@@ -31,9 +31,12 @@ export async function watch(
     const detail = '--only is for what people read; search the JSON instead'
     throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
   }
-  const query = new URLSearchParams({ of: what, as: isText ? 'steps' : 'ndjson' })
-  if (isText) query.set('width', String(output.columns))
-  if (only !== undefined) query.set('only', only)
+  const query = {
+    of: what,
+    as: isText ? 'steps' : 'ndjson',
+    width: isText ? output.columns : undefined,
+    only,
+  } as const
   const view = new View(context, what)
   const isInteractive = isText && output.isTerminal && process.stdin.isTTY
   const leaving = new AbortController()
@@ -41,7 +44,7 @@ export async function watch(
     ? listenForKeys(process.stdin, (key) => view.key(key, () => leaving.abort()))
     : undefined
   if (isInteractive) output.say(`── ${keysHelp}\n`)
-  const lines = linesOf(api.live(`/v1/watch?${query.toString()}`, leaving.signal))
+  const lines = linesOf(api.live(leaving.signal, 'GET /v1/watch', { query }))
   return await follow(lines, view, { isText, leaving: leaving.signal })
 }
 

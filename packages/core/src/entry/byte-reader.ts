@@ -57,7 +57,9 @@ export class ByteReader {
     const length = this.count()
     // Every element takes a byte at least; a count beyond that is damage, and must not allocate.
     if (length > this.#end - this.#at) throw new RangeError('a list is longer than its entry')
-    return Array.from({ length }, read)
+    const items: T[] = []
+    for (let index = 0; index < length; index += 1) items.push(read())
+    return items
   }
 
   oneOf<T>(values: readonly T[]): T {

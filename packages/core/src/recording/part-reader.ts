@@ -92,76 +92,90 @@ export class PartReader {
 
   /** Reads these segments, ascending. Those that are missing before and between them are told. */
   async *read(indexes: readonly number[]): AsyncGenerator<PartItem> {
+    for await (const items of this.batches(indexes)) yield* items
+  }
+
+  /** As `read`, a segment at a time: asking for each item by itself costs more than reading it. */
+  async *batches(indexes: readonly number[]): AsyncGenerator<readonly PartItem[]> {
     let next = 0
     for (const index of indexes) {
       // A name costs nothing, so a whole gap is one finding.
       if (index > next) {
         const where = storeKeys.segment(this.#of.session, this.#of.part, next)
         const more = index - next === 1 ? '' : `, and ${index - next - 1} behind it`
-        yield finding(where, `the segment is missing${more}`)
+        yield [finding(where, `the segment is missing${more}`)]
       }
-      yield* this.#segment(index)
+      yield await this.#segment(index)
       next = index + 1
     }
   }
 
-  async *#segment(index: number): AsyncGenerator<PartItem> {
+  async #segment(index: number): Promise<readonly PartItem[]> {
     const where = storeKeys.segment(this.#of.session, this.#of.part, index)
     let file: Uint8Array | undefined
     try {
       file = await this.#source.get(where)
     } catch (error) {
       if (!(error instanceof RangeError)) throw error
-      return yield finding(where, error.message)
+      return [finding(where, error.message)]
     }
-    if (file === undefined) return yield finding(where, 'the segment is missing')
+    if (file === undefined) return [finding(where, 'the segment is missing')]
     const bytes = Buffer.from(file.buffer, file.byteOffset, file.length)
+    const items: PartItem[] = []
     let segment: SealedSegment
     let records: Buffer | undefined
     try {
       segment = parseSegment(bytes)
       const misplaced = this.#misplaced(segment, index)
-      if (misplaced !== undefined) yield finding(where, misplaced)
+      if (misplaced !== undefined) items.push(finding(where, misplaced))
       if (this.#of.key !== undefined) records = await openSegment(segment, this.#of.key)
     } catch (error) {
       if (!(error instanceof RangeError)) throw error
-      return yield finding(where, error.message)
+      items.push(finding(where, error.message))
+      return items
     } finally {
       this.#last = segmentHash(bytes)
     }
     this.#segments += 1
     this.#bytes += bytes.length
     const { header } = segment
-    if (records === undefined) this.#entries = header.first + header.count
-    else yield* this.#records(where, records)
-    if (records !== undefined && this.#head !== header.head)
-      yield finding(where, 'the header names another last hash')
-    if (records !== undefined && this.#entries !== header.first + header.count)
-      yield finding(where, 'the header names another number of entries')
+    const end = header.first + header.count
+    if (records === undefined) this.#entries = end
+    else {
+      for (const item of this.#records(where, records)) items.push(item)
+      if (this.#head !== header.head)
+        items.push(finding(where, 'the header names another last hash'))
+      if (this.#entries !== end)
+        items.push(finding(where, 'the header names another number of entries'))
+    }
     this.#head = header.head
+    return items
   }
 
   *#records(where: string, records: Buffer): Generator<PartItem> {
-    for (let at = 0; at < records.length;) {
-      const found = decodeEntry(records, at)
-      if (found.kind !== 'record')
-        return yield finding(
-          where,
-          found.kind === 'bad' ? found.reason : 'an entry is cut short',
-          at,
-        )
-      const { entry, position, timeMs } = found
-      const verified = this.verifier?.accept(found) ?? false
-      // After the first break nothing is accepted any more, which needs to be said once.
-      if (!verified && !this.#isBroken)
-        yield finding(where, `the chain is broken at entry ${position}`, at)
-      const wrong = this.#rules.next(entry)
-      if (wrong !== undefined && !this.#isBroken) yield finding(where, wrong, at)
-      this.#isBroken ||= !verified
-      this.#entries = position + 1
-      this.#head = Buffer.from(found.hash).toString('hex')
-      yield { kind: 'entry', position, timeMs, verified, entry }
-      at = found.next
+    let last: Uint8Array | undefined
+    try {
+      for (let at = 0; at < records.length;) {
+        const found = decodeEntry(records, at)
+        if (found.kind !== 'record') {
+          const what = found.kind === 'bad' ? found.reason : 'an entry is cut short'
+          return yield finding(where, what, at)
+        }
+        const { entry, position, timeMs } = found
+        const verified = this.verifier?.accept(found) ?? false
+        // After the first break nothing is accepted any more, which needs to be said once.
+        if (!verified && !this.#isBroken)
+          yield finding(where, `the chain is broken at entry ${position}`, at)
+        const wrong = this.#rules.next(entry)
+        if (wrong !== undefined && !this.#isBroken) yield finding(where, wrong, at)
+        this.#isBroken ||= !verified
+        this.#entries = position + 1
+        last = found.hash
+        yield { kind: 'entry', position, timeMs, verified, entry }
+        at = found.next
+      }
+    } finally {
+      if (last !== undefined) this.#head = Buffer.from(last).toString('hex')
     }
   }
 

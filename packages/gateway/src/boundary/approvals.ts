@@ -38,6 +38,8 @@ export interface HoldAsked {
   readonly demands: readonly RuleDemand[]
   /** SHA-256, in hexadecimal, of the statement without its values; absent where it has no shape that could be told. */
   readonly shape?: string
+  /** The statement without values and comments, in one line, perhaps cut; absent where it could not be told. */
+  readonly outline?: string
   readonly policyVersion: number
   /** SHA-256, in hexadecimal, of all that an approval is bound to. */
   readonly binding: string
@@ -58,6 +60,8 @@ export interface TargetQuestions {
   readonly sample: Question
   /** The shape of the statement, as in `HoldAsked`. */
   readonly shape: Question
+  /** As in `HoldAsked`. */
+  readonly outline?: string
   /** What the caller gave beside the text; bytes are in the protocol's binary form. */
   readonly values: readonly AskedValue[]
   /** Object ids of the values' types; 0 or nothing where the target is to tell. */

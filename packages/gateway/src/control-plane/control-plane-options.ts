@@ -39,6 +39,8 @@ export interface ControlPlaneOptions {
   readonly recordings?: string
   /** Where anchors are copied to: folders, buckets, webhooks. */
   readonly anchors?: readonly string[]
+  /** The folder of channels that tell of requests for approval; `channels` in the data folder where absent. */
+  readonly channels?: string
   /** How large all journals may become, and how much of their disk stays free. */
   readonly journal?: JournalBounds
   /** Where browsers and workloads reach the API, without a slash at the end; `http://host:port` where absent. */
@@ -71,6 +73,8 @@ export type ControlPlaneEvent =
   | { readonly kind: 'identity.read'; readonly problems: string }
   /** The files of the folder `exports` were read again; `problems` is empty where they are in force. */
   | { readonly kind: 'exports.read'; readonly problems: string }
+  /** The files of the folder of channels were read again; `problems` is empty where they are in force. */
+  | { readonly kind: 'channels.read'; readonly problems: string }
   | { readonly kind: 'birth'; readonly event: BirthEvent }
   | { readonly kind: 'signal'; readonly event: SignalEvent }
   | { readonly kind: 'worker.lost'; readonly worker: number; readonly why: string }

@@ -33,6 +33,8 @@ import { startWorkers } from './start-workers.ts'
 import { gatewayVersion } from './version.ts'
 import { approvalPages } from './approvals/approval-pages.ts'
 import type { Approvals } from './approvals/approvals.ts'
+import type { Channels } from './approvals/channels/channels.ts'
+import { openChannels } from './approvals/channels/open-channels.ts'
 import { approvalRoutes } from './approvals/approval-routes.ts'
 import type { WorkerPool } from './worker-pool.ts'
 import type { ConnectionView, IssuedCredential } from './contract/connections.ts'
@@ -100,7 +102,10 @@ async function start(
   const publish = async (): Promise<void> => await pool.publish(await parts.snapshots.build())
   await policies.follow(publish)
 
-  const api = await serveApi({ ...parts, exports, approvals }, pool, policies, publish, undo)
+  const listening: { api?: ApiListener } = {}
+  const channels = await openChannels(parts, approvals, () => urlOf(options, listening), undo)
+  const served = { ...parts, exports, approvals, channels, listening }
+  const api = await serveApi(served, pool, policies, publish, undo)
   step('api', `http://${options.host}:${api.ports.api}`)
   return {
     ports: api.ports,
@@ -118,7 +123,18 @@ async function start(
 }
 
 /** What the API serves: the parts, and what was opened on them. */
-type Served = Parts & { readonly exports: Exports; readonly approvals: Approvals }
+interface Served extends Parts {
+  readonly exports: Exports
+  readonly approvals: Approvals
+  readonly channels: Channels
+  /** Set as soon as the API listens. */
+  readonly listening: { api?: ApiListener }
+}
+
+/** Where browsers and systems reach the gateway. */
+function urlOf(options: ControlPlaneOptions, listening: Served['listening']): string {
+  return options.publicUrl ?? `http://${options.host}:${listening.api?.port ?? 0}`
+}
 
 /** Opens the API, with logins and agents, and tells other commands where it is. */
 async function serveApi(
@@ -128,16 +144,15 @@ async function serveApi(
   publish: () => Promise<void>,
   undo: AsyncDisposableStack,
 ): Promise<{ ports: Status['ports']; status: () => Promise<Status> }> {
-  const { options, agents, connections, keys, owner, ledger } = parts
+  const { options, agents, connections, keys, owner, ledger, listening } = parts
   const ownerBy: FactBy = { by: 'owner', name: owner }
-  const listening: { api?: ApiListener } = {}
   const metrics = await serveMetrics(parts, pool, gatewayVersion, undo)
   const ports = (): Status['ports'] => ({
     api: listening.api?.port ?? 0,
     postgres: pool.port,
     ...(metrics === undefined ? {} : { metrics }),
   })
-  const gatewayUrl = (): string => options.publicUrl ?? `http://${options.host}:${ports().api}`
+  const gatewayUrl = (): string => urlOf(options, listening)
   const callers = {
     owner: () => void ledger.write({ what: 'owner.seen', actor: ownerBy, subject: 'api' }),
     refused: (why: string) =>
@@ -170,6 +185,7 @@ async function serveApi(
   const status = async (): Promise<Status> => ({
     ...statusOf(parts, pool, policies, ports()),
     exports: { all: await parts.exports.status(), problems: parts.exports.problems },
+    channels: { all: await parts.channels.status(), problems: parts.channels.problems },
   })
   const who = { agents, ownerToken: keys.ownerToken, owner, callers, ...doors }
   const mounted = [
@@ -272,7 +288,7 @@ function statusOf(
   pool: WorkerPool,
   policies: PolicyFollower,
   ports: Status['ports'],
-): Omit<Status, 'exports'> {
+): Omit<Status, 'exports' | 'channels'> {
   return {
     version: gatewayVersion,
     pid: process.pid,

@@ -1,4 +1,5 @@
 import type { OwnerOperations } from './api/owner-operations.ts'
+import type { Channels } from './approvals/channels/channels.ts'
 import type { Exports } from './exports/exports.ts'
 import type { KeyRing } from './keys/key-ring.ts'
 import { IncidentReports } from './incidents/incident-reports.ts'
@@ -17,7 +18,7 @@ import type { KeysView, SearchStatus, Status } from './contract/operations.ts'
 
 /** What the API can do. `publish` gives workers what changed before the answer goes out. */
 export function operationsOf(
-  parts: Parts & { readonly exports: Exports },
+  parts: Parts & { readonly exports: Exports; readonly channels: Channels },
   pool: WorkerPool,
   policies: PolicyFollower,
   publish: () => Promise<void>,
@@ -32,6 +33,7 @@ export function operationsOf(
     exporter,
     counts,
     exports,
+    channels,
     live,
     snapshots,
     store,
@@ -89,6 +91,14 @@ export function operationsOf(
     async testExport(name) {
       await ledger.write({ what: 'export.tested', actor, subject: name })
       return await exports.test(name)
+    },
+    channels: {
+      list: async () => await channels.status(),
+      async test(name) {
+        await ledger.write({ what: 'channel.tested', actor, subject: name })
+        return await channels.test(name)
+      },
+      log: async (of) => await channels.log(of),
     },
     planRetention: async () => await retention.plan(),
     applyRetention: async () => await retention.apply(actor),

@@ -7,6 +7,7 @@ import { birthTables } from './birth-tables.ts'
 import { handleTables } from './handle-tables.ts'
 import { incidentEnds, incidentTables } from './incident-tables.ts'
 import { ledgerTables } from './ledger-tables.ts'
+import { channelTables } from './channel-tables.ts'
 import { exportTables } from './export-tables.ts'
 import { policyTables } from './policy-tables.ts'
 import { recordingTables } from './recording-tables.ts'
@@ -106,6 +107,7 @@ export const migrations = {
   '0018_previews': previewColumns,
   '0019_shapes': shapeTables,
   '0020_hold_max': holdColumns,
+  '0021_channels': channelTables,
 }
 
 /** Brings the tables to the newest version; a failed step leaves the version before it. */

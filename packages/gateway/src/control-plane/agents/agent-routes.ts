@@ -206,7 +206,8 @@ function created(
   { agent, handle, cut }: Spawned,
   { boundTo }: { readonly boundTo?: string },
 ): NewAgent {
-  if (handle === undefined) return { agent, cut }
+  if (handle === undefined)
+    throw new SallyportError('SP_INTERNAL', 'an agent was made without a handle')
   return { agent, handle, cut, ...(boundTo === undefined ? {} : { cnf: { jkt: boundTo } }) }
 }
 

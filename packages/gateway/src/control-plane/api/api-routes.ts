@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { SallyportError, type Secret } from '@sallyport/core'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
+import { addChannelRoutes } from '../approvals/channels/channel-routes.ts'
 import { publicEndpoints } from '../contract/operations.ts'
 import { addIncidentRoutes } from '../incidents/incident-routes.ts'
 import { servedFrom } from '../ledger/request-source.ts'
@@ -67,6 +68,7 @@ export function apiRoutes(
   addGatewayRoutes(app, operations)
   addConnectionRoutes(app, operations)
   addRecordingRoutes(app, operations)
+  addChannelRoutes(app, operations.channels)
   addIncidentRoutes(app, operations.incidents)
   addPolicyRoutes(app, operations.policies)
   return app

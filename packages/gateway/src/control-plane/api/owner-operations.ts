@@ -1,5 +1,6 @@
 import type { ErrorCode } from '@sallyport/core'
 import type { ProbeResult } from '../../boundary/messages.ts'
+import type { ChannelOperations } from '../approvals/channels/channel-routes.ts'
 import type { ConnectionSettings } from '../connection-settings.ts'
 import type { NewConnection } from '../connections.ts'
 import type { ConnectionView, IssuedCredential } from '../contract/connections.ts'
@@ -23,6 +24,7 @@ import type { ViewForm } from '../recordings/live/live-view.ts'
 /** What the API does for the owner; the control plane provides it. */
 export interface OwnerOperations
   extends ConnectionOperations, GatewayOperations, RecordingOperations, RetentionOperations {
+  readonly channels: ChannelOperations
   readonly incidents: IncidentOperations
   readonly policies: PolicyOperations
   /** A caller reads that it was refused. */

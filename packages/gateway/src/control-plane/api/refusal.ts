@@ -37,6 +37,7 @@ function sentence(issue: Issue): string {
     case 'invalid_key':
       return `${field} has a name that is empty, too long or not known here`
     case 'invalid_format':
+      return `${field} has characters that do not fit`
     case 'not_multiple_of':
     case 'invalid_union':
     case 'invalid_element':

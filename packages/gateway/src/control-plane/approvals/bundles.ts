@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { SallyportError } from '@sallyport/core'
 import type { HoldAsked } from '../../boundary/approvals.ts'
-import { answerRefused, type ApprovalView } from './approval.ts'
+import type { BundleView } from '../contract/approval-views.ts'
+import { answerRefused } from './approval.ts'
 import type { Waiting } from './waiting.ts'
 
 /** Requests that differ in values alone, and may be answered together. */
@@ -14,16 +15,7 @@ export interface Bundle {
   readonly requests: readonly Waiting[]
 }
 
-/** A bundle as the API shows it, with all of its requests. */
-export interface BundleView {
-  readonly id: string
-  readonly title: string
-  readonly connection: string
-  readonly database: string
-  /** When the first of them expires; ISO 8601. */
-  readonly until: string
-  readonly requests: readonly ApprovalView[]
-}
+export type { BundleView }
 
 /** Up to so many are looked at one by one. */
 const aloneMax = 10

@@ -2,30 +2,13 @@ import { SallyportError, type ApprovalId, type RuleDemand } from '@sallyport/cor
 import type { HoldAnswer, HoldAsked, TargetQuestions } from '../../boundary/approvals.ts'
 import { gatewayBy, type FactBy, type Ledger } from '../ledger/ledger.ts'
 import type { Store } from '../ports/store.ts'
+import type { ShapeView } from '../contract/approval-views.ts'
 import { answerRefused } from './approval.ts'
 import type { Tx } from './approval-rows.ts'
 import type { Told } from './preview/preview.ts'
 import { endShape, insertShape, readShapes, usedShape, type ShapeRecord } from './shapes-rows.ts'
 
-/** What a shape that was approved lets through, as the API shows it. Times are ISO 8601. */
-export interface ShapeView {
-  /** Of the request that was approved by its shape. */
-  readonly id: string
-  readonly agent: string
-  /** Names, root first. */
-  readonly chain: readonly string[]
-  readonly connection: string
-  readonly database: string
-  /** The command that was approved; others of its shape differ in values alone. */
-  readonly text: string
-  readonly rules: readonly string[]
-  /** Rows, by the planner's estimate, above which it is asked as usual. */
-  readonly rowsMax: number
-  readonly by: readonly string[]
-  readonly since: string
-  readonly until: string
-  readonly uses: number
-}
+export type { ShapeView }
 
 export interface ShapesOptions {
   readonly store: Store

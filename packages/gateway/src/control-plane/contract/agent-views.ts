@@ -120,7 +120,7 @@ export const revocation = object({
 
 export const spawned = object({
   agent: agentView,
-  handle: opt(text).describe('spa_…; this is the only time that it is shown.'),
+  handle: text.describe('spa_…; this is the only time that it is shown.'),
   cut: list(text).describe('What was asked for and not given.'),
   cnf: opt(object({ jkt: text })).describe(
     'RFC 7800, section 3.1: the key that the handle is bound to.',

@@ -13,7 +13,7 @@ import {
   spawned,
 } from './agent-views.ts'
 import { type Endpoints, media } from './endpoint.ts'
-import { flag, given, list, object, opaque } from './schema.ts'
+import { flag, given, list, object, opaque, upTo } from './schema.ts'
 
 const idCharactersMax = 64
 /** Names are shorter; who asks for a longer one reads what a name has to be. */
@@ -39,9 +39,7 @@ const words = (what: string): z.ZodType<Record<string, string>, Record<string, s
     })
 
 const granted = {
-  allow: list(given(allowCharactersMax))
-    .unwrap()
-    .max(allowMax)
+  allow: upTo(allowMax, given(allowCharactersMax))
     .optional()
     .describe('Such as shop:read; all that the parent holds where absent or empty.'),
   grant: z.unknown().optional().describe('A grant document in the place of allow; docs/agents.md.'),

@@ -1,4 +1,6 @@
 import { agentEndpoints, ticketEndpoints, treeEndpoints } from './agents.ts'
+import { channelEndpoints } from './channels.ts'
+import { approvalEndpoints } from './approvals.ts'
 import { connectionEndpoints } from './connections.ts'
 import { incidentEndpoints } from './incidents.ts'
 import { operationEndpoints, publicEndpoints } from './operations.ts'
@@ -12,6 +14,18 @@ export const areas = {
   Connections: connectionEndpoints,
   Agents: { ...treeEndpoints, ...ticketEndpoints, ...agentEndpoints },
   Policies: policyEndpoints,
+  Channels: channelEndpoints,
+  Approvals: approvalEndpoints,
   Recordings: { ...sessionEndpoints, ...retentionEndpoints },
   Incidents: incidentEndpoints,
 } as const
+
+/** All endpoints by method and path. */
+export type Api = (typeof areas)['Gateway'] &
+  (typeof areas)['Connections'] &
+  (typeof areas)['Agents'] &
+  (typeof areas)['Policies'] &
+  (typeof areas)['Channels'] &
+  (typeof areas)['Approvals'] &
+  (typeof areas)['Recordings'] &
+  (typeof areas)['Incidents']

@@ -1,7 +1,7 @@
 import type { AgentId, CredentialId } from '@sallyport/core'
 import * as z from 'zod'
 import { type Endpoints, media } from './endpoint.ts'
-import { count, flag, given, id, list, moment, object, opt, text } from './schema.ts'
+import { count, flag, given, id, list, moment, object, opt, text, upTo } from './schema.ts'
 
 /** A target's name may be as long as a name of DNS. */
 const hostCharactersMax = 255
@@ -43,11 +43,10 @@ const givenSettings = {
   notices: settings.notices.optional(),
   // How many rows and bytes a command returned is part of every record, so there is no way to record less.
   responses: settings.responses.optional(),
-  trustedFunctions: list(
+  trustedFunctions: upTo(
+    trustedFunctionsMax,
     given(functionCharactersMax).refine(isFunctionName, { error: notFunctionName }),
   )
-    .unwrap()
-    .max(trustedFunctionsMax)
     .transform((names) => [...new Set(names)].toSorted())
     .optional()
     .describe('Functions that masks may pass through, as schema.name.'),
@@ -101,8 +100,7 @@ const connectionName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,39}$/u, {
   error: 'name must be lower-case letters, digits, "-" and "_", 40 at most',
 })
 
-const wireText = (charactersMax: number): z.ZodString =>
-  given(charactersMax).regex(/^[^\0]*$/u, { error: 'a text without zero bytes is expected' })
+const wireText = (charactersMax: number): z.ZodString => given(charactersMax).regex(/^[^\0]*$/u)
 
 export const newConnection = object({
   name: connectionName,
@@ -153,7 +151,7 @@ export const guardRequest = object({
     .describe('The login that may change roles and rights: for apply and drop.'),
   writes: z.enum(['none', 'clean']).optional(),
   lookup: object({
-    columns: list(given(columnCharactersMax)).unwrap().min(1).max(lookupColumnsMax),
+    columns: upTo(lookupColumnsMax, given(columnCharactersMax), 1),
     count: z.int().min(1).max(lookupsMax),
     windowSeconds: z.int().min(1).max(windowSecondsMax),
   })
@@ -196,9 +194,7 @@ export type GuardEvent = z.output<typeof guardEvent>
 
 export const credentialRequest = object({
   connection: given(nameCharactersMax),
-  allow: list(given(allowCharactersMax))
-    .unwrap()
-    .max(allowMax)
+  allow: upTo(allowMax, given(allowCharactersMax))
     .optional()
     .describe('Such as shop:read; everything on the connection where absent or empty.'),
   ttlMs: z.number().optional(),

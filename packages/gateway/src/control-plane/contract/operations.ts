@@ -1,5 +1,6 @@
 import type { FactActor } from '@sallyport/core'
 import * as z from 'zod'
+import { channelStatus } from './channels.ts'
 import type { Endpoints } from './endpoint.ts'
 import { count, countIn, flag, given, list, moment, object, opaque, opt, text } from './schema.ts'
 
@@ -91,6 +92,7 @@ const status = object({
   }),
   search: searchStatus,
   exports: object({ all: list(deliveryStatus), problems: text }),
+  channels: object({ all: list(channelStatus), problems: text }),
   policies: object({ version: count, rules: count, problems: text }),
   workers: list(
     object({

@@ -1,7 +1,7 @@
 import type { CommandEntry, ExplainedRule, Policy } from '@sallyport/core'
 import * as z from 'zod'
 import { type Endpoints, media } from './endpoint.ts'
-import { count, flag, given, list, moment, object, opaque, opt, text } from './schema.ts'
+import { count, flag, given, list, moment, object, opaque, opt, text, upTo } from './schema.ts'
 
 const nameCharactersMax = 255
 const fileCharactersMax = 255
@@ -252,7 +252,7 @@ export const policyEndpoints = {
     does: 'Tells what these policies would have made of what was recorded since a time.',
     who: 'owner',
     body: object({
-      files: list(policyFile).unwrap().max(filesMax),
+      files: upTo(filesMax, policyFile),
       since: given(timeCharactersMax).describe('7d, 2026-11-20 or 2026-11-20T14:00.'),
     }),
     answer: media({ 'application/x-ndjson': simulationEvent }),

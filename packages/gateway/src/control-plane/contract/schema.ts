@@ -16,6 +16,15 @@ export function list<Schema extends z.ZodType>(of: Schema): z.ZodReadonly<z.ZodA
   return z.array(of).readonly()
 }
 
+/** As `list`, of so many at most: for what a caller sends. */
+export function upTo<Schema extends z.ZodType>(
+  max: number,
+  of: Schema,
+  min = 0,
+): z.ZodReadonly<z.ZodArray<Schema>> {
+  return z.array(of).min(min).max(max).readonly()
+}
+
 /** An object of these fields and no others. What is unknown is refused, so that a slip is not taken for a wish. */
 export function object<Shape extends z.core.$ZodShape>(
   shape: Shape,

@@ -1,8 +1,9 @@
 import { join } from 'node:path'
 import { SallyportError } from '@sallyport/core'
 import type { AgentService } from '../agents/agent-service.ts'
+import { ObjectsFolder } from '../policies/objects-folder.ts'
 import type { EventExport, ExportConfig, TraceExport } from './config/export-config.ts'
-import { ExportsFolder } from './config/exports-folder.ts'
+import { loadExportsFolder } from './config/load-exports-folder.ts'
 import { Deliverer } from './delivery/deliverer.ts'
 import { DeliveryError, type Destination } from './delivery/destination.ts'
 import { RotatingFile } from './delivery/rotating-file.ts'
@@ -35,21 +36,21 @@ const retryMs = 5000
 /** All exports: they follow the files of the folder `exports`. */
 export class Exports {
   readonly #options: ExportsOptions
-  readonly #folder: ExportsFolder
+  readonly #folder: ObjectsFolder<ExportConfig>
   #running = new Map<string, Deliverer | TraceExporter>()
   #traces: readonly TraceExporter[] = []
   #last: Promise<void> = Promise.resolve()
   #retry: NodeJS.Timeout | undefined
   #isClosed = false
 
-  private constructor(options: ExportsOptions, folder: ExportsFolder) {
+  private constructor(options: ExportsOptions, folder: ObjectsFolder<ExportConfig>) {
     this.#options = options
     this.#folder = folder
   }
 
   /** Fails with `SP_CONFIG_INVALID` where a file is wrong. What is recorded from then on is told. */
   static async open(options: ExportsOptions): Promise<Exports> {
-    const folder = await ExportsFolder.open(join(options.dataDir, 'exports'))
+    const folder = await ObjectsFolder.open(join(options.dataDir, 'exports'), loadExportsFolder)
     const exports = new Exports(options, folder)
     options.agents.onChange(({ agents }) => {
       for (const each of exports.#traces) for (const agent of agents) each.takeAgent(agent)

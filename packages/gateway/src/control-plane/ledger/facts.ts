@@ -96,6 +96,15 @@ export const FACTS = {
     says: 'the export files were read; the first problem, where there is one',
   },
   'export.tested': { rule: 'refuse', says: 'a test event was sent to where an export goes' },
+  'channels.read': {
+    rule: 'anyway',
+    says: 'the channel files were read; the first problem, where there is one',
+  },
+  'channel.tested': { rule: 'refuse', says: 'a test message was sent by a channel of approvals' },
+  'channel.failed': {
+    rule: 'anyway',
+    says: 'a channel begins to fail, or gives a message up: problem, requests that it was about',
+  },
   'signal.applied': {
     rule: 'anyway',
     says: 'what a provider reported (SCIM, SSF, logout), and how many roots it reached',

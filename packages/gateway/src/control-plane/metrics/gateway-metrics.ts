@@ -6,6 +6,7 @@ import type { WorkerState } from '../worker-pool.ts'
 import type { Metric, Sample } from './exposition.ts'
 import type { JournalSpace } from '../recordings/journal-space.ts'
 import type { LatencyTotal, WorkerTotals } from './totals.ts'
+import type { ChannelStatus } from '../contract/channels.ts'
 import type { DeliveryStatus, SearchStatus, ShippingStatus } from '../contract/operations.ts'
 
 /** How the gateway is, as `/metrics` tells it. No agent, principal or statement is in it. */
@@ -21,6 +22,7 @@ export interface MetricsView {
   readonly shipping: ShippingStatus
   readonly search: SearchStatus
   readonly exports: readonly DeliveryStatus[]
+  readonly channels: readonly ChannelStatus[]
   readonly pool: PoolState
   /** Undefined where the folder cannot be looked at. */
   readonly journals: JournalSpace | undefined
@@ -40,6 +42,7 @@ export function gatewayMetrics(view: MetricsView): Metric[] {
     ...agentMetrics(view),
     ...recordingMetrics(view),
     ...exportMetrics(view),
+    ...channelMetrics(view),
     ...processMetrics(view),
   ]
 }
@@ -169,6 +172,38 @@ function exportMetrics({ exports, nowMs }: MetricsView): Metric[] {
       'export_failures_total',
       'Tries to deliver events that failed.',
       of(({ failures }) => failures),
+    ),
+  ]
+}
+
+function channelMetrics({ channels }: MetricsView): Metric[] {
+  const of = (value: (each: ChannelStatus) => number): Sample[] =>
+    channels.map((each) => ({ labels: { channel: each.name }, value: value(each) }))
+  return [
+    gauge(
+      'channel_waiting',
+      'Messages about approvals that a channel has yet to deliver.',
+      of(({ waiting }) => waiting),
+    ),
+    gauge(
+      'channel_failing',
+      '1 while a channel does not go on.',
+      of(({ problem }) => (problem === undefined ? 0 : 1)),
+    ),
+    counter(
+      'channel_messages_total',
+      'Messages about approvals that were delivered.',
+      of(({ delivered }) => delivered),
+    ),
+    counter(
+      'channel_failures_total',
+      'Tries to deliver them that failed.',
+      of(({ failures }) => failures),
+    ),
+    counter(
+      'channel_dropped_total',
+      'Messages about approvals that were given up.',
+      of(({ dropped }) => dropped),
     ),
   ]
 }

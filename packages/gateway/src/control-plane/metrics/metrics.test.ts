@@ -44,6 +44,7 @@ function viewOf(totals: WorkerTotals, over: Partial<MetricsView> = {}): MetricsV
     },
     search: { pendingBytes: 5 },
     exports: [],
+    channels: [],
     pool: { total: 3, idle: 1, waiting: 0 },
     journals: { freeBytes: 10, usedBytes: 20, largestBytes: 20 },
     loopLag: 0.25,

@@ -1,4 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import type { Channels } from '../approvals/channels/channels.ts'
 import type { Exports } from '../exports/exports.ts'
 import type { Parts } from '../parts.ts'
 import { journalSpace, workerSpace } from '../recordings/journal-space.ts'
@@ -13,7 +14,7 @@ const lookEveryMs = 20
 const secondMs = 1000
 const loopbackHost = '127.0.0.1'
 
-type Served = Parts & { readonly exports: Exports }
+type Served = Parts & { readonly exports: Exports; readonly channels: Channels }
 
 /** Serves metrics where a port was asked for, and gives its number. */
 export async function serveMetrics(
@@ -67,6 +68,7 @@ async function viewOf(
     search: index.status(),
     // Without the database it is not known how far they are.
     exports: await parts.exports.status().catch(() => []),
+    channels: await parts.channels.status().catch(() => []),
     pool: store.pool(),
     journals: journalSpace(parts.journalDir),
     loopLag,

@@ -17,6 +17,8 @@ import {
   type RecordingProblem,
 } from './journal-reader.ts'
 
+type RecordedItem = RecordedEntry | RecordingProblem
+
 /** Where recordings are: what workers have written, and what of it was shipped. */
 export interface RecordingSources {
   readonly journalDir: string
@@ -65,7 +67,7 @@ export async function listSessions(sources: RecordingSources): Promise<{
 export async function* sessionEntries(
   sources: RecordingSources,
   idPrefix: string,
-): AsyncGenerator<RecordedEntry | RecordingProblem> {
+): AsyncGenerator<RecordedItem> {
   for await (const item of readRecordings(sources, idPrefix)) {
     if (item.session?.startsWith(idPrefix) === true) yield item
   }
@@ -73,10 +75,19 @@ export async function* sessionEntries(
 
 /** Everything that is recorded: what is in the store first, and what still stands in journals behind it. What is not wanted is not opened there. */
 export async function* readRecordings(
-  { journalDir, recordingKey, recordings, hold }: RecordingSources,
+  sources: RecordingSources,
   idPrefix = '',
   isWanted: (session: string) => boolean = () => true,
-): AsyncGenerator<RecordedEntry | RecordingProblem> {
+): AsyncGenerator<RecordedItem> {
+  for await (const items of recordingBatches(sources, idPrefix, isWanted)) yield* items
+}
+
+/** As `readRecordings`, many at a time: asking for each by itself costs more than reading it. */
+export async function* recordingBatches(
+  { journalDir, recordingKey, recordings, hold }: RecordingSources,
+  idPrefix: string,
+  isWanted: (session: string) => boolean,
+): AsyncGenerator<readonly RecordedItem[]> {
   using _held = hold?.()
   const begun = new Map<string, Begun[]>()
   for await (const thing of storedThings(recordings, idPrefix)) {
@@ -87,25 +98,22 @@ export async function* readRecordings(
     if (key === undefined) {
       const file = storeKeys.sessionKey(session)
       const reason = 'the key of the session is not there, or does not open with this recording key'
-      yield { kind: 'problem', file, offset: 0, session: id, reason }
+      yield [{ kind: 'problem', file, offset: 0, session: id, reason }]
       continue
     }
     const reader = new PartReader(recordings, { session, part, key })
-    for await (const item of reader.read(indexes)) {
-      if (item.kind === 'entry') yield { ...item, session: id }
-      else
-        yield {
-          kind: 'problem',
-          file: item.where,
-          offset: item.offset ?? 0,
-          session: id,
-          reason: item.what,
-        }
-    }
+    for await (const items of reader.batches(indexes))
+      yield items.map((item) => recordedItem(item, id))
     const read = { id, verifier: reader.verifier, from: reader.summary.entries }
     begun.set(part, [...(begun.get(part) ?? []), read])
   }
-  yield* readJournalFolder(journalDir, recordingKey, begun)
+  for await (const item of readJournalFolder(journalDir, recordingKey, begun)) yield [item]
+}
+
+function recordedItem(item: PartItem, session: SessionId): RecordedItem {
+  if (item.kind === 'entry') return { ...item, session }
+  const { where: file, offset = 0, what: reason } = item
+  return { kind: 'problem', file, offset, session, reason }
 }
 
 /** The session's key, or undefined where it was erased or does not open. */

@@ -186,6 +186,7 @@ export class HoldDesk {
       ...('text' in held.questions.shape
         ? { shape: atTarget(held.questions.shape.text, options.target) }
         : {}),
+      ...(held.questions.outline === undefined ? {} : { outline: held.questions.outline }),
       policyVersion,
       binding: bindingOf({
         agent: agent.id,

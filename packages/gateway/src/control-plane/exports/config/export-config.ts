@@ -45,6 +45,3 @@ export type EventExport = WebhookExport | FileExport | StdoutExport
 
 /** One export, by its name. */
 export type ExportConfig = EventExport | TraceExport
-
-/** All exports, by their names. */
-export type ExportsConfig = ReadonlyMap<string, ExportConfig>

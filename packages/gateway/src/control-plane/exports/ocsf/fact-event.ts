@@ -30,6 +30,8 @@ const changes: Readonly<Record<string, readonly [entity: string, activity: Activ
   'identity.read': ['Identity files', [3, 'Update']],
   'exports.read': ['Export files', [3, 'Update']],
   'export.tested': ['Export', [99, 'Test']],
+  'channels.read': ['Channel files', [3, 'Update']],
+  'channel.tested': ['Channel', [99, 'Test']],
   'session.viewed': ['Recording', [2, 'Read']],
   'session.watched': ['Recording', [2, 'Read']],
   'session.exported': ['Recording', [2, 'Read']],
@@ -59,6 +61,7 @@ const severities: Readonly<Record<string, number>> = {
   'agent.frozen': severity.medium,
   'agent.finding': severity.medium,
   'policies.refused': severity.medium,
+  'channel.failed': severity.medium,
   'worker.lost': severity.high,
   'ledger.lost': severity.high,
 }

@@ -1,5 +1,5 @@
 import { isLedgerId, type Policy } from '@sallyport/core'
-import { readRecordings, type RecordingSources } from '../../recordings/recordings.ts'
+import { recordingBatches, type RecordingSources } from '../../recordings/recordings.ts'
 import type { Store } from '../../ports/store.ts'
 import { compiledAgain } from '../explain/explained-rules.ts'
 import type { PolicyVersions } from '../policy-versions.ts'
@@ -36,15 +36,16 @@ export async function* simulate(
   })
   let entries = 0
   let toldMs = startedMs
-  for await (const item of readRecordings(recorded, '', isWanted)) {
-    if (item.kind === 'problem' || !isWanted(item.session)) continue
-    const { entry } = item
-    if (entry.kind === 'command' && !kept.has(entry.policyVersion))
-      kept.set(entry.policyVersion, await policiesOf(versions, entry.policyVersion))
-    simulator.take(item)
-    entries += 1
-    if (entries % entriesPerTurn !== 0) continue
-    await new Promise(setImmediate)
+  for await (const items of recordingBatches(recorded, '', isWanted)) {
+    for (const item of items) {
+      if (item.kind === 'problem' || !isWanted(item.session)) continue
+      const { entry } = item
+      if (entry.kind === 'command' && !kept.has(entry.policyVersion))
+        kept.set(entry.policyVersion, await policiesOf(versions, entry.policyVersion))
+      simulator.take(item)
+      entries += 1
+      if (entries % entriesPerTurn === 0) await new Promise(setImmediate)
+    }
     if (performance.now() - toldMs < progressEveryMs) continue
     toldMs = performance.now()
     yield { kind: 'progress', commands: simulator.commands }

@@ -67,6 +67,11 @@ export class SqlClassifier {
     return parsed.kind === 'tree' ? parsed.statements : undefined
   }
 
+  /** The words of a text, comments among them; undefined where they can't be told apart. */
+  words(text: string): readonly string[] | undefined {
+    return this.#parser.words(text)
+  }
+
   /** As `classify`, for texts of any size, in a worker where that is needed. */
   async classifyLarge(text: string, catalog: CatalogView): Promise<Classified> {
     if (!needsWorker(text)) return this.classify(text, catalog)

@@ -1,5 +1,5 @@
 import instantiate, { type PgQueryWasm } from 'libpg-query/wasm/libpg-query.js'
-import { isTree, list, type Tree } from './tree.ts'
+import { isTree, list, text, type Tree } from './tree.ts'
 
 /** `broken` means that the parser itself failed, which says nothing about the text. */
 export type Parsed =
@@ -33,7 +33,13 @@ export class SqlParser {
     return this.#attempt((wasm) => parsePlpgsqlWith(wasm, text))
   }
 
-  #attempt(parse: (wasm: PgQueryWasm) => Parsed): Parsed {
+  /** The words of a text, as PostgreSQL's lexer tells them apart; comments are words too. Undefined where it can't. */
+  words(text: string): readonly string[] | undefined {
+    const found = this.#attempt((wasm) => wordsWith(wasm, text))
+    return Array.isArray(found) ? found : undefined
+  }
+
+  #attempt<T>(parse: (wasm: PgQueryWasm) => T): T | { readonly kind: 'broken' } {
     const wasm = this.#current ?? this.#takeSpare()
     if (wasm === undefined) return { kind: 'broken' }
     try {
@@ -95,6 +101,24 @@ function parsePlpgsqlWith(wasm: PgQueryWasm, text: string): Parsed {
   const tree: unknown = JSON.parse(json)
   if (!isTree(tree)) throw new Error('the parser gave no tree')
   return { kind: 'tree', statements: list(tree, 'plpgsql_funcs') }
+}
+
+/** The answer is a list of words as JSON, or the message of an error in its place. */
+function wordsWith(wasm: PgQueryWasm, sql: string): readonly string[] | undefined {
+  const pointer = place(wasm, sql)
+  const result = wasm._wasm_scan(pointer)
+  if (result === 0) throw new Error('the lexer gave no result')
+  const json = wasm.UTF8ToString(result)
+  wasm._free(pointer)
+  wasm._wasm_free_string(result)
+  if (!json.startsWith('{')) return undefined
+  try {
+    const scanned: unknown = JSON.parse(json)
+    return isTree(scanned) ? list(scanned, 'tokens').map((token) => text(token, 'text')) : undefined
+  } catch {
+    // It writes some control characters as they are, which JSON does not have.
+    return undefined
+  }
 }
 
 function place(wasm: PgQueryWasm, text: string): number {

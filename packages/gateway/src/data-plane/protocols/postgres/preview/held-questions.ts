@@ -8,6 +8,7 @@ import type { CatalogView, Classified } from '../classify/classified.ts'
 import { list, rangeVarName, at, type Tree } from '../classify/tree.ts'
 import { countText, oneStatement, planText, sampleText, type Cut } from './cut-statement.ts'
 import { isFree, planningRefusal } from './planning-calls.ts'
+import { outlineOf } from './statement-outline.ts'
 import { shapeOf } from './statement-shape.ts'
 
 /** What is known of a held command when its questions are made. */
@@ -26,6 +27,7 @@ export interface HeldFacts {
   /** Why another session may understand the text differently. */
   readonly strange: string | undefined
   readonly parse: (text: string) => readonly Tree[] | undefined
+  readonly words: (text: string) => readonly string[] | undefined
   readonly classify: (text: string) => Classified
   /** Why the agent may not read, or not unmasked, what this statement reads. */
   readonly readRefusal: (text: string, classified: Classified) => string | undefined
@@ -40,6 +42,11 @@ const valueBytesMax = 64 * 1024
  * anything that is not known to be free of side effects; where that can't be said, the reason stands in its place.
  */
 export function questionsOf(facts: HeldFacts): TargetQuestions {
+  const outline = facts.text.length > heldTextMax ? undefined : outlineOf(facts.words(facts.text))
+  return { ...questionsAbout(facts), ...(outline === undefined ? {} : { outline }) }
+}
+
+function questionsAbout(facts: HeldFacts): TargetQuestions {
   const none = (why: string, changes: TargetQuestions['changes'] = { why }): TargetQuestions => {
     const not = { why }
     const nothing = { values: [], types: [], settings: [] }

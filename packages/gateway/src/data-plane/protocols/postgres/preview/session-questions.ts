@@ -46,6 +46,7 @@ export class SessionQuestions {
       settings: this.#deps.startup,
       strange: this.#strangeness(),
       parse: (each) => classifier.parse(each),
+      words: (each) => classifier.words(each),
       classify: (each) => classifier.classify(each, catalog),
       readRefusal: (each, classified) => this.#readRefusal(each, classified),
     })

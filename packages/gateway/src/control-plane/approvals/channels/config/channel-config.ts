@@ -1,0 +1,31 @@
+import type { Secret } from '@sallyport/core'
+import type { NoticeKind } from '../channel.ts'
+
+/** Which requests go to a channel: those that match each list that is there. */
+export interface Route {
+  /** Rules that ask, as `policy/rule`; `*` stands for any run of characters. */
+  readonly rules?: readonly string[]
+  readonly connections?: readonly string[]
+  /** Groups that a rule of the request names. */
+  readonly groups?: readonly string[]
+}
+
+interface AnyChannel {
+  readonly name: string
+  /** Any of these; all requests where there are none. */
+  readonly routes: readonly Route[]
+  readonly events: readonly NoticeKind[]
+}
+
+/** Events to a receiver over HTTP, signed. */
+export interface WebhookChannel extends AnyChannel {
+  readonly type: 'webhook'
+  readonly url: string
+  /** Signs each request. */
+  readonly secret: Secret<string>
+  /** The value of an `Authorization` header. */
+  readonly authorization?: Secret<string>
+}
+
+/** One channel, by its name. */
+export type ChannelConfig = WebhookChannel

@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict'
+import { suite, test } from 'node:test'
+import { printProblems } from '../../../policies/config-problem.ts'
+import { goesTo } from '../routes.ts'
+import { readChannelFiles } from './load-channels-folder.ts'
+
+process.env['TEST_CHANNEL_SECRET'] = 'x'.repeat(32)
+process.env['TEST_CHANNEL_SHORT'] = 'x'.repeat(31)
+
+function doc(spec: string, name = 'dba'): string {
+  return `apiVersion: sallyport.dev/v1\nkind: Channel\nmetadata: {name: ${name}}\nspec: ${spec}\n`
+}
+
+function read(...texts: string[]): ReturnType<typeof readChannelFiles> {
+  return readChannelFiles(texts.map((text, n) => ({ file: `channels/${n}.yaml`, text })))
+}
+
+function problemsOf(...texts: string[]): string {
+  const found = read(...texts)
+  return found.kind === 'ok' ? '' : printProblems(found.problems)
+}
+
+const webhook =
+  'type: webhook, url: "https://bot.example.com/in", secret: {from: "env:TEST_CHANNEL_SECRET"}'
+
+suite('the files of channels', () => {
+  test('are read with their defaults', () => {
+    const found = read(doc(`{${webhook}}`))
+    assert.ok(found.kind === 'ok')
+    const dba = found.config.get('dba')
+    assert.deepEqual(dba?.routes, [])
+    assert.deepEqual(dba.events, ['requested', 'decided', 'expired', 'withdrawn'])
+  })
+
+  test('take every option', () => {
+    const more =
+      'authorization: {from: "env:TEST_CHANNEL_SHORT"}, events: [approval.expired, approval.requested], routes: [{rules: ["prod/*"], connections: [orders-db], groups: [dba]}]'
+    const found = read(doc(`{${webhook}, ${more}}`))
+    assert.ok(found.kind === 'ok')
+    const dba = found.config.get('dba')
+    assert.ok(dba?.type === 'webhook')
+    assert.equal(dba.authorization?.expose(), 'x'.repeat(31))
+    assert.deepEqual(dba.events, ['requested', 'expired'])
+    assert.deepEqual(dba.routes, [
+      { rules: ['prod/*'], connections: ['orders-db'], groups: ['dba'] },
+    ])
+  })
+
+  test('say where they are wrong, and nothing of them is used', () => {
+    const wrong: [string, RegExp][] = [
+      [doc('{type: webhok}'), /did you mean "webhook"/u],
+      [doc('{type: webhook}'), /missing field "url"[^]*missing field "secret"/u],
+      [
+        doc('{type: webhook, url: "https://x", secret: plain}'),
+        /a secret must be a reference, not a value[^]*\^/u,
+      ],
+      [
+        doc('{type: webhook, url: "https://x", secret: {from: "env:TEST_CHANNEL_SHORT"}}'),
+        /a secret has at least 32 characters/u,
+      ],
+      [doc(`{${webhook.replace('https:', 'http:')}}`), /only https is taken, except on loopback/u],
+      [doc(`{${webhook}, events: []}`), /it would be told nothing/u],
+      [doc(`{${webhook}, events: [approval.request]}`), /did you mean "approval.requested"/u],
+      [doc(`{${webhook}, routes: []}`), /nothing would go here/u],
+      [doc(`{${webhook}, routes: [{}]}`), /a route names rules, connections or groups/u],
+      [doc(`{${webhook}, routes: [{groups: []}]}`), /groups names nothing/u],
+      [doc(`{${webhook}, routes: [{group: [dba]}]}`), /did you mean "groups"/u],
+      [doc(`{${webhook}}`).replace('Channel', 'Export'), /"Export" is not one of Channel/u],
+    ]
+    for (const [text, says] of wrong) {
+      assert.match(problemsOf(text), says)
+      assert.match(problemsOf(text), /channels\/0\.yaml/u)
+    }
+    assert.match(problemsOf(doc(`{${webhook}}`), doc(`{${webhook}}`)), /another channel "dba"/u)
+    const many = Array.from({ length: 17 }, (_, n) => doc(`{${webhook}}`, `c${n}`))
+    assert.match(problemsOf(...many), /at most 16 channels are taken/u)
+  })
+})
+
+suite('a route', () => {
+  const demand = (rule: string, ...from: string[]) => ({
+    rule,
+    from,
+    message: '',
+    count: 1,
+    selfRoot: 'deny' as const,
+    offer: ['once'],
+  })
+  const view = {
+    connection: 'orders-db',
+    demands: [demand('prod/writes', 'group:dba', 'owner'), demand('pii/reads', 'group:privacy')],
+  }
+
+  test('takes what matches each of its lists, and a channel what any of its routes takes', () => {
+    const taken = [
+      [],
+      [{ rules: ['prod/*'] }],
+      [{ groups: ['privacy'] }],
+      [{ connections: ['orders-*'], groups: ['dba'], rules: ['prod/writes'] }],
+      [{ connections: ['other'] }, { groups: ['dba'] }],
+    ]
+    const left = [
+      [{ rules: ['test/*'] }],
+      [{ groups: ['sre'] }],
+      [{ groups: ['owner'] }],
+      [{ connections: ['orders'] }],
+      [{ connections: ['other'], groups: ['dba'] }],
+      // Another rule's group.
+      [{ rules: ['prod/*'], groups: ['privacy'] }],
+    ]
+    for (const routes of taken) assert.ok(goesTo({ routes }, view), JSON.stringify(routes))
+    for (const routes of left) assert.ok(!goesTo({ routes }, view), JSON.stringify(routes))
+  })
+})

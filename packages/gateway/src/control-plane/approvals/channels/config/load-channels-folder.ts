@@ -1,0 +1,97 @@
+import { readSecret } from '../../../births/config/read-secret.ts'
+import { readUrl } from '../../../births/config/read-values.ts'
+import { FieldReader } from '../../../policies/field-reader.ts'
+import {
+  readFolder,
+  readObjects,
+  type LoadedObjects,
+  type ObjectFile,
+  type ObjectKind,
+} from '../../../policies/read-objects.ts'
+import { NOTICE_KINDS } from '../channel.ts'
+import type { ChannelConfig, Route } from './channel-config.ts'
+
+/** Each has its own sender, and its own series among the metrics. */
+const channelsMax = 16
+const types = ['webhook'] as const
+const sharedFields = ['type', 'routes', 'events']
+/** 128 bits in hexadecimal digits: whoever guesses one can tell the receiver anything. */
+const secretCharactersMin = 32
+
+const channelKind: ObjectKind<ChannelConfig> = {
+  kind: 'Channel',
+  noun: 'channel',
+  max: channelsMax,
+  read: readSpec,
+}
+
+/** Reads all files of a folder. */
+export async function loadChannelsFolder(dir: string): Promise<LoadedObjects<ChannelConfig>> {
+  return readChannelFiles(await readFolder(dir))
+}
+
+export function readChannelFiles(files: readonly ObjectFile[]): LoadedObjects<ChannelConfig> {
+  return readObjects(files, channelKind)
+}
+
+function readSpec(name: string, top: FieldReader): ChannelConfig | undefined {
+  // What else there may be depends on the type.
+  const type = new FieldReader(top.source, top.get('spec'), 'spec', [])
+  type.require('type')
+  switch (type.oneOf('type', types)) {
+    case 'webhook':
+      return readWebhook(name, fieldsOf(top, ['url', 'secret', 'authorization']))
+    case undefined:
+      return undefined
+  }
+}
+
+function fieldsOf(top: FieldReader, known: readonly string[]): FieldReader {
+  return new FieldReader(top.source, top.get('spec'), 'spec', [...sharedFields, ...known])
+}
+
+function readWebhook(name: string, spec: FieldReader): ChannelConfig | undefined {
+  for (const field of ['url', 'secret']) spec.require(field)
+  const url = readUrl(spec, 'url')
+  const secret = readSecret(spec, 'secret')
+  if (secret !== undefined && secret.expose().length < secretCharactersMin)
+    spec.report('secret', `a secret has at least ${secretCharactersMin} characters`)
+  const authorization = readSecret(spec, 'authorization')
+  const shared = readShared(name, spec)
+  if (url === undefined || secret === undefined) return undefined
+  const header = authorization === undefined ? {} : { authorization }
+  return { ...shared, type: 'webhook', url, secret, ...header }
+}
+
+function readShared(
+  name: string,
+  spec: FieldReader,
+): Pick<ChannelConfig, 'name' | 'routes' | 'events'> {
+  const words = NOTICE_KINDS.map((kind) => `approval.${kind}` as const)
+  const events = spec.listOf('events', words)
+  if (spec.has('events') && events.length === 0) spec.report('events', 'it would be told nothing')
+  return {
+    name,
+    routes: readRoutes(spec),
+    events: spec.has('events')
+      ? NOTICE_KINDS.filter((kind) => events.includes(`approval.${kind}`))
+      : NOTICE_KINDS,
+  }
+}
+
+function readRoutes(spec: FieldReader): Route[] {
+  const items = spec.items('routes')
+  if (spec.has('routes') && items.length === 0)
+    spec.report('routes', 'nothing would go here', 'leave routes out for all requests')
+  return items.map(({ node, path }) => {
+    const route = new FieldReader(spec.source, node, path, ['rules', 'connections', 'groups'])
+    const lists = (['rules', 'connections', 'groups'] as const).flatMap((name) => {
+      if (!route.has(name)) return []
+      const values = route.texts(name)
+      if (values.length === 0) route.report(name, `${name} names nothing`)
+      return [[name, values] as const]
+    })
+    if (lists.length === 0) route.report('', 'a route names rules, connections or groups')
+    return Object.fromEntries(lists)
+  })
+}

@@ -1,0 +1,70 @@
+import * as z from 'zod'
+import type { Endpoints } from './endpoint.ts'
+import { count, countIn, flag, given, list, moment, object, opt, text } from './schema.ts'
+
+const nameCharactersMax = 63
+const logLimitMax = 500
+
+export const channelStatus = object({
+  name: text,
+  type: text,
+  where: text,
+  waiting: count.describe('Messages that wait.'),
+  delivered: count.describe('Messages that were delivered since the start.'),
+  failures: count.describe('Tries that failed since the start.'),
+  dropped: count.describe('Messages that were given up since the start.'),
+  problem: opt(text).describe('Why it does not go on; absent while it does.'),
+}).meta({ id: 'ChannelStatus' })
+
+/** What a channel has done, and how far it is behind. */
+export type ChannelStatus = z.output<typeof channelStatus>
+
+const channelTest = object({ name: text, where: text, ok: flag, problem: opt(text) }).meta({
+  id: 'ChannelTest',
+})
+
+/** How a try at a channel went. */
+export type ChannelTest = z.output<typeof channelTest>
+
+const notice = object({
+  id: text,
+  channel: text,
+  kind: z.enum(['requested', 'decided', 'expired', 'withdrawn']),
+  state: z
+    .enum(['waiting', 'delivered', 'dropped'])
+    .describe('Dropped: it will not be told any more.'),
+  tree: text.describe('The root agent of the tree that asks.'),
+  approvals: list(text).describe('The requests that it is about.'),
+  tries: count,
+  begunAt: moment,
+  dueAt: opt(moment).describe('When it is tried next; only while it waits.'),
+  endedAt: opt(moment),
+  problem: opt(text),
+}).meta({ id: 'ChannelNotice' })
+
+/** What the log shows of a message. */
+export type NoticeView = z.output<typeof notice>
+
+export const channelEndpoints = {
+  'GET /v1/channels': {
+    does: 'Lists how requests for approval are told, and what waits.',
+    who: 'owner',
+    answer: list(channelStatus),
+  },
+  'GET /v1/channels/log': {
+    does: 'Lists what was told and what waits, newest first.',
+    who: 'owner',
+    query: object({
+      channel: given(nameCharactersMax).optional().describe('All channels where absent.'),
+      limit: countIn(1, logLimitMax).optional().describe('50 where absent.'),
+    }),
+    answer: list(notice),
+  },
+  'POST /v1/channels/{name}/test': {
+    does: 'Sends a message that says that it is a test.',
+    who: 'owner',
+    params: object({ name: given(nameCharactersMax) }),
+    answer: channelTest,
+    fails: ['SP_NOT_FOUND', 'SP_RECORD_UNAVAILABLE'],
+  },
+} as const satisfies Endpoints

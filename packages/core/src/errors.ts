@@ -259,6 +259,13 @@ export const ERRORS = {
     sqlState: '42501',
     say: 'you may not answer this request.',
   },
+  SP_CALLBACK_REFUSED: {
+    origin: 'downstream',
+    level: 'warn',
+    retry: 'never',
+    sqlState: '28000',
+    say: 'this answer is not signed by the system that its channel trusts, comes too late, or was used already.',
+  },
   SP_PREVIEW_UNKNOWN: {
     origin: 'gateway',
     level: 'info',

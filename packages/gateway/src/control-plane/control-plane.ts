@@ -1,15 +1,13 @@
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { StoredProofUses } from './agents/proof-uses.ts'
-import { StoredTokenUses } from './agents/token-uses.ts'
 import { agentRoutes } from './agents/agent-routes.ts'
 import type { AgentService } from './agents/agent-service.ts'
 import { CALLER_LIMITS, CallerRates } from './agents/caller-rates.ts'
 import { announce } from './announce.ts'
 import { apiRoutes } from './api/api-routes.ts'
 import { type ApiListener, listenApi } from './api/listen-api.ts'
-import { type BirthsOptions, type BirthsPart, openBirths } from './births/births.ts'
-import { loginProviders } from './births/config/identity-config.ts'
+import { openLogins, providerNamed } from './open-logins.ts'
 import { addDemo } from './demo-connection.ts'
 import type { ControlPlaneOptions, GatewayPorts } from './control-plane-options.ts'
 import type { CredentialRequest } from './credentials.ts'
@@ -18,23 +16,20 @@ import { serveMetrics } from './metrics/serve-metrics.ts'
 import { Exports } from './exports/exports.ts'
 import { loadPolicies, type PolicyFollower } from './follow-policies.ts'
 import { gatewayBy, nobody, type FactBy } from './ledger/ledger.ts'
-import { birthFact, limited, signalFact } from './ledger/told-facts.ts'
+import { limited, signalFact } from './ledger/told-facts.ts'
 import { operationsOf } from './operations.ts'
 import { ownUrls } from './own-urls.ts'
 import { openParts, type Parts } from './parts.ts'
 import { refuseTakenPort } from './port-check.ts'
 import { openSignals } from './signals/signals.ts'
-import { StoredLoginGate } from './signals/stored-login-gate.ts'
 import { SOURCE_LIMITS, SourceRates } from './source-rates.ts'
 import { journalUse } from './recordings/journal-space.ts'
 import type { RecordingSources } from './recordings/recordings.ts'
-import { StoredLogins } from './stored-logins.ts'
 import { startWorkers } from './start-workers.ts'
 import { gatewayVersion } from './version.ts'
-import { approvalPages } from './approvals/approval-pages.ts'
 import type { Approvals } from './approvals/approvals.ts'
-import type { Channels } from './approvals/channels/channels.ts'
 import { openChannels } from './approvals/channels/open-channels.ts'
+import { callbackRoutes } from './approvals/channels/webhook/callback-routes.ts'
 import { approvalRoutes } from './approvals/approval-routes.ts'
 import type { WorkerPool } from './worker-pool.ts'
 import type { ConnectionView, IssuedCredential } from './contract/connections.ts'
@@ -102,10 +97,7 @@ async function start(
   const publish = async (): Promise<void> => await pool.publish(await parts.snapshots.build())
   await policies.follow(publish)
 
-  const listening: { api?: ApiListener } = {}
-  const channels = await openChannels(parts, approvals, () => urlOf(options, listening), undo)
-  const served = { ...parts, exports, approvals, channels, listening }
-  const api = await serveApi(served, pool, policies, publish, undo)
+  const api = await serveApi({ ...parts, exports, approvals }, pool, policies, publish, undo)
   step('api', `http://${options.host}:${api.ports.api}`)
   return {
     ports: api.ports,
@@ -123,18 +115,7 @@ async function start(
 }
 
 /** What the API serves: the parts, and what was opened on them. */
-interface Served extends Parts {
-  readonly exports: Exports
-  readonly approvals: Approvals
-  readonly channels: Channels
-  /** Set as soon as the API listens. */
-  readonly listening: { api?: ApiListener }
-}
-
-/** Where browsers and systems reach the gateway. */
-function urlOf(options: ControlPlaneOptions, listening: Served['listening']): string {
-  return options.publicUrl ?? `http://${options.host}:${listening.api?.port ?? 0}`
-}
+type Served = Parts & { readonly exports: Exports; readonly approvals: Approvals }
 
 /** Opens the API, with logins and agents, and tells other commands where it is. */
 async function serveApi(
@@ -144,15 +125,15 @@ async function serveApi(
   publish: () => Promise<void>,
   undo: AsyncDisposableStack,
 ): Promise<{ ports: Status['ports']; status: () => Promise<Status> }> {
-  const { options, agents, connections, keys, owner, ledger, listening } = parts
+  const { options, agents, connections, keys, owner, ledger } = parts
   const ownerBy: FactBy = { by: 'owner', name: owner }
-  const metrics = await serveMetrics(parts, pool, gatewayVersion, undo)
+  const listening: { api?: ApiListener; metrics?: number } = {}
   const ports = (): Status['ports'] => ({
     api: listening.api?.port ?? 0,
     postgres: pool.port,
-    ...(metrics === undefined ? {} : { metrics }),
+    ...(listening.metrics === undefined ? {} : { metrics: listening.metrics }),
   })
-  const gatewayUrl = (): string => urlOf(options, listening)
+  const gatewayUrl = (): string => options.publicUrl ?? `http://${options.host}:${ports().api}`
   const callers = {
     owner: () => void ledger.write({ what: 'owner.seen', actor: ownerBy, subject: 'api' }),
     refused: (why: string) =>
@@ -164,7 +145,10 @@ async function serveApi(
     proofs: new DpopProofs(new StoredProofUses(parts.store)),
     ownUrls: () => ownUrls(gatewayUrl(), options.host, ports().api),
   }
-  const births = await openLogins(parts, gatewayUrl, doors, publish, undo)
+  const { births, people } = await openLogins(parts, gatewayUrl, doors, publish, undo)
+  const channels = await openChannels(parts, parts.approvals, gatewayUrl, undo)
+  const metrics = await serveMetrics({ ...parts, channels }, pool, gatewayVersion, undo)
+  if (metrics !== undefined) listening.metrics = metrics
   const signals = await openSignals({
     store: parts.store,
     agents,
@@ -185,10 +169,20 @@ async function serveApi(
   const status = async (): Promise<Status> => ({
     ...statusOf(parts, pool, policies, ports()),
     exports: { all: await parts.exports.status(), problems: parts.exports.problems },
-    channels: { all: await parts.channels.status(), problems: parts.channels.problems },
+    channels: { all: await channels.status(), problems: channels.problems },
   })
   const who = { agents, ownerToken: keys.ownerToken, owner, callers, ...doors }
   const mounted = [
+    callbackRoutes({
+      config: (name) => channels.config(name),
+      provider: (name) => providerNamed(births, name),
+      approvals: parts.approvals,
+      people,
+      uses: new StoredProofUses(parts.store),
+      ledger,
+      sources: doors.sources,
+      now: Date.now,
+    }),
     approvalRoutes({ ...who, approvals: parts.approvals }),
     agentRoutes({
       ...who,
@@ -201,7 +195,7 @@ async function serveApi(
     births.routes,
     signals.routes,
   ]
-  const operations = operationsOf(parts, pool, policies, changed, status)
+  const operations = operationsOf({ ...parts, channels }, pool, policies, changed, status)
   const routes = apiRoutes(operations, keys.ownerToken, callers, mounted)
   const api = await listenApi(routes, options.host, options.ports.api, options.publicUrl)
   listening.api = api
@@ -236,51 +230,6 @@ async function openExports(
   })
   undo.defer(async () => await exports.close())
   return exports
-}
-
-async function openLogins(
-  { options, agents, connections, store, keys, ledger, approvals, fault }: Served,
-  gatewayUrl: () => string,
-  doors: Pick<BirthsOptions, 'sources' | 'proofs' | 'ownUrls'>,
-  publish: () => Promise<void>,
-  undo: AsyncDisposableStack,
-): Promise<BirthsPart> {
-  const opened: { births?: BirthsPart } = {}
-  const gate = new StoredLoginGate(store, (issuer) => {
-    const config = opened.births?.folder.config
-    // People are looked at while the files are being opened: what a directory denied is denied until these say otherwise.
-    if (config === undefined) return true
-    return loginProviders(config).some(
-      (each) => each.issuer === issuer && each.signals?.scim !== undefined,
-    )
-  })
-  const births = await openBirths({
-    dataDir: options.dataDir,
-    gatewayUrl,
-    agents,
-    connections: async () => await connections.list(),
-    uses: new StoredTokenUses(store),
-    logins: new StoredLogins(store, keys.kek, fault),
-    gate,
-    approvals: approvalPages(approvals, gate),
-    ...doors,
-    onEvent: (event) => {
-      void ledger.write(birthFact(event))
-      options.onEvent({ kind: 'birth', event })
-    },
-    onConfig: (problems) => {
-      const detail = problems === '' ? {} : { problem: problems }
-      const actor = gatewayBy('identity')
-      void ledger.write({ what: 'identity.read', actor, subject: 'identity', detail })
-      options.onEvent({ kind: 'identity.read', problems })
-      // Whether persons can answer for commands that are held, and where.
-      if (opened.births !== undefined) publish().catch(fault)
-    },
-    onFault: fault,
-  })
-  opened.births = births
-  undo.defer(() => births.close())
-  return births
 }
 
 function statusOf(

@@ -36,3 +36,17 @@ export const channelTables: Migration = {
     await sql`create index channel_told_notice on channel_told (notice_id)`.execute(db)
   },
 }
+
+/** The last login of each person that the gateway itself has seen, for systems that speak for them. */
+export const knownPeople: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await sql`
+      create table known_person (
+        id text primary key check (length(id) <= 2048),
+        name text not null,
+        groups jsonb not null,
+        provider text not null,
+        session text,
+        confirmed_at timestamptz not null)`.execute(db)
+  },
+}

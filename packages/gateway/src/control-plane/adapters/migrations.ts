@@ -7,7 +7,7 @@ import { birthTables } from './birth-tables.ts'
 import { handleTables } from './handle-tables.ts'
 import { incidentEnds, incidentTables } from './incident-tables.ts'
 import { ledgerTables } from './ledger-tables.ts'
-import { channelTables } from './channel-tables.ts'
+import { channelTables, knownPeople } from './channel-tables.ts'
 import { exportTables } from './export-tables.ts'
 import { policyTables } from './policy-tables.ts'
 import { recordingTables } from './recording-tables.ts'
@@ -108,6 +108,7 @@ export const migrations = {
   '0019_shapes': shapeTables,
   '0020_hold_max': holdColumns,
   '0021_channels': channelTables,
+  '0022_known_people': knownPeople,
 }
 
 /** Brings the tables to the newest version; a failed step leaves the version before it. */

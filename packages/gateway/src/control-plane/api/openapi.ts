@@ -112,7 +112,7 @@ function parametersOf(
     const schema = field as z.ZodType
     const { description, ...shown } = jsonSchema(schema, 'output', schemas)
     return {
-      name: place === 'header' ? 'Idempotency-Key' : name,
+      name: place === 'header' ? titled(name) : name,
       in: place,
       required: !schema.safeParse(undefined).success,
       ...(description === undefined ? {} : { description }),
@@ -235,4 +235,9 @@ function moved(schema: object): Json {
     name === 'id' && typeof value === 'string' ? undefined : value,
   )
   return JSON.parse(text.replaceAll('"#/$defs/', '"#/components/schemas/')) as Json
+}
+
+/** Of `idempotency-key`, as documents write it: `Idempotency-Key`. */
+function titled(header: string): string {
+  return header.replaceAll(/(?<=^|-)[a-z]/gu, (letter) => letter.toUpperCase())
 }

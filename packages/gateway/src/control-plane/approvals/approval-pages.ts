@@ -11,12 +11,13 @@ type Card = Awaited<ReturnType<ApprovalPages['card']>>
 /** What a person who has just logged in sees of a request, and how they answer it. */
 export function approvalPages(
   approvals: Approvals,
-  gate: Pick<LoginGate, 'refusal' | 'groupsOf'>,
+  gate: Pick<LoginGate, 'refusal' | 'seen' | 'groupsOf'>,
 ): ApprovalPages {
   const approverOf = async (person: LoggedIn): Promise<Approver> => {
     const { principal } = person
     const takenBack = await gate.refusal(person)
     if (takenBack !== undefined) throw answerRefused(takenBack)
+    await gate.seen(person)
     const groups = await gate.groupsOf(principal, principal.groups)
     const { id, name } = principal
     return { id, kind: 'person', principal: id, name, groups }

@@ -190,6 +190,7 @@ suite('bundles of requests', () => {
     await ask(1, { text: marked, parameters: ['4711', null] })
     const gate = {
       refusal: async () => await Promise.resolve(undefined),
+      seen: async () => await Promise.resolve(),
       groupsOf: async () => await Promise.resolve(['dba']),
     }
     const pages = approvalPages(world.approvals, gate)

@@ -148,6 +148,8 @@ export interface ConfirmedLogin {
 export interface LoginGate {
   /** Why a login makes no agent any more; undefined where it may. */
   refusal(login: ConfirmedLogin): Promise<string | undefined>
+  /** Remembers that a person was confirmed, whatever for: the newest login of each counts. */
+  seen(login: ConfirmedLogin): Promise<void>
   /** Remembers which session of the provider an agent stands on. */
   remember(root: AgentId, login: ConfirmedLogin): Promise<void>
   /** What is left of the groups that a provider states, after those that its directory says somebody is no longer in. */

@@ -1,5 +1,5 @@
 import { agentEndpoints, ticketEndpoints, treeEndpoints } from './agents.ts'
-import { channelEndpoints } from './channels.ts'
+import { callbackEndpoints, channelEndpoints } from './channels.ts'
 import { approvalEndpoints } from './approvals.ts'
 import { connectionEndpoints } from './connections.ts'
 import { incidentEndpoints } from './incidents.ts'
@@ -14,7 +14,7 @@ export const areas = {
   Connections: connectionEndpoints,
   Agents: { ...treeEndpoints, ...ticketEndpoints, ...agentEndpoints },
   Policies: policyEndpoints,
-  Channels: channelEndpoints,
+  Channels: { ...channelEndpoints, ...callbackEndpoints },
   Approvals: approvalEndpoints,
   Recordings: { ...sessionEndpoints, ...retentionEndpoints },
   Incidents: incidentEndpoints,

@@ -68,3 +68,39 @@ export const channelEndpoints = {
     fails: ['SP_NOT_FOUND', 'SP_RECORD_UNAVAILABLE'],
   },
 } as const satisfies Endpoints
+
+const idCharactersMax = 64
+const subjectCharactersMax = 1024
+const noteCharactersMax = 500
+
+export const callbackEndpoints = {
+  'POST /v1/approvals/callback/{channel}': {
+    does: 'Takes what a person answered from a system that is trusted to have authenticated them: signed, once, in time.',
+    who: 'anybody',
+    params: object({ channel: given(nameCharactersMax) }),
+    headers: object({
+      'webhook-id': given(subjectCharactersMax).describe('Of this answer alone: it is taken once.'),
+      'webhook-timestamp': given(idCharactersMax).describe('Seconds since the epoch.'),
+      'webhook-signature': given(subjectCharactersMax).describe(
+        'Of Standard Webhooks: v1, and the base64 of HMAC-SHA-256 over id, timestamp and body.',
+      ),
+    }),
+    body: object({
+      approval: given(idCharactersMax).describe('The whole id.'),
+      binding: given(idCharactersMax).describe('As the event had it.'),
+      subject: given(subjectCharactersMax).describe(
+        "The person's, at the provider of the channel.",
+      ),
+      decision: z.enum(['approve', 'deny']),
+      note: z.string().max(noteCharactersMax).optional(),
+    }),
+    answer: object({ id: text, state: text }),
+    fails: [
+      'SP_CALLBACK_REFUSED',
+      'SP_APPROVAL_REFUSED',
+      'SP_NOT_FOUND',
+      'SP_RECORD_UNAVAILABLE',
+      'SP_RATE_LIMIT',
+    ],
+  },
+} as const satisfies Endpoints

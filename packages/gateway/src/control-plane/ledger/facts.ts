@@ -101,6 +101,14 @@ export const FACTS = {
     says: 'the channel files were read; the first problem, where there is one',
   },
   'channel.tested': { rule: 'refuse', says: 'a test message was sent by a channel of approvals' },
+  'channel.answered': {
+    rule: 'refuse',
+    says: 'a channel says what a person answers: the person, the decision; the answer itself follows, or its refusal',
+  },
+  'channel.refused': {
+    rule: 'counted',
+    says: 'an answer that a channel brought was not taken, and why',
+  },
   'channel.failed': {
     rule: 'anyway',
     says: 'a channel begins to fail, or gives a message up: problem, requests that it was about',

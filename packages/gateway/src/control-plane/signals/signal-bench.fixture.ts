@@ -117,6 +117,7 @@ export class SignalBench {
     )
     return {
       refusal: (login) => gate.refusal(login),
+      seen: (login) => gate.seen(login),
       remember: (root, login) => gate.remember(root, login),
       groupsOf: async (who, stated) => {
         const groups = await gate.groupsOf(who, stated)

@@ -37,6 +37,29 @@ export class StoredLoginGate implements LoginGate {
     return people.some(({ active }) => !active) ? 'your account is deactivated' : undefined
   }
 
+  async seen({ provider, principal, session, confirmedAtMs }: ConfirmedLogin): Promise<void> {
+    const values = {
+      name: principal.name,
+      groups: JSON.stringify(principal.groups),
+      provider,
+      session: session ?? null,
+      confirmed_at: new Date(confirmedAtMs),
+    }
+    await this.#store.durable(
+      async (tx) =>
+        await tx
+          .insertInto('known_person')
+          .values({ id: principal.id, ...values })
+          .onConflict((conflict) =>
+            conflict
+              .column('id')
+              .doUpdateSet(values)
+              .whereRef('known_person.confirmed_at', '<=', 'excluded.confirmed_at'),
+          )
+          .execute(),
+    )
+  }
+
   async remember(root: AgentId, { principal, session }: ConfirmedLogin): Promise<void> {
     if (session === undefined) return
     const key = sessionKey(partsOfPerson(principal.id).issuer, session)

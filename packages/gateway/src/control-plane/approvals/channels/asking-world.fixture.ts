@@ -32,6 +32,8 @@ export class AskingWorld implements AsyncDisposable {
   approvals!: Approvals
   /** What is added to the time of day, in milliseconds. */
   aheadMs = 0
+  /** The principal at the root of the tree. */
+  rootId = 'oidc:https://idp|dana'
   #count = 0
 
   private constructor(store: Store, dir: string) {
@@ -66,7 +68,7 @@ export class AskingWorld implements AsyncDisposable {
       previews: new Previews({ store, ledger, onFault, now: this.now, open: away, config: away }),
       shapes,
       agents: {
-        rootOf: () => ({ id: 'oidc:https://idp|dana', isHuman: true }),
+        rootOf: () => ({ id: this.rootId, isHuman: true }),
         treeOf: () => 'a_root',
         refusal: () => undefined,
         spend: async () => await Promise.resolve(undefined),

@@ -89,6 +89,11 @@ export class Channels {
     return this.#folder.problems
   }
 
+  /** A channel that is in force, by its name. */
+  config(name: string): ChannelConfig | undefined {
+    return this.#open.get(name)?.config
+  }
+
   async status(): Promise<ChannelStatus[]> {
     return await Promise.all([...this.#open.values()].map(({ sender }) => sender.status()))
   }

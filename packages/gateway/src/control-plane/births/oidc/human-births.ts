@@ -39,6 +39,7 @@ export class HumanBirths {
     if (provider === undefined)
       throw new OAuthError('invalid_grant', 'the provider of this login is gone')
     await this.#refuseTakenBack(person)
+    await gate.seen(person)
     const groups = await gate.groupsOf(person.principal, person.principal.groups)
     const principal = { ...person.principal, groups }
     const held = await entitlements.of(principal)

@@ -8,6 +8,7 @@ export interface LoginTables {
   signal_event: SignalEventTable
   login_floor: { subject: string; at: Timestamp; why: string }
   login_session: { agent_id: string; session: string }
+  known_person: KnownPersonTable
   scim_user: ScimUserTable
   scim_group: ScimGroupTable
   scim_member: { issuer: string; group_id: string; user_id: string }
@@ -35,6 +36,18 @@ export interface SignalEventTable {
   /** Null until it was acted upon. */
   applied_at: NullableTimestamp
   result: ColumnType<unknown, string | null, string | null>
+}
+
+/** The last login of a person that the gateway has seen. */
+export interface KnownPersonTable {
+  id: string
+  name: string
+  /** As the provider stated them then. */
+  groups: Json<string[]>
+  /** The name of the provider's object. */
+  provider: string
+  session: string | null
+  confirmed_at: Timestamp
 }
 
 /** A person as a provider keeps it here. */

@@ -25,6 +25,17 @@ export interface WebhookChannel extends AnyChannel {
   readonly secret: Secret<string>
   /** The value of an `Authorization` header. */
   readonly authorization?: Secret<string>
+  readonly callback?: Callback
+}
+
+/** A system that is trusted to have authenticated a person, and to say what they answered. */
+export interface Callback {
+  /** The name of a provider of logins: it speaks for its people only. */
+  readonly provider: string
+  /** Signs answers; never that which signs events. */
+  readonly secret: Secret<string>
+  /** How long ago a person may have logged in at the gateway, in milliseconds. */
+  readonly loginWithinMs: number
 }
 
 /** One channel, by its name. */

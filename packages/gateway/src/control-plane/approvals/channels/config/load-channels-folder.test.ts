@@ -5,6 +5,7 @@ import { goesTo } from '../routes.ts'
 import { readChannelFiles } from './load-channels-folder.ts'
 
 process.env['TEST_CHANNEL_SECRET'] = 'x'.repeat(32)
+process.env['TEST_CHANNEL_OTHER'] = 'y'.repeat(32)
 process.env['TEST_CHANNEL_SHORT'] = 'x'.repeat(31)
 
 function doc(spec: string, name = 'dba'): string {
@@ -35,11 +36,17 @@ suite('the files of channels', () => {
   test('take every option', () => {
     const more =
       'authorization: {from: "env:TEST_CHANNEL_SHORT"}, events: [approval.expired, approval.requested], routes: [{rules: ["prod/*"], connections: [orders-db], groups: [dba]}]'
-    const found = read(doc(`{${webhook}, ${more}}`))
+    const callback =
+      'callback: {provider: idp, secret: {from: "env:TEST_CHANNEL_OTHER"}, loginWithin: 8h}'
+    const found = read(doc(`{${webhook}, ${more}, ${callback}}`))
     assert.ok(found.kind === 'ok')
     const dba = found.config.get('dba')
     assert.ok(dba?.type === 'webhook')
     assert.equal(dba.authorization?.expose(), 'x'.repeat(31))
+    assert.deepEqual(
+      [dba.callback?.provider, dba.callback?.secret.expose(), dba.callback?.loginWithinMs],
+      ['idp', 'y'.repeat(32), 8 * 3_600_000],
+    )
     assert.deepEqual(dba.events, ['requested', 'expired'])
     assert.deepEqual(dba.routes, [
       { rules: ['prod/*'], connections: ['orders-db'], groups: ['dba'] },
@@ -65,6 +72,17 @@ suite('the files of channels', () => {
       [doc(`{${webhook}, routes: [{}]}`), /a route names rules, connections or groups/u],
       [doc(`{${webhook}, routes: [{groups: []}]}`), /groups names nothing/u],
       [doc(`{${webhook}, routes: [{group: [dba]}]}`), /did you mean "groups"/u],
+      [doc(`{${webhook}, callback: {}}`), /missing field "provider"[^]*missing field "secret"/u],
+      [
+        doc(`{${webhook}, callback: {provider: idp, secret: {from: "env:TEST_CHANNEL_SECRET"}}}`),
+        /answers are signed with another secret than events/u,
+      ],
+      [
+        doc(
+          `{${webhook}, callback: {provider: idp, secret: {from: "env:TEST_CHANNEL_OTHER"}, loginWithin: 31d}}`,
+        ),
+        /at most 43200m are possible/u,
+      ],
       [doc(`{${webhook}}`).replace('Channel', 'Export'), /"Export" is not one of Channel/u],
     ]
     for (const [text, says] of wrong) {

@@ -1,5 +1,6 @@
+import type { Secret } from '@sallyport/core'
 import { readSecret } from '../../../births/config/read-secret.ts'
-import { readUrl } from '../../../births/config/read-values.ts'
+import { readDuration, readUrl } from '../../../births/config/read-values.ts'
 import { FieldReader } from '../../../policies/field-reader.ts'
 import {
   readFolder,
@@ -9,7 +10,7 @@ import {
   type ObjectKind,
 } from '../../../policies/read-objects.ts'
 import { NOTICE_KINDS } from '../channel.ts'
-import type { ChannelConfig, Route } from './channel-config.ts'
+import type { Callback, ChannelConfig, Route } from './channel-config.ts'
 
 /** Each has its own sender, and its own series among the metrics. */
 const channelsMax = 16
@@ -17,6 +18,9 @@ const types = ['webhook'] as const
 const sharedFields = ['type', 'routes', 'events']
 /** 128 bits in hexadecimal digits: whoever guesses one can tell the receiver anything. */
 const secretCharactersMin = 32
+/** As long as a day's work. */
+const loginWithinMsDefault = 24 * 3_600_000
+const loginWithinMsMax = 30 * 24 * 3_600_000
 
 const channelKind: ObjectKind<ChannelConfig> = {
   kind: 'Channel',
@@ -40,7 +44,7 @@ function readSpec(name: string, top: FieldReader): ChannelConfig | undefined {
   type.require('type')
   switch (type.oneOf('type', types)) {
     case 'webhook':
-      return readWebhook(name, fieldsOf(top, ['url', 'secret', 'authorization']))
+      return readWebhook(name, fieldsOf(top, ['url', 'secret', 'authorization', 'callback']))
     case undefined:
       return undefined
   }
@@ -57,10 +61,36 @@ function readWebhook(name: string, spec: FieldReader): ChannelConfig | undefined
   if (secret !== undefined && secret.expose().length < secretCharactersMin)
     spec.report('secret', `a secret has at least ${secretCharactersMin} characters`)
   const authorization = readSecret(spec, 'authorization')
+  const callback = readCallback(spec, secret)
   const shared = readShared(name, spec)
   if (url === undefined || secret === undefined) return undefined
   const header = authorization === undefined ? {} : { authorization }
-  return { ...shared, type: 'webhook', url, secret, ...header }
+  const answers = callback === undefined ? {} : { callback }
+  return { ...shared, type: 'webhook', url, secret, ...header, ...answers }
+}
+
+function readCallback(
+  spec: FieldReader,
+  eventSecret: Secret<string> | undefined,
+): Callback | undefined {
+  if (!spec.has('callback')) return undefined
+  const callback = spec.inner('callback', ['provider', 'secret', 'loginWithin'])
+  for (const field of ['provider', 'secret']) callback.require(field)
+  const provider = callback.text('provider')
+  const secret = readSecret(callback, 'secret')
+  if (secret !== undefined && secret.expose().length < secretCharactersMin)
+    callback.report('secret', `a secret has at least ${secretCharactersMin} characters`)
+  // What the gateway has signed must never pass for an answer.
+  if (secret !== undefined && secret.expose() === eventSecret?.expose())
+    callback.report('secret', 'answers are signed with another secret than events')
+  const loginWithinMs = readLoginWithin(callback)
+  return provider === undefined || secret === undefined
+    ? undefined
+    : { provider, secret, loginWithinMs }
+}
+
+function readLoginWithin(fields: FieldReader): number {
+  return readDuration(fields, 'loginWithin', loginWithinMsMax) ?? loginWithinMsDefault
 }
 
 function readShared(

@@ -15,10 +15,11 @@ export interface CloudEvent {
 /** JSON Event Format 1.0.2, section 3. */
 export const cloudEventType = 'application/cloudevents+json; charset=utf-8'
 
-/** What happened, as an event. The same notice has the same id. */
+/** What happened, as an event. The same notice has the same id. `callback` is where answers are taken, if they are. */
 export function cloudEventOf(
   { id, kind, tree, begunAtMs, count, approvals }: Notice,
   source: string,
+  callback?: string,
 ): CloudEvent {
   const [only] = approvals
   return {
@@ -29,7 +30,7 @@ export function cloudEventOf(
     subject: count === 1 && only !== undefined ? only.id : tree,
     time: new Date(begunAtMs).toISOString(),
     datacontenttype: 'application/json',
-    data: { count, tree, approvals },
+    data: { count, tree, approvals, ...(callback === undefined ? {} : { callback }) },
   }
 }
 

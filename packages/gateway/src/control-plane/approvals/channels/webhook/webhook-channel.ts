@@ -25,7 +25,12 @@ export class WebhookChannel implements Channel {
   }
 
   async deliver(notice: Notice, signal: AbortSignal): Promise<undefined> {
-    await this.#post(cloudEventOf(notice, this.#options.source()), signal)
+    const { config, source } = this.#options
+    const base = source().replace(/\/+$/u, '')
+    const callback = `${base}/v1/approvals/callback/${config.name}`
+    const takesAnswers = config.callback !== undefined && notice.kind === 'requested'
+    const event = cloudEventOf(notice, source(), takesAnswers ? callback : undefined)
+    await this.#post(event, signal)
   }
 
   async test(signal: AbortSignal): Promise<void> {

@@ -10,7 +10,7 @@ const read = (file: string): string => readFileSync(file, 'utf8')
 
 /** Words that have one meaning here, in the order of the glossary. */
 const words =
-  'principal agent tree chain grant budget handle credential standing lease link signal ticket connection target session command verdict permit mask approval demand entry hold journal fact ledger segment seal recording incident connector tunnel downstream upstream'
+  'principal agent tree chain grant budget handle credential standing lease link signal ticket connection target session command verdict permit mask approval break-glass bundle demand entry hold journal fact ledger segment seal recording incident connector tunnel downstream upstream'
 
 test('the page of errors says what the catalogue says, no more and no less', () => {
   const sections = read('docs/errors.md').split(/^## /m).slice(1)

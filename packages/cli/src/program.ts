@@ -3,6 +3,7 @@ import { contextOf, type VerbContext } from './context.ts'
 import { addApprovalVerbs } from './program-approvals.ts'
 import { addChannelVerbs } from './program-channels.ts'
 import { addAgentVerbs } from './program-agents.ts'
+import { addBreakGlassVerbs } from './program-break-glass.ts'
 import { addRecordingVerbs } from './program-recordings.ts'
 import { addPolicyVerbs } from './program-policy.ts'
 import type { AddFlags, SetFlags } from './verbs/connections.ts'
@@ -79,6 +80,7 @@ export function buildProgram(finish: (code: number) => void): Command {
   addPolicyVerbs(program, verb, finish)
   addApprovalVerbs(program, verb, finish)
   addChannelVerbs(program, verb, finish)
+  addBreakGlassVerbs(program, verb, finish)
   addAgentVerbs(program, verb, finish)
   verb(program, 'doctor', 'Check this machine and the gateway on it.', 'sallyport doctor')
     .option('--port-postgres <n>', 'port to look at', portPostgresDefault)

@@ -50,6 +50,7 @@ export {
   areMet,
   demandsOf,
   describeDemands,
+  isNamedIn,
   keyOfDemands,
   refusalOfApprover,
   sameDemands,

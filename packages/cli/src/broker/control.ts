@@ -19,6 +19,8 @@ import type {
 /** What the API is asked for through the broker. Children are not among it: their handles stay in here. */
 const passedOn = [
   /^GET \/v1\/agents(\/[\w-]+(\/(tree|budget))?)?$/,
+  /^GET \/v1\/break-glass$/,
+  /^POST \/v1\/break-glass(\/bg_\w+\/end)?$/,
   /^POST \/v1\/agents\/[\w-]+\/(credentials|tickets|narrow|renew|end|revoke|freeze|unfreeze)$/,
 ]
 

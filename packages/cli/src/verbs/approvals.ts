@@ -1,5 +1,5 @@
 import { SallyportError, visibleText } from '@sallyport/core'
-import type { ApprovalView, ShapeView } from '@sallyport/gateway'
+import type { ApprovalView, GlassView, ShapeView } from '@sallyport/gateway'
 import type { VerbContext } from '../context.ts'
 import { age } from '../durations.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -109,8 +109,7 @@ export async function watchApprovals(context: VerbContext): Promise<number> {
       // Lines of server-sent events (WHATWG HTML, section 9.2): only those with data count.
       if (!line.startsWith('data: ')) continue
       const json = line.slice('data: '.length)
-      const view = JSON.parse(json) as ApprovalView
-      output.data(isText ? `${lineOf(view)}\n` : `${json}\n`)
+      output.data(isText ? `${lineOf(JSON.parse(json) as Watched)}\n` : `${json}\n`)
       await drained()
     }
   } catch (error) {
@@ -125,7 +124,15 @@ function of(id: string): { readonly params: { readonly id: string } } {
   return { params: { id } }
 }
 
-function lineOf(view: ApprovalView): string {
+/** What is told: a request, or something of a glass that was broken. */
+type Watched = ApprovalView | { readonly kind: string; readonly glass: GlassView }
+
+function lineOf(view: Watched): string {
+  if ('glass' in view) {
+    const { id, by, agent, connections, reason, uses } = view.glass
+    const where = connections.join(', ')
+    return `${id}  ${view.kind}  ${by} for ${agent}  ${where}  ${uses} uses  ${oneLine(reason)}`
+  }
   const { id, state, chain, connection, text } = view
   return `${id}  ${state}  ${chain.join(' › ')}  ${connection}  ${oneLine(text)}`
 }

@@ -74,7 +74,7 @@ export function refusalOfApprover(
   requester: Requester,
 ): 'own-request' | 'not-named' | undefined {
   if (approver.kind === 'agent' && requester.agents.has(approver.id)) return 'own-request'
-  const named = demands.filter(({ demand }) => isNamed(approver, demand))
+  const named = demands.filter(({ demand }) => isNamedIn(approver, demand.from))
   if (named.length === 0) return 'not-named'
   return demandsOf(approver, demands, requester).length > 0 ? undefined : 'own-request'
 }
@@ -137,14 +137,15 @@ export function agentWords({ id, name, principal }: Omit<Approver, 'kind' | 'gro
 }
 
 function mayAnswer(approver: Approver, demand: ApprovalDemand, requester: Requester): boolean {
-  if (!isNamed(approver, demand)) return false
+  if (!isNamedIn(approver, demand.from)) return false
   if (approver.kind === 'agent' && requester.agents.has(approver.id)) return false
   // What the person at the root may not do, an agent of theirs in another tree may not either.
   if (approver.principal !== requester.rootId) return true
   return demand.selfRoot === 'allow' && requester.rootIsHuman
 }
 
-function isNamed(approver: Approver, { from }: ApprovalDemand): boolean {
+/** Whether one of these words of a rule's `from` names somebody. */
+export function isNamedIn(approver: Approver, from: readonly string[]): boolean {
   const { kind, id, name, groups } = approver
   if (kind === 'agent') return agentWords(approver).some((word) => from.includes(word))
   if (kind === 'owner' && from.includes('owner')) return true

@@ -27,6 +27,7 @@ import { journalUse } from './recordings/journal-space.ts'
 import type { RecordingSources } from './recordings/recordings.ts'
 import { startWorkers } from './start-workers.ts'
 import { gatewayVersion } from './version.ts'
+import { type BreakGlassPart, openBreakGlass } from './break-glass/open-glasses.ts'
 import type { Approvals } from './approvals/approvals.ts'
 import { openChannels } from './approvals/channels/open-channels.ts'
 import { callbackRoutes } from './approvals/channels/webhook/callback-routes.ts'
@@ -145,7 +146,9 @@ async function serveApi(
     proofs: new DpopProofs(new StoredProofUses(parts.store)),
     ownUrls: () => ownUrls(gatewayUrl(), options.host, ports().api),
   }
-  const { births, people } = await openLogins(parts, gatewayUrl, doors, publish, undo)
+  const late: { glass?: BreakGlassPart } = {}
+  const pages = { ...doors, pageOf: (id: string) => late.glass?.page(id) }
+  const { births, people } = await openLogins(parts, gatewayUrl, pages, publish, undo)
   const channels = await openChannels(parts, parts.approvals, gatewayUrl, undo)
   const metrics = await serveMetrics({ ...parts, channels }, pool, gatewayVersion, undo)
   if (metrics !== undefined) listening.metrics = metrics
@@ -172,6 +175,18 @@ async function serveApi(
     channels: { all: await channels.status(), problems: channels.problems },
   })
   const who = { agents, ownerToken: keys.ownerToken, owner, callers, ...doors }
+  const pageUrl = (): string | undefined =>
+    births.canLogIn() ? `${gatewayUrl().replace(/\/+$/u, '')}/a/` : undefined
+  const needs = {
+    approvals: parts.approvals,
+    births,
+    incidents: () => operations.incidents,
+    port: () => pool.port,
+    pageUrl,
+  }
+  const glass = await openBreakGlass(parts, who, needs, undo)
+  late.glass = glass
+  const { glasses } = glass
   const mounted = [
     callbackRoutes({
       config: (name) => channels.config(name),
@@ -183,7 +198,8 @@ async function serveApi(
       sources: doors.sources,
       now: Date.now,
     }),
-    approvalRoutes({ ...who, approvals: parts.approvals }),
+    approvalRoutes({ ...who, approvals: parts.approvals, glasses }),
+    glass.routes,
     agentRoutes({
       ...who,
       address: () => ({ host: options.host, port: pool.port }),
@@ -195,12 +211,13 @@ async function serveApi(
     births.routes,
     signals.routes,
   ]
-  const operations = operationsOf({ ...parts, channels }, pool, policies, changed, status)
+  const glassIsOpen = (id: string): boolean => glasses.isOpen(id)
+  const served = { ...parts, channels }
+  const operations = operationsOf(served, pool, policies, changed, status, glassIsOpen)
   const routes = apiRoutes(operations, keys.ownerToken, callers, mounted)
   const api = await listenApi(routes, options.host, options.ports.api, options.publicUrl)
   listening.api = api
-  parts.snapshots.approvalUrl = () =>
-    births.canLogIn() ? `${gatewayUrl().replace(/\/+$/u, '')}/a/` : undefined
+  parts.snapshots.approvalUrl = pageUrl
   if (births.canLogIn()) await publish()
   undo.defer(async () => await api.close())
   undo.defer(async () => await parts.live.stop())

@@ -1,5 +1,5 @@
 import { StoredTokenUses } from './agents/token-uses.ts'
-import { approvalPages } from './approvals/approval-pages.ts'
+import { approvalPages, type PersonPage } from './approvals/approval-pages.ts'
 import type { Approvals } from './approvals/approvals.ts'
 import { KnownPeople } from './approvals/channels/people/known-people.ts'
 import { type BirthsOptions, type BirthsPart, openBirths } from './births/births.ts'
@@ -10,11 +10,17 @@ import type { Parts } from './parts.ts'
 import { StoredLoginGate } from './signals/stored-login-gate.ts'
 import { StoredLogins } from './stored-logins.ts'
 
+/** Where people and workloads come in. */
+export interface LoginDoors extends Pick<BirthsOptions, 'sources' | 'proofs' | 'ownUrls'> {
+  /** The page of an id that is no request for approval. */
+  readonly pageOf: (id: string) => PersonPage | undefined
+}
+
 /** Opens how people and workloads log in, and what the gateway knows of people by that. */
 export async function openLogins(
   parts: Parts & { readonly approvals: Approvals },
   gatewayUrl: () => string,
-  doors: Pick<BirthsOptions, 'sources' | 'proofs' | 'ownUrls'>,
+  { pageOf, ...doors }: LoginDoors,
   publish: () => Promise<void>,
   undo: AsyncDisposableStack,
 ): Promise<{ readonly births: BirthsPart; readonly people: KnownPeople }> {
@@ -36,7 +42,7 @@ export async function openLogins(
     uses: new StoredTokenUses(store),
     logins: new StoredLogins(store, keys.kek, fault),
     gate,
-    approvals: approvalPages(approvals, gate),
+    approvals: approvalPages(approvals, gate, pageOf),
     ...doors,
     onEvent: (event) => {
       void ledger.write(birthFact(event))

@@ -1,3 +1,4 @@
+import { ownerApprover } from './approvals/viewers.ts'
 import type { OwnerOperations } from './api/owner-operations.ts'
 import type { Channels } from './approvals/channels/channels.ts'
 import type { Exports } from './exports/exports.ts'
@@ -23,7 +24,8 @@ export function operationsOf(
   policies: PolicyFollower,
   publish: () => Promise<void>,
   status: () => Promise<Status>,
-): OwnerOperations {
+  glassIsOpen: (id: string) => boolean,
+): OwnerOperations & { readonly incidents: Incidents } {
   const {
     connections,
     credentials,
@@ -140,7 +142,8 @@ export function operationsOf(
       store,
       sessions,
       ledger,
-      actor,
+      owner: ownerApprover(owner),
+      glassIsOpen,
       hold: async (kind, subject, reason) => await retention.hold(kind, subject, reason, actor),
       holds: async () => await retention.holds(),
       report: async (incident, form) => await reports.make(incident, form),

@@ -45,6 +45,28 @@ export const previewColumns: Migration = {
   },
 }
 
+/** Glasses that were broken, and the incidents that they opened. */
+export const breakGlassTables: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await sql`
+      create table break_glass (
+        id text primary key,
+        grant_name text not null,
+        by_whom jsonb not null,
+        agent_id text not null,
+        connections jsonb not null,
+        reason text not null check (reason <> ''),
+        incident_id text not null references incident (id),
+        opened_at timestamptz not null,
+        until_at timestamptz not null,
+        uses integer not null,
+        skipped jsonb not null,
+        ended_at timestamptz,
+        why text not null)`.execute(db)
+    await sql`alter table incident add column glass jsonb`.execute(db)
+  },
+}
+
 /** How long commands on a connection may wait for an approval. */
 export const holdColumns: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {

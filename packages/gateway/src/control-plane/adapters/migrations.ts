@@ -2,7 +2,13 @@ import { type Kysely, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import type { Tables } from '../ports/tables/tables.ts'
 import { agentTables } from './agent-tables.ts'
-import { approvalTables, holdColumns, previewColumns, shapeTables } from './approval-tables.ts'
+import {
+  approvalTables,
+  breakGlassTables,
+  holdColumns,
+  previewColumns,
+  shapeTables,
+} from './approval-tables.ts'
 import { birthTables } from './birth-tables.ts'
 import { handleTables } from './handle-tables.ts'
 import { incidentEnds, incidentTables } from './incident-tables.ts'
@@ -109,6 +115,7 @@ export const migrations = {
   '0020_hold_max': holdColumns,
   '0021_channels': channelTables,
   '0022_known_people': knownPeople,
+  '0023_break_glass': breakGlassTables,
 }
 
 /** Brings the tables to the newest version; a failed step leaves the version before it. */

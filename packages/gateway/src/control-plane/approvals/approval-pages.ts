@@ -2,16 +2,23 @@ import { visibleText, type Approver } from '@sallyport/core'
 import type { LoggedIn } from '../births/oidc/human-births.ts'
 import type { ApprovalPages } from '../births/oidc/login-routes.ts'
 import type { LoginGate } from '../births/ports.ts'
-import { answerRefused, type ApprovalView } from './approval.ts'
+import { answerRefused, type ApprovalDecision, type ApprovalView } from './approval.ts'
 import type { Approvals } from './approvals.ts'
 import type { BundleView } from './bundles.ts'
 
 type Card = Awaited<ReturnType<ApprovalPages['card']>>
 
+/** A page on which a person who has just logged in decides about something else. */
+export interface PersonPage {
+  card(id: string, who: Approver): Promise<Card>
+  answer(id: string, who: Approver, decision: ApprovalDecision, note: string): Promise<string>
+}
+
 /** What a person who has just logged in sees of a request, and how they answer it. */
 export function approvalPages(
   approvals: Approvals,
   gate: Pick<LoginGate, 'refusal' | 'seen' | 'groupsOf'>,
+  others: (id: string) => PersonPage | undefined = () => undefined,
 ): ApprovalPages {
   const approverOf = async (person: LoggedIn): Promise<Approver> => {
     const { principal } = person
@@ -24,20 +31,25 @@ export function approvalPages(
   }
   return {
     async card(id, person) {
-      if (isBundle(id)) return bundleCardOf(approvals.bundleFor(id, await approverOf(person)))
+      const who = await approverOf(person)
+      const other = others(id)
+      if (other !== undefined) return await other.card(id, who)
       // Who may not answer reads that, and nothing of the command.
-      const view = await approvals.forApprover(id, await approverOf(person))
-      return cardOf(view)
+      if (isBundle(id)) return bundleCardOf(approvals.bundleFor(id, who))
+      return cardOf(await approvals.forApprover(id, who))
     },
     async answer(id, person, decision, note) {
+      const who = await approverOf(person)
+      const other = others(id)
+      if (other !== undefined) return await other.answer(id, who, decision, note)
       if (isBundle(id)) {
-        const came = await approvals.answerBundle(id, await approverOf(person), decision, note)
+        const came = await approvals.answerBundle(id, who, decision, note)
         if (decision === 'deny') return `All ${came.length} are denied.`
         return came.some(({ state }) => state === 'pending')
           ? `All ${came.length} wait for more approvals.`
           : `All ${came.length} are approved, once each.`
       }
-      const view = await approvals.answer(id, await approverOf(person), decision, note)
+      const view = await approvals.answer(id, who, decision, note)
       if (decision === 'deny') return `${view.id} is denied.`
       return view.state === 'pending'
         ? `${view.id} waits for more approvals.`

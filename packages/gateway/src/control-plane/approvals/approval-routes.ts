@@ -6,6 +6,7 @@ import { serve } from '../api/serve.ts'
 import { approvalState } from '../contract/approval-views.ts'
 import { approvalEndpoints } from '../contract/approvals.ts'
 import { answerRefused, type ApprovalView } from './approval.ts'
+import type { GlassEvent } from '../contract/break-glass.ts'
 import type { Approvals } from './approvals.ts'
 import { noBundle, type BundleView } from './bundles.ts'
 import { approverOf, isOfTree, reaches, sees, shownTo } from './viewers.ts'
@@ -13,6 +14,7 @@ import { factBy } from './waiting.ts'
 
 export interface ApprovalRouteOptions extends CallerOptions {
   readonly approvals: Approvals
+  readonly glasses: { onEvent(watcher: (event: GlassEvent) => void): () => void }
 }
 
 const states = approvalState.options
@@ -35,7 +37,7 @@ export function approvalRoutes(options: ApprovalRouteOptions): Hono {
       return seen.map((each) => shownTo(who, options, each))
     },
     'GET /v1/approvals/events': ({ context }, who) =>
-      events(context, approvals, who, (view) =>
+      events(context, options, who, (view) =>
         sees(who, options, view) ? shownTo(who, options, view) : undefined,
       ),
     'GET /v1/approvals/shapes': (_request, who) =>
@@ -102,22 +104,25 @@ async function found(
   })
 }
 
-/** Server-sent events: each request as it begins, is answered and ends. */
+/** Server-sent events: each request as it begins, is answered and ends; and each use of a broken glass. */
 function events(
   context: Context,
-  approvals: Approvals,
+  options: ApprovalRouteOptions,
   who: ApiCaller,
   seen: (view: ApprovalView) => ApprovalView | undefined,
 ): Response {
   return streamSSE(context, async (stream) => {
-    const waiting: ApprovalView[] = []
+    const waiting: { readonly event: string; readonly data: object }[] = []
     let wake = Promise.withResolvers<void>()
     let isOpen = true
-    const stop = approvals.onChange((each) => {
-      const view = seen(each)
-      if (view !== undefined && waiting.push(view) > waitingMax) isOpen = false
+    const tell = (event: string, data: object | undefined): void => {
+      if (data !== undefined && waiting.push({ event, data }) > waitingMax) isOpen = false
       wake.resolve()
-    })
+    }
+    const stop = options.approvals.onChange((each) => tell(each.state, seen(each)))
+    const stopGlasses = options.glasses.onEvent((each) =>
+      tell(each.kind, reaches(who, options, each.glass.agent) ? each : undefined),
+    )
     stream.onAbort(() => {
       isOpen = false
       wake.resolve()
@@ -129,12 +134,13 @@ function events(
         await wake.promise
         wake = Promise.withResolvers<void>()
         if (!who.holds() || who.isOver()) break
-        for (const view of waiting.splice(0))
-          await stream.writeSSE({ event: view.state, data: JSON.stringify(view) })
+        for (const { event, data } of waiting.splice(0))
+          await stream.writeSSE({ event, data: JSON.stringify(data) })
       }
     } finally {
       clearInterval(ping)
       stop()
+      stopGlasses()
     }
   })
 }

@@ -35,7 +35,8 @@ export function approverOf(who: ApiCaller, { owner, agents }: CallerOptions): Ap
   return agentApprover(who.agent, agents)
 }
 
-function ownerApprover(owner: string): Approver {
+/** Whoever holds the owner's token. */
+export function ownerApprover(owner: string): Approver {
   const id = `user:${owner}`
   return { id, kind: 'owner', principal: id, name: owner, groups: [] }
 }

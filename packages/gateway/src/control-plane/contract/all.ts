@@ -1,3 +1,4 @@
+import { breakGlassEndpoints } from './break-glass.ts'
 import { agentEndpoints, ticketEndpoints, treeEndpoints } from './agents.ts'
 import { callbackEndpoints, channelEndpoints } from './channels.ts'
 import { approvalEndpoints } from './approvals.ts'
@@ -18,6 +19,7 @@ export const areas = {
   Approvals: approvalEndpoints,
   Recordings: { ...sessionEndpoints, ...retentionEndpoints },
   Incidents: incidentEndpoints,
+  'Break-glass': breakGlassEndpoints,
 } as const
 
 /** All endpoints by method and path. */
@@ -28,4 +30,5 @@ export type Api = (typeof areas)['Gateway'] &
   (typeof areas)['Channels'] &
   (typeof areas)['Approvals'] &
   (typeof areas)['Recordings'] &
-  (typeof areas)['Incidents']
+  (typeof areas)['Incidents'] &
+  (typeof areas)['Break-glass']

@@ -6,6 +6,7 @@ import {
   bundleView,
   shapeView,
 } from './approval-views.ts'
+import { glassEvent } from './break-glass.ts'
 import { type Endpoints, media } from './endpoint.ts'
 import { given, list, object, upTo } from './schema.ts'
 
@@ -40,9 +41,9 @@ export const approvalEndpoints = {
     answer: list(approvalView),
   },
   'GET /v1/approvals/events': {
-    does: 'Tells of each request as it begins, is answered and ends: server-sent events.',
+    does: 'Tells of each request as it begins, is answered and ends, and of broken glasses: server-sent events.',
     who: 'agents',
-    answer: media({ 'text/event-stream': approvalView }),
+    answer: media({ 'text/event-stream': z.union([approvalView, glassEvent]) }),
   },
   'GET /v1/approvals/shapes': {
     does: 'Lists what approved shapes let through.',

@@ -23,6 +23,9 @@ export const incidentView = object({
   sessions: list(text).describe(
     'Ids of the sessions that it covers. They only become more, until `until` or until it is closed.',
   ),
+  glass: opt(object({ id: text, by: text, review: list(text) })).describe(
+    'Of a glass that was broken: by whom, and who may close the incident, but for them.',
+  ),
   closed: opt(object({ at: moment, by: text, note: text })).describe('Absent while it is open.'),
 }).meta({ id: 'Incident' })
 

@@ -55,7 +55,7 @@ export const incidentEndpoints = {
     params: named,
     body: object({ note: trimmed(noteCharactersMax, 'note') }),
     answer: heldIncident,
-    fails: ['SP_NOT_FOUND', 'SP_RECORD_UNAVAILABLE'],
+    fails: ['SP_NOT_FOUND', 'SP_APPROVAL_REFUSED', 'SP_RECORD_UNAVAILABLE'],
   },
   'GET /v1/incidents/{id}/report': {
     does: 'Makes the report of an incident from recordings that are verified.',

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { makeId, SallyportError, visibleText } from '@sallyport/core'
+import { isNamedIn, makeId, SallyportError, visibleText, type Approver } from '@sallyport/core'
 import { sql, type Selectable } from 'kysely'
-import type { FactBy, Ledger } from '../ledger/ledger.ts'
+import { answerRefused } from '../approvals/approval.ts'
+import { factBy } from '../approvals/waiting.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import type { Store } from '../ports/store.ts'
-import type { IncidentTable } from '../ports/tables/recording-tables.ts'
+import type { IncidentGlass, IncidentTable } from '../ports/tables/recording-tables.ts'
 import type { SessionIndex } from '../session-index.ts'
 import { invalid, type NewIncident } from './incident.ts'
 import { sessionsOf, topOf } from './incident-sessions.ts'
@@ -16,11 +18,13 @@ export interface IncidentsOptions {
   readonly store: Store
   readonly sessions: SessionIndex
   readonly ledger: Ledger
-  /** The owner, who alone opens and reads them. */
-  readonly actor: FactBy
+  /** The owner, who opens and reads them. */
+  readonly owner: Approver
   /** Keeps a session, or the tree of an agent, from being erased. */
   readonly hold: (kind: 'session' | 'tree', subject: string, reason: string) => Promise<unknown>
   readonly holds: () => Promise<readonly Hold[]>
+  /** Whether a glass is broken still. */
+  readonly glassIsOpen: (id: string) => boolean
   /** The answers to the six questions, in one of the forms. */
   readonly report: (
     incident: IncidentView,
@@ -40,14 +44,19 @@ export class Incidents {
     this.#options = options
   }
 
-  async open({ title, scope, fromMs, untilMs }: NewIncident): Promise<IncidentView> {
-    const { store, sessions, ledger, actor } = this.#options
+  /** `glass`: it was broken, by `by`, and the incident may come before its first session. */
+  async open(
+    { title, scope, fromMs, untilMs }: NewIncident,
+    by: Approver = this.#options.owner,
+    glass?: IncidentGlass,
+  ): Promise<IncidentView> {
+    const { store, sessions, ledger } = this.#options
     const ids = await sessionsOf(store.db, sessions, scope, { fromMs, untilMs })
-    if (ids.length === 0) throw notFound(`no session fits ${scope.text}`)
+    if (ids.length === 0 && glass === undefined) throw notFound(`no session fits ${scope.text}`)
     const row: Row = {
       id: makeId<string>('in', randomBytes),
       title: visibleText(title),
-      opened_by: actor.name,
+      opened_by: by.name,
       opened_at: new Date(),
       scope_kind: scope.kind,
       scope: scope.text,
@@ -57,11 +66,18 @@ export class Incidents {
       closed_at: null,
       closed_by: null,
       close_note: null,
+      glass: glass ?? null,
     }
     await this.#hold(row, scope, ids)
-    const detail = { title, scope: scope.text, sessions: ids.length }
-    await ledger.write({ what: 'incident.opened', actor, subject: row.id, detail })
-    await store.durable(async (tx) => await tx.insertInto('incident').values(row).execute())
+    const detail = { title, scope: scope.text, sessions: ids.length, glass: glass?.id }
+    await ledger.write({
+      what: 'incident.opened',
+      actor: factBy(by),
+      subject: row.id,
+      detail,
+    })
+    const values = { ...row, glass: glass === undefined ? null : JSON.stringify(glass) }
+    await store.durable(async (tx) => await tx.insertInto('incident').values(values).execute())
     return viewOf(row)
   }
 
@@ -78,11 +94,16 @@ export class Incidents {
   }
 
   /** Says that it is over. It keeps what it covers by now, and the holds stay until somebody removes each by its name. */
-  async close(prefix: string, note: string): Promise<HeldIncident> {
-    const { store, ledger, actor } = this.#options
+  async close(
+    prefix: string,
+    note: string,
+    by: Approver = this.#options.owner,
+  ): Promise<HeldIncident> {
+    const { store, ledger } = this.#options
+    this.#mustClose(await this.#find(prefix), by)
     const incident = await this.#held(await this.#current(prefix))
     const { id, holds, sessions } = incident
-    const closed = { at: new Date(), by: actor.name, note: visibleText(note) }
+    const closed = { at: new Date(), by: by.name, note: visibleText(note) }
     const stored = await store.durable(async (tx) => {
       const row = await tx
         .updateTable('incident')
@@ -93,10 +114,36 @@ export class Incidents {
         .executeTakeFirst()
       if (row === undefined) throw invalid(`${id} is closed already`)
       const detail = { note, sessions: sessions.length, holds: holds.length }
-      return [ledger.write({ what: 'incident.closed', actor, subject: id, detail })]
+      return [ledger.write({ what: 'incident.closed', actor: factBy(by), subject: id, detail })]
     })
     await Promise.all(stored)
     return { ...incident, closed: { ...closed, at: closed.at.toISOString() } }
+  }
+
+  /** An incident of a glass that was broken, for who may close it now. Throws SP_APPROVAL_REFUSED for anybody else. */
+  async forReviewer(prefix: string, by: Approver): Promise<HeldIncident> {
+    const row = await this.#find(prefix)
+    if (row.glass === null) throw notFound(`no incident of a broken glass is "${prefix}"`)
+    this.#mustClose(row, by)
+    return await this.get(row.id)
+  }
+
+  /** Whoever broke a glass has asked nobody, so that somebody else looks at what came of it. */
+  #mustClose({ id, glass }: Row, by: Approver): void {
+    if (glass === null) {
+      if (by.kind === 'owner') return
+      throw notFound(`there is no incident "${id}"`)
+    }
+    const refuse = (why: string): never => {
+      const detail = { why }
+      const actor = factBy(by)
+      void this.#options.ledger.write({ what: 'breakglass.refused', actor, subject: id, detail })
+      throw answerRefused(why)
+    }
+    if (by.principal === glass.by.principal || by.kind === 'agent')
+      refuse(`${glass.by.name} broke the glass: somebody else closes ${id}`)
+    if (!isNamedIn(by, glass.review)) refuse(`${id} is closed by one of ${glass.review.join(', ')}`)
+    if (this.#options.glassIsOpen(glass.id)) refuse(`${glass.id} is open still`)
   }
 
   async report(prefix: string, form: ReportForm): Promise<AsyncIterable<string | Uint8Array>> {
@@ -181,6 +228,9 @@ function viewOf(row: Row): IncidentView {
     ...(row.from_at === null ? {} : { from: row.from_at.toISOString() }),
     ...(row.until_at === null ? {} : { until: row.until_at.toISOString() }),
     sessions: row.sessions,
+    ...(row.glass === null
+      ? {}
+      : { glass: { id: row.glass.id, by: row.glass.by.name, review: row.glass.review } }),
     ...(at === null ? {} : { closed: { at: at.toISOString(), by: by ?? '', note: note ?? '' } }),
   }
 }

@@ -156,6 +156,19 @@ export const FACTS = {
     rule: 'refuse',
     says: 'somebody had the rows counted that it would meet: connection, the statement that counts',
   },
+  'breakglass.opened': {
+    rule: 'refuse',
+    says: 'somebody lets an agent run without approvals: agent, connections, reason, grant, incident, end',
+  },
+  'breakglass.used': {
+    rule: 'refuse',
+    says: 'a command went on by that: session, command, its rules and whom they name, reason',
+  },
+  'breakglass.ended': { rule: 'anyway', says: 'it is over: why, how many commands, incident' },
+  'breakglass.refused': {
+    rule: 'counted',
+    says: 'somebody tried to, or to close its incident, who may not, and why',
+  },
   'hold.added': {
     rule: 'refuse',
     says: 'a session or a tree is kept, whatever retention says: hold, reason',

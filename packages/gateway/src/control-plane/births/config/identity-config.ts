@@ -6,6 +6,7 @@ import type {
   GrantWindow,
   Secret,
 } from '@sallyport/core'
+import type { BreakGlassGrant } from '../../break-glass/break-glass.ts'
 
 /** All that the files of the folder `identity` say. */
 export interface IdentityConfig {
@@ -16,6 +17,7 @@ export interface IdentityConfig {
   readonly services: ReadonlyMap<string, Service>
   readonly grants: ReadonlyMap<string, Grant>
   readonly profiles: ReadonlyMap<string, AgentProfile>
+  readonly breakGlass: ReadonlyMap<string, BreakGlassGrant>
 }
 
 /** Where people log in, whatever the protocol. */

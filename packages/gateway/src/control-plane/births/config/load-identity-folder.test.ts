@@ -270,3 +270,33 @@ test('every object of the documentation is accepted', async () => {
   assert.deepEqual(sizes, [2, 1, 3, 1, 1])
   await rm(dir, { recursive: true })
 })
+
+test('a break-glass grant reads every field, needs each, and names persons for hours at most', () => {
+  const fields = {
+    to: 'to: [owner, "group:oncall", "user:maria@example.com"]',
+    connections: 'connections: [shop, "orders-*"]',
+    max: 'max: 30m',
+    review: 'review: ["group:security"]',
+  }
+  const text = (over: Partial<typeof fields> = {}): string =>
+    `${head('BreakGlass', 'oncall')}spec: {${Object.values({ ...fields, ...over })
+      .filter((field) => field !== '')
+      .join(', ')}}\n`
+  assert.deepEqual(accepted(text()).breakGlass.get('oncall'), {
+    name: 'oncall',
+    to: ['owner', 'group:oncall', 'user:maria@example.com'],
+    connections: ['shop', 'orders-*'],
+    maxMs: 30 * 60_000,
+    review: ['group:security'],
+  })
+  for (const name of ['to', 'connections', 'max', 'review'] as const)
+    assert.ok(refusal(text({ [name]: '' })).includes(`missing field "${name}"`))
+  assert.match(refusal(text({ to: 'to: ["agent:a_1"]' })), /a person it has to be/)
+  assert.match(refusal(text({ to: 'to: ["service:jobs"]' })), /a person it has to be/)
+  assert.match(refusal(text({ review: 'review: ["trust:ci"]' })), /a person it has to be/)
+  assert.match(refusal(text({ to: 'to: []' })), /names nobody/)
+  assert.match(refusal(text({ review: 'review: []' })), /names nobody/)
+  assert.match(refusal(text({ connections: 'connections: []' })), /names no connection/)
+  assert.match(refusal(text({ max: 'max: 5h' })), /at most 240m are possible/)
+  assert.match(refusal(text({ max: 'max: ever' })), /max/)
+})

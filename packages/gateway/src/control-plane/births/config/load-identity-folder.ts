@@ -17,6 +17,8 @@ import {
   type Service,
   type TrustRule,
 } from './identity-config.ts'
+import type { BreakGlassGrant } from '../../break-glass/break-glass.ts'
+import { readBreakGlass } from './read-break-glass.ts'
 import { readAgentProfile, readGrant } from './read-grant.ts'
 import { readOidcProvider } from './read-oidc-provider.ts'
 import { readSamlProvider } from './read-saml-provider.ts'
@@ -39,6 +41,7 @@ const kinds = [
   'Service',
   'Grant',
   'AgentProfile',
+  'BreakGlass',
 ] as const
 
 /** What is read so far, and references that are checked when all files are read. */
@@ -49,6 +52,7 @@ interface Draft {
   readonly services: Map<string, Service>
   readonly grants: Map<string, Grant>
   readonly profiles: Map<string, AgentProfile>
+  readonly breakGlass: Map<string, BreakGlassGrant>
   readonly references: Reference[]
 }
 
@@ -83,6 +87,7 @@ export function readIdentityFiles(
     services: new Map(),
     grants: new Map(),
     profiles: new Map(),
+    breakGlass: new Map(),
     references: [],
   }
   const sources = files.map(({ file, text }) => readFileText(file, text, draft))
@@ -98,9 +103,8 @@ function readFileText(file: string, text: string, draft: Draft): YamlSource {
   const source = new YamlSource(file, isTooLarge ? '' : text)
   if (isTooLarge) source.report('this file is too large', '', '', undefined)
   for (const document of source.documents) readDocument(source, document, draft)
-  const { providers, samlProviders, rules, services, grants, profiles } = draft
-  const maps = [providers, samlProviders, rules, services, grants, profiles]
-  const count = maps.reduce((sum, { size }) => sum + size, 0)
+  const { references: _references, ...maps } = draft
+  const count = Object.values(maps).reduce((sum, { size }) => sum + size, 0)
   if (count > objectsMax) {
     const hint = 'all files of the folder count together'
     source.report(
@@ -138,6 +142,7 @@ function mapOf(draft: Draft, kind: (typeof kinds)[number]): ReadonlyMap<string, 
     Service: draft.services,
     Grant: draft.grants,
     AgentProfile: draft.profiles,
+    BreakGlass: draft.breakGlass,
   }
   return maps[kind]
 }
@@ -177,6 +182,8 @@ function readSpec(
       for (const each of names.map((who) => who.slice(prefix.length)))
         draft.references.push({ source, node: top.get('spec'), path: 'spec.to', to, name: each })
     }
+  } else if (kind === 'BreakGlass') {
+    draft.breakGlass.set(name, readBreakGlass(name, spec, top))
   } else draft.profiles.set(name, readAgentProfile(name, spec, top))
 }
 

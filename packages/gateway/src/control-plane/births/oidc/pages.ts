@@ -68,17 +68,21 @@ export interface ApprovalCard {
   readonly facts: readonly { readonly name: string; readonly value: string }[]
   /** The command, without anything that is not seen. */
   readonly text: string
+  /** What the buttons say, where it is not to approve once or to deny. */
+  readonly yes?: string
+  readonly no?: string
 }
 
 /** Everything on it that came from the caller is text: nothing is marked up, nothing is a link. */
-export function approvalPage({ id, title, user, facts, text }: ApprovalCard): string {
+export function approvalPage({ id, title, user, facts, text, ...buttons }: ApprovalCard): string {
+  const { yes = 'Approve once', no = 'Deny' } = buttons
   const rows = facts.map(({ name, value }) => `<dt>${escape(name)}</dt><dd>${escape(value)}</dd>`)
   return page(
     title,
     `<pre>${escape(text)}</pre><dl>${rows.join('')}</dl><p>You are ${escape(user)}. What you decide is recorded with your name.</p>
 <form method="post" action="/a/answer"><input type="hidden" name="id" value="${escape(id)}">
 <p><label>Note <textarea name="note" maxlength="500" rows="2" cols="50"></textarea></label></p>
-<button name="decision" value="approve">Approve once</button><button name="decision" value="deny">Deny</button></form>`,
+<button name="decision" value="approve">${escape(yes)}</button><button name="decision" value="deny">${escape(no)}</button></form>`,
   )
 }
 

@@ -1,4 +1,4 @@
-import type { Approver } from '@sallyport/core'
+import type { AgentId, Approver } from '@sallyport/core'
 import type { HoldAsked } from '../../../boundary/approvals.ts'
 import type { ApprovalDecision, ApprovalState } from '../../approvals/approval.ts'
 import type { Preview } from '../../approvals/preview/preview.ts'
@@ -9,6 +9,7 @@ export interface ApprovalTables {
   approval: ApprovalTable
   approval_answer: ApprovalAnswerTable
   approved_shape: ApprovedShapeTable
+  break_glass: BreakGlassTable
 }
 
 export interface ApprovalTable {
@@ -37,6 +38,23 @@ export interface ApprovedShapeTable {
   since: Timestamp
   until_at: Timestamp
   uses: number
+  ended_at: NullableTimestamp
+  why: string
+}
+
+/** Commands that nobody was asked for. */
+export interface BreakGlassTable {
+  id: string
+  grant_name: string
+  by_whom: Json<Approver>
+  agent_id: AgentId
+  connections: Json<readonly string[]>
+  reason: string
+  incident_id: string
+  opened_at: Timestamp
+  until_at: Timestamp
+  uses: number
+  skipped: Json<readonly string[]>
   ended_at: NullableTimestamp
   why: string
 }

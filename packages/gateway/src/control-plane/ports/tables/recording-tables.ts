@@ -154,6 +154,14 @@ export interface IncidentTable {
   closed_at: NullableTimestamp
   closed_by: string | null
   close_note: string | null
+  /** Of a glass that was broken: who did, and who may close it. */
+  glass: ColumnType<IncidentGlass | null, string | null | undefined, string | null>
+}
+
+export interface IncidentGlass {
+  readonly id: string
+  readonly by: { readonly principal: string; readonly name: string }
+  readonly review: readonly string[]
 }
 
 export interface LegalHoldTable {

@@ -53,6 +53,17 @@ export function addApprovalVerbs(
   })
   verb(
     group,
+    'stats',
+    'How often people are asked, and whether they look: by approver and by rule.',
+    'sallyport approvals stats --since 7d',
+  )
+    .option('--since <time>', 'such as 7d or 2026-11-20', '30d')
+    .action(async (flags: { since: string }, command: Command) => {
+      const { approvalStats } = await import('./verbs/approval-stats.ts')
+      finish(await approvalStats(contextOf(command), flags.since))
+    })
+  verb(
+    group,
     'shapes',
     'Shapes of commands that are let through for a while.',
     'sallyport approvals shapes',

@@ -11,6 +11,7 @@ export type { ControlPlaneEvent } from './control-plane/control-plane-options.ts
 export { verifyPlace, type VerifyPlace } from './control-plane/recordings/export/verify-place.ts'
 export type { ProbeResult } from './boundary/messages.ts'
 export type { ApprovalView } from './control-plane/approvals/approval.ts'
+export type { ApprovalStats } from './control-plane/contract/approval-stats.ts'
 export type { GlassBegun, GlassView } from './control-plane/contract/break-glass.ts'
 export type { BundleView } from './control-plane/approvals/bundles.ts'
 export type { ShapeView } from './control-plane/approvals/shapes.ts'

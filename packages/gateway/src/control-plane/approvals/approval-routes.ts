@@ -9,7 +9,8 @@ import { answerRefused, type ApprovalView } from './approval.ts'
 import type { GlassEvent } from '../contract/break-glass.ts'
 import type { Approvals } from './approvals.ts'
 import { noBundle, type BundleView } from './bundles.ts'
-import { approverOf, isOfTree, reaches, sees, shownTo } from './viewers.ts'
+import { parseMoment } from '../recordings/index/query/parse-moment.ts'
+import { approverOf, isOfTree, reaches, seerOf, sees, shownTo } from './viewers.ts'
 import { factBy } from './waiting.ts'
 
 export interface ApprovalRouteOptions extends CallerOptions {
@@ -32,7 +33,7 @@ export function approvalRoutes(options: ApprovalRouteOptions): Hono {
   ): Promise<ApiCaller> => await admitted(context, approvalEndpoints[call], options)
   serve(app, approvalEndpoints, admit, {
     'GET /v1/approvals': async ({ query: { state = 'pending' } }, who) => {
-      const all = await approvals.list(state === 'all' ? states : [state])
+      const all = await approvals.list(state === 'all' ? states : [state], seerOf(who, options))
       const seen = all.filter((each) => sees(who, options, each))
       return seen.map((each) => shownTo(who, options, each))
     },
@@ -40,6 +41,12 @@ export function approvalRoutes(options: ApprovalRouteOptions): Hono {
       events(context, options, who, (view) =>
         sees(who, options, view) ? shownTo(who, options, view) : undefined,
       ),
+    'GET /v1/approvals/stats': async ({ query: { since = '30d' } }) => {
+      const from = parseMoment(since, Date.now())
+      if (from !== undefined) return await approvals.stats(from.fromMs)
+      const detail = `since is a time such as 7d, 2026-11-20 or 2026-11-20T14:00`
+      throw new SallyportError('SP_CONFIG_INVALID', detail, { detail })
+    },
     'GET /v1/approvals/shapes': (_request, who) =>
       approvals.shapes.list().filter(({ agent }) => reaches(who, options, agent)),
     'POST /v1/approvals/shapes/{id}/withdraw': async ({ params }, who) => {

@@ -1,4 +1,4 @@
-import { type Selectable, sql, type Transaction } from 'kysely'
+import { type RawBuilder, type Selectable, sql, type Transaction } from 'kysely'
 import type { Store } from '../ports/store.ts'
 import type { Tables } from '../ports/tables/tables.ts'
 import type { ApprovalAnswer, ApprovalRecord, ApprovalState } from './approval.ts'
@@ -64,6 +64,12 @@ export async function putAnswer(tx: Tx, id: string, said: ApprovalAnswer): Promi
     .execute()
 }
 
+/** An agent: what it and those below it ask for, and what rules name it for by one of these words. */
+export interface Seer {
+  readonly agent: string
+  readonly words: readonly string[]
+}
+
 /** Requests, newest first: of these states, or with ids that begin like this. */
 export async function readApprovals(
   { db }: Store,
@@ -71,6 +77,7 @@ export async function readApprovals(
     readonly states?: readonly ApprovalState[]
     readonly prefix?: string
     readonly binding?: string
+    readonly seer?: Seer
     readonly limit: number
   },
 ): Promise<ApprovalRecord[]> {
@@ -78,6 +85,7 @@ export async function readApprovals(
   if (of.states !== undefined) query = query.where('state', 'in', [...of.states])
   if (of.binding !== undefined) query = query.where('binding', '=', of.binding)
   if (of.prefix !== undefined) query = query.where(sql<boolean>`starts_with(id, ${of.prefix})`)
+  if (of.seer !== undefined) query = query.where(isSeenBy(of.seer))
   const rows = await query.orderBy('asked_at', 'desc').orderBy('id').limit(of.limit).execute()
   if (rows.length === 0) return []
   const said = await db
@@ -96,6 +104,14 @@ export async function readApprovals(
       .filter((each) => each.approval_id === row.id)
       .map(({ approver, answer, note, at }) => ({ approver, answer, note, atMs: at.getTime() })),
   }))
+}
+
+function isSeenBy({ agent, words }: Seer): RawBuilder<boolean> {
+  const names = sql.join(words)
+  return sql<boolean>`(
+    asked -> 'path' @> to_jsonb(${agent}::text) or exists (
+      select from jsonb_array_elements(asked -> 'demands') as each
+      where jsonb_exists_any(each -> 'demand' -> 'from', array[${names}]::text[])))`
 }
 
 function recordOf(row: Row): ApprovalRecord {

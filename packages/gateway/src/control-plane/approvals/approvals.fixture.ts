@@ -9,6 +9,8 @@ import type { HoldAnswer, HoldAsked, TargetQuestions } from '../../boundary/appr
 import type { ConnectionConfig } from '../../boundary/snapshot.ts'
 import type { Fact } from '../ledger/ledger.ts'
 import type { Store } from '../ports/store.ts'
+import { until } from '@sallyport/testkit'
+import { ApprovalCounts } from '../metrics/approval-counts.ts'
 import { Approvals } from './approvals.ts'
 import { Previews } from './preview/previews.ts'
 import type { TargetQuestioner } from './preview/target-questioner.ts'
@@ -38,6 +40,7 @@ export class World {
   readonly sent: { id: ApprovalId; answer: HoldAnswer }[] = []
   readonly facts: Fact[] = []
   readonly faults: unknown[] = []
+  readonly counts = new ApprovalCounts()
   approvals!: Approvals
   target: () => Promise<TargetQuestioner> = away
   nowMs = Date.now()
@@ -91,6 +94,7 @@ export class World {
       },
       previews,
       shapes,
+      counts: world.counts,
       agents: {
         rootOf: () => ({ id: world.rootId, isHuman: true }),
         treeOf: (id) => (['a_far', 'a_fit'].includes(id) ? id : 'a_root'),
@@ -112,6 +116,12 @@ export class World {
 
   sentTo(id: ApprovalId): HoldAnswer[] {
     return this.sent.flatMap((each) => (each.id === id ? [each.answer] : []))
+  }
+
+  /** Resolves when the time of a request, which is over, has been seen to be. */
+  async expired(id: string): Promise<void> {
+    this.approvals.start()
+    await until('it has expired', async () => (await this.approvals.get(id)).state === 'expired')
   }
 
   async withdraw(id: string): Promise<void> {

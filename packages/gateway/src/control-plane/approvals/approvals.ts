@@ -10,8 +10,11 @@ import {
   type ApprovalView,
 } from './approval.ts'
 import { ApprovalAnswers, type AnswersOptions } from './answers.ts'
-import { insertApproval, moveApproval, readApprovals } from './approval-rows.ts'
+import { insertApproval, moveApproval, readApprovals, type Seer } from './approval-rows.ts'
+import { approvalStats } from './approval-stats.ts'
+import type { ApprovalStats } from '../contract/approval-stats.ts'
 import type { Bundle, BundleView } from './bundles.ts'
+import type { ApprovalCounts } from '../metrics/approval-counts.ts'
 import type { Previews } from './preview/previews.ts'
 import type { ApprovalShapes } from './shapes.ts'
 import type { Settled } from './store-answer.ts'
@@ -21,6 +24,7 @@ import { requesterOf, waitingOf, type Waiting } from './waiting.ts'
 
 export interface ApprovalsOptions extends AnswersOptions {
   readonly previews: Previews
+  readonly counts: Pick<ApprovalCounts, 'answered' | 'ended'>
   readonly onFault: (error: unknown) => void
   /** Tells a worker how a request ended; set when the workers are there. */
   readonly send: (worker: number, id: ApprovalId, answer: HoldAnswer) => void
@@ -143,10 +147,15 @@ export class Approvals {
     }
   }
 
-  /** Newest first. */
-  async list(states: readonly ApprovalState[]): Promise<ApprovalView[]> {
-    const found = await readApprovals(this.#options.store, { states, limit: listedMax })
+  /** Newest first, 500 at most; for an agent of what it may see. */
+  async list(states: readonly ApprovalState[], seer?: Seer): Promise<ApprovalView[]> {
+    const of = { states, limit: listedMax, ...(seer === undefined ? {} : { seer }) }
+    const found = await readApprovals(this.#options.store, of)
     return found.map((each) => this.#view(each))
+  }
+
+  async stats(sinceMs: number): Promise<ApprovalStats> {
+    return await approvalStats(this.#options.store, sinceMs, this.#options.now())
   }
 
   /** By its id, or the beginning of it where that is the only one. */
@@ -224,6 +233,7 @@ export class Approvals {
 
   #settled(waiting: Waiting, said: ApprovalAnswer, { to, by }: Settled): void {
     waiting.answers.set(said.approver.id, said)
+    this.#options.counts.answered(said.atMs - waiting.asked.askedAtMs)
     if (to === undefined) return this.#changed(waiting.asked.id)
     this.#finish(waiting, { outcome: to, by, note: said.note })
   }
@@ -306,6 +316,7 @@ export class Approvals {
 
   #finish({ asked, worker }: Waiting, answer: HoldAnswer): void {
     this.#waiting.delete(asked.id)
+    this.#options.counts.ended(answer.outcome)
     this.#options.previews.ended(asked.id)
     void this.#options.ledger.write({
       what: 'approval.ended',

@@ -14,7 +14,7 @@ const noWorker = -1
 
 /** Opens what is known of requests for approval, on the agents of this gateway. */
 export async function openApprovals(
-  { store, ledger, agents, connections, snapshots, owner, fault }: Parts,
+  { store, ledger, agents, connections, snapshots, owner, counts, fault }: Parts,
   send: ApprovalsOptions['send'],
 ): Promise<Approvals> {
   const now = (): number => Date.now()
@@ -40,6 +40,7 @@ export async function openApprovals(
     now,
     send,
     onFault: fault,
+    counts: counts.approvals,
     previews,
     shapes,
     changes: async (asked) => await recentChanges(store, asked, { owner, nowMs: now() }),

@@ -1,5 +1,6 @@
 import { agentWords, type AgentId, type Approver } from '@sallyport/core'
 import type { ApiCaller, CallerOptions } from '../agents/api-caller.ts'
+import type { Seer } from './approval-rows.ts'
 import type { ApprovalView } from './approval.ts'
 
 /** Whether a caller is an agent, or stands above it. */
@@ -18,6 +19,12 @@ export function isOfTree(who: ApiCaller, { agents }: CallerOptions, view: Approv
   if (who.agent === undefined) return false
   const root = agents.get(who.agent)?.path[0]
   return root === undefined || root === (agents.get(view.agent)?.path[0] ?? root)
+}
+
+/** By what the store finds what `sees` lets a caller see; undefined for the owner, who sees all. */
+export function seerOf(who: ApiCaller, { agents }: CallerOptions): Seer | undefined {
+  if (who.agent === undefined) return undefined
+  return { agent: who.agent, words: agentWords(agentApprover(who.agent, agents)) }
 }
 
 /** An agent that no rule names sees what it could see of the tree; what it does not reach reads like what does not exist. */

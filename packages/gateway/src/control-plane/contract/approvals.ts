@@ -6,11 +6,13 @@ import {
   bundleView,
   shapeView,
 } from './approval-views.ts'
+import { approvalStats } from './approval-stats.ts'
 import { glassEvent } from './break-glass.ts'
 import { type Endpoints, media } from './endpoint.ts'
 import { given, list, object, upTo } from './schema.ts'
 
 const idCharactersMax = 64
+const timeCharactersMax = 64
 /** The reader of an answer has the better words for one that is too long. */
 const noteCharactersMax = 16_384
 const shapeCharactersMax = 16
@@ -44,6 +46,16 @@ export const approvalEndpoints = {
     does: 'Tells of each request as it begins, is answered and ends, and of broken glasses: server-sent events.',
     who: 'agents',
     answer: media({ 'text/event-stream': z.union([approvalView, glassEvent]) }),
+  },
+  'GET /v1/approvals/stats': {
+    does: 'Tells how often people are asked, and whether they look.',
+    who: 'owner',
+    query: object({
+      since: given(timeCharactersMax)
+        .optional()
+        .describe('A time such as 7d or 2026-11-20; 30d where absent.'),
+    }),
+    answer: approvalStats,
   },
   'GET /v1/approvals/shapes': {
     does: 'Lists what approved shapes let through.',

@@ -5,6 +5,7 @@ import type { RevocationTable } from '../ports/tables/agent-tables.ts'
 import type { WorkerState } from '../worker-pool.ts'
 import type { Metric, Sample } from './exposition.ts'
 import type { JournalSpace } from '../recordings/journal-space.ts'
+import { COUNTED_ENDS, type ApprovalCounts } from './approval-counts.ts'
 import type { LatencyTotal, WorkerTotals } from './totals.ts'
 import type { ChannelStatus } from '../contract/channels.ts'
 import type { DeliveryStatus, SearchStatus, ShippingStatus } from '../contract/operations.ts'
@@ -16,6 +17,7 @@ export interface MetricsView {
   readonly nowMs: number
   readonly totals: WorkerTotals
   readonly closures: ReadonlyMap<RevocationTable['mode'], LatencyTotal>
+  readonly approvals: Pick<ApprovalCounts, 'ends' | 'decisions'>
   readonly agents: ReadonlyMap<AgentState, number>
   readonly apiRefusals: ReadonlyMap<ErrorCode, number>
   readonly workers: readonly WorkerState[]
@@ -40,6 +42,7 @@ export function gatewayMetrics(view: MetricsView): Metric[] {
   return [
     ...commandMetrics(view),
     ...agentMetrics(view),
+    ...approvalMetrics(view),
     ...recordingMetrics(view),
     ...exportMetrics(view),
     ...channelMetrics(view),
@@ -95,6 +98,22 @@ function agentMetrics({ agents, closures }: MetricsView): Metric[] {
       'From asking for the end or freeze of an agent until its last session was closed.',
       [...closures].map(([mode, total]) => total.distribution({ mode })),
     ),
+  ]
+}
+
+function approvalMetrics({ approvals }: MetricsView): Metric[] {
+  return [
+    counter(
+      'approvals_total',
+      'Requests for approval that have ended.',
+      COUNTED_ENDS.map((outcome) => ({
+        labels: { outcome },
+        value: approvals.ends.get(outcome) ?? 0,
+      })),
+    ),
+    latency('approval_seconds', 'From the question to an answer that somebody gave.', [
+      approvals.decisions,
+    ]),
   ]
 }
 

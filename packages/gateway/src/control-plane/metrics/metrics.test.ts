@@ -5,6 +5,7 @@ import { COARSE_CLASSES, ERRORS, type ErrorCode } from '@sallyport/core'
 import { COUNTED_VERDICTS, LATENCY_BOUNDS, type WorkerCounts } from '../../boundary/counts.ts'
 import type { WorkerState } from '../worker-pool.ts'
 import { printMetrics, type Metric } from './exposition.ts'
+import { ApprovalCounts } from './approval-counts.ts'
 import { gatewayMetrics, type MetricsView } from './gateway-metrics.ts'
 import { parseExposition, valueOf } from './parse-exposition.fixture.ts'
 import { LatencyTotal, WorkerTotals } from './totals.ts'
@@ -30,6 +31,7 @@ function viewOf(totals: WorkerTotals, over: Partial<MetricsView> = {}): MetricsV
     nowMs: 100_000,
     totals,
     closures: new Map(),
+    approvals: new ApprovalCounts(),
     agents: new Map([['active', 2]]),
     apiRefusals: new Map(),
     workers: [],
@@ -184,6 +186,7 @@ test('the number of series is bounded, whatever callers do', () => {
     'export',
     'le',
     'mode',
+    'outcome',
     'process',
     'state',
     'type',

@@ -61,6 +61,7 @@ async function viewOf(
     nowMs: Date.now(),
     totals: counts.workers,
     closures: counts.closures,
+    approvals: counts.approvals,
     agents: agents.countStates(),
     apiRefusals: counts.apiRefusals,
     workers: pool.states(),

@@ -1,3 +1,4 @@
+import { ApprovalCounts } from '../../metrics/approval-counts.ts'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -73,6 +74,7 @@ export class AskingWorld implements AsyncDisposable {
         refusal: () => undefined,
         spend: async () => await Promise.resolve(undefined),
       },
+      counts: new ApprovalCounts(),
       changes: async () => await Promise.resolve([]),
       now: this.now,
       onFault,

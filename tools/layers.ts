@@ -61,6 +61,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
       'hono',
       'jose',
       'kysely',
+      'nodemailer',
       'openid-client',
       'pg',
       'pino',

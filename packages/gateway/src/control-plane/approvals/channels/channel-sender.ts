@@ -130,7 +130,10 @@ export class ChannelSender {
     try {
       const receipt = await this.#options.channel.deliver(notice, this.#stopped.signal)
       // Only now: whoever is killed before this tells it again.
-      await endNotice(store, row.id, { state: 'delivered', atMs: now(), receipt })
+      const refused = receipt?.['refused']
+      const problem = refused === undefined ? '' : `not taken for ${refused}`
+      await endNotice(store, row.id, { state: 'delivered', atMs: now(), receipt, problem })
+      if (problem !== '') this.#options.onFailure(problem, [])
       this.#delivered += 1
       this.#problem = undefined
       return 0

@@ -22,7 +22,7 @@ export interface Notice {
   readonly approvals: readonly ToldApproval[]
 }
 
-/** What a channel has to know of a message to find it again. */
+/** What a channel has to know of a message to find it again. `refused`: for whom it was not taken, while it was for others. */
 export type Receipt = Readonly<Record<string, string>>
 
 /** A way in which requests for approval reach people and systems. It tells; nothing that it does or fails to do decides. */

@@ -12,6 +12,7 @@ import type { ChannelConfig } from './config/channel-config.ts'
 import { loadChannelsFolder } from './config/load-channels-folder.ts'
 import { NoticeQueue } from './notice-queue.ts'
 import { readLog, tidyNotices } from './notice-rows.ts'
+import { EmailChannel } from './email/email-channel.ts'
 import { goesTo } from './routes.ts'
 import { WebhookChannel } from './webhook/webhook-channel.ts'
 
@@ -224,6 +225,11 @@ export class Channels {
 
   #channelOf(config: ChannelConfig): Channel {
     const { gatewayUrl, now } = this.#options
-    return new WebhookChannel({ config, source: gatewayUrl, now })
+    switch (config.type) {
+      case 'webhook':
+        return new WebhookChannel({ config, source: gatewayUrl, now })
+      case 'email':
+        return new EmailChannel({ config })
+    }
   }
 }

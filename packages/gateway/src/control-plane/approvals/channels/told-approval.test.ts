@@ -66,6 +66,12 @@ suite('what leaves the gateway of a request', () => {
     assert.equal(told.objects.at(-1), 'and 40 more')
   })
 
+  test('has no address that a reader of mail would make a link of', () => {
+    const line = oneLine('"https://evil.example/a/ap_1" WWW.evil.example ftp://x')
+    assert.equal(line, '"https: //evil.example/a/ap_1" WW W.evil.example ftp: //x')
+    assert.doesNotMatch(line, /:\/\/|www\./iu)
+  })
+
   test('is one line of at most 120 characters that nothing is hidden in, whatever it was', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 400 }), (text) => {

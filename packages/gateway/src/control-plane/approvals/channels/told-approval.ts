@@ -75,6 +75,8 @@ export function toldOf(
 /** A text of somebody else's: cut, with what can't be seen written out. */
 export function oneLine(text: string): string {
   const seen = visibleText(text.replaceAll('\t', ' '))
+    // Readers of mail and chats make links of these by themselves.
+    .replaceAll(/:\/\/|www\./giu, (sign) => `${sign.slice(0, -2)} ${sign.slice(-2)}`)
     .replaceAll(/\p{Cf}/gu, (sign) => String.raw`\u{${sign.codePointAt(0)?.toString(16) ?? ''}}`)
     .toWellFormed()
   return seen.length <= charsMax ? seen : `${seen.slice(0, charsMax - 1).toWellFormed()}…`

@@ -38,5 +38,19 @@ export interface Callback {
   readonly loginWithinMs: number
 }
 
+/** Plain mail with links, by SMTP. */
+export interface EmailChannel extends AnyChannel {
+  readonly type: 'email'
+  readonly host: string
+  readonly port: number
+  /** `off` on this machine alone. */
+  readonly tls: 'starttls' | 'tls' | 'off'
+  /** PEM; what the system trusts where absent. */
+  readonly ca?: Secret<string>
+  readonly login?: { readonly user: string; readonly password: Secret<string> }
+  readonly from: string
+  readonly to: readonly string[]
+}
+
 /** One channel, by its name. */
-export type ChannelConfig = WebhookChannel
+export type ChannelConfig = WebhookChannel | EmailChannel

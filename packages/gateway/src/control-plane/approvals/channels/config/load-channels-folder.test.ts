@@ -24,6 +24,8 @@ function problemsOf(...texts: string[]): string {
 const webhook =
   'type: webhook, url: "https://bot.example.com/in", secret: {from: "env:TEST_CHANNEL_SECRET"}'
 
+const email = 'type: email, host: mail.example.com, from: gw@example.com, to: [dba@example.com]'
+
 suite('the files of channels', () => {
   test('are read with their defaults', () => {
     const found = read(doc(`{${webhook}}`))
@@ -53,6 +55,18 @@ suite('the files of channels', () => {
     ])
   })
 
+  test('of mail are read with their defaults, and take every option', () => {
+    const secret = '{from: "env:TEST_CHANNEL_SECRET"}'
+    const more = `port: 2525, tls: tls, ca: ${secret}, user: gate, password: ${secret}`
+    const found = read(doc(`{${email}}`), doc(`{${email}, ${more}}`, 'more'))
+    assert.ok(found.kind === 'ok')
+    const [plain, full] = [...found.config.values()]
+    assert.ok(plain?.type === 'email' && full?.type === 'email')
+    assert.deepEqual([plain.port, plain.tls, plain.login], [587, 'starttls', undefined])
+    assert.deepEqual([full.port, full.tls, full.login?.user], [2525, 'tls', 'gate'])
+    assert.equal(full.ca?.expose(), 'x'.repeat(32))
+  })
+
   test('say where they are wrong, and nothing of them is used', () => {
     const wrong: [string, RegExp][] = [
       [doc('{type: webhok}'), /did you mean "webhook"/u],
@@ -66,6 +80,12 @@ suite('the files of channels', () => {
         /a secret has at least 32 characters/u,
       ],
       [doc(`{${webhook.replace('https:', 'http:')}}`), /only https is taken, except on loopback/u],
+      [doc('{type: email}'), /missing field "host"[^]*"from"[^]*"to"/u],
+      [doc(`{${email}, to: []}`.replace('to: [dba@example.com], ', '')), /it would reach nobody/u],
+      [doc(`{${email}, tls: off}`), /mail leaves this machine with TLS only/u],
+      [doc(`{${email}, user: gate}`), /user and password go together/u],
+      [doc(`{${email.replace('dba@', 'DBA <dba@')}}`), /"DBA <dba@example.com" is not an address/u],
+      [doc(`{${email}, url: "https://x"}`), /unknown field "url"/u],
       [doc(`{${webhook}, events: []}`), /it would be told nothing/u],
       [doc(`{${webhook}, events: [approval.request]}`), /did you mean "approval.requested"/u],
       [doc(`{${webhook}, routes: []}`), /nothing would go here/u],

@@ -14,7 +14,10 @@ import type { Callback, ChannelConfig, Route } from './channel-config.ts'
 
 /** Each has its own sender, and its own series among the metrics. */
 const channelsMax = 16
-const types = ['webhook'] as const
+const types = ['webhook', 'email'] as const
+const recipientsMax = 50
+const addressPattern = /^[^\s<>@,;:"()[\]\\\p{C}]{1,64}@[^\s<>@,;:"()[\]\\\p{C}]{1,255}$/u
+const loopback = ['127.0.0.1', '::1', 'localhost']
 const sharedFields = ['type', 'routes', 'events']
 /** 128 bits in hexadecimal digits: whoever guesses one can tell the receiver anything. */
 const secretCharactersMin = 32
@@ -45,6 +48,8 @@ function readSpec(name: string, top: FieldReader): ChannelConfig | undefined {
   switch (type.oneOf('type', types)) {
     case 'webhook':
       return readWebhook(name, fieldsOf(top, ['url', 'secret', 'authorization', 'callback']))
+    case 'email':
+      return readEmail(name, fieldsOf(top, emailFields))
     case undefined:
       return undefined
   }
@@ -91,6 +96,46 @@ function readCallback(
 
 function readLoginWithin(fields: FieldReader): number {
   return readDuration(fields, 'loginWithin', loginWithinMsMax) ?? loginWithinMsDefault
+}
+
+const emailFields = ['host', 'port', 'tls', 'ca', 'user', 'password', 'from', 'to']
+const portOf = { starttls: 587, tls: 465, off: 25 } as const
+
+function readEmail(name: string, spec: FieldReader): ChannelConfig | undefined {
+  for (const field of ['host', 'from', 'to']) spec.require(field)
+  const host = spec.text('host')
+  const tls = spec.oneOf('tls', ['starttls', 'tls', 'off']) ?? 'starttls'
+  if (tls === 'off' && host !== undefined && !loopback.includes(host))
+    spec.report('tls', 'mail leaves this machine with TLS only')
+  const port = spec.int('port', 1, 65_535) ?? portOf[tls]
+  const ca = readSecret(spec, 'ca')
+  const login = readLogin(spec)
+  const from = spec.text('from')
+  const to = spec.has('to') ? spec.texts('to', true) : []
+  mustBeAddresses(spec, 'from', from === undefined ? [] : [from])
+  mustBeAddresses(spec, 'to', to)
+  if (spec.has('to') && to.length === 0) spec.report('to', 'it would reach nobody')
+  if (to.length > recipientsMax) spec.report('to', `at most ${recipientsMax} recipients are taken`)
+  const shared = readShared(name, spec)
+  if (host === undefined || from === undefined) return undefined
+  const more = { ...(ca === undefined ? {} : { ca }), ...(login === undefined ? {} : { login }) }
+  return { ...shared, type: 'email', host, port, tls, from, to, ...more }
+}
+
+function readLogin(
+  spec: FieldReader,
+): { readonly user: string; readonly password: Secret<string> } | undefined {
+  const user = spec.text('user')
+  const password = readSecret(spec, 'password')
+  if (spec.has('user') !== spec.has('password'))
+    spec.report(spec.has('user') ? 'user' : 'password', 'user and password go together')
+  return user === undefined || password === undefined ? undefined : { user, password }
+}
+
+function mustBeAddresses(spec: FieldReader, name: string, found: readonly string[]): void {
+  for (const address of found)
+    if (!addressPattern.test(address))
+      spec.report(name, `"${address}" is not an address`, 'for example dba@example.com')
 }
 
 function readShared(

@@ -50,6 +50,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
       'gateway/boundary',
       'gateway/conditions',
       'gateway/demo',
+      'gateway/pglite',
       'gateway/target',
     ],
     libraries: [
@@ -74,7 +75,12 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
     parts: ['core', 'gateway/conditions', 'gateway/control-plane', 'gateway/data-plane'],
     libraries: ['node:', 'yaml'],
   },
-  'gateway/demo': { parts: ['core', 'wire'], libraries: ['node:', '@electric-sql/pglite', 'pg'] },
+  // The embedded store and the demo are databases of the same make.
+  'gateway/pglite': { parts: [], libraries: ['node:', '@electric-sql/pglite'] },
+  'gateway/demo': {
+    parts: ['core', 'wire', 'gateway/pglite'],
+    libraries: ['node:', '@electric-sql/pglite', 'pg'],
+  },
 }
 
 /** Says what is wrong with an import of `file` (a path from the repository's root), or nothing. */

@@ -1,7 +1,7 @@
 /** Entry of the demo database's thread; `startDemoTarget` starts it. */
 import { mkdir } from 'node:fs/promises'
 import { parentPort, workerData } from 'node:worker_threads'
-import { PGlite } from '@electric-sql/pglite'
+import { openPglite } from '../pglite/open-pglite.ts'
 import { DemoBackend } from './demo-backend.ts'
 import { seedDemo } from './demo-data.ts'
 import { listenDemo } from './demo-server.ts'
@@ -19,7 +19,7 @@ export type DemoWorkerMessage =
 
 async function main(options: DemoWorkerData): Promise<void> {
   await mkdir(options.dataDir, { recursive: true })
-  const lite = await PGlite.create(options.dataDir)
+  const lite = await openPglite(options.dataDir)
   await seedDemo(lite)
   const backend = new DemoBackend(async (message) =>
     Buffer.from(await lite.execProtocolRaw(message)),

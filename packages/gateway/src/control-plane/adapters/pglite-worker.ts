@@ -1,8 +1,9 @@
 /** Entry of the embedded database's thread; `PgliteThread` starts it. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { PGlite } from '@electric-sql/pglite'
-import { keptLogBytes } from './checkpoint-guard.ts'
 import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm'
+import { openPglite } from '../../pglite/open-pglite.ts'
+import { keptLogBytes } from './checkpoint-guard.ts'
 
 /** A checkpoint keeps what recovery from the one before needs, and no more. */
 const settings = [
@@ -32,7 +33,7 @@ const say = (message: PgliteReady | PgliteAnswer): void => port.postMessage(mess
 
 async function opened(dir: string): Promise<PGlite> {
   try {
-    return await PGlite.create(dir, {
+    return await openPglite(dir, {
       extensions: { pg_trgm },
       startParams: [...PGlite.defaultStartParams, ...settings],
     })

@@ -21,7 +21,7 @@ const home: HomeReply = {
     owner: 'user:dana',
     born: 'mint',
     budget: [],
-    limits: { depth: 1, children: 1, agents: 1, ttlMs: 1 },
+    limits: { depth: 1, children: 1, agents: 1, ttlMs: 1, detach: false },
     live: { sessions: 0, children: 0, agents: 0 },
     depth: 1,
     state: 'active',

@@ -97,6 +97,14 @@ export function addPolicyVerbs(
   })
   verb(
     group,
+    'show <version>',
+    'Print the files of a set of policies that was in force.',
+    'sallyport policy show 13',
+  ).action(async (version: string, _flags: unknown, command: Command) => {
+    finish(await (await import('./verbs/policy-show.ts')).show(contextOf(command), version))
+  })
+  verb(
+    group,
     'revert <version>',
     'Put an older set of policies in force again, as a new version: the policies folder holds its files then.',
     'sallyport policy revert 13 --yes',

@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { contextOf, type VerbContext } from './context.ts'
 import { addApprovalVerbs } from './program-approvals.ts'
 import { addChannelVerbs } from './program-channels.ts'
+import { addAgentChanges } from './program-agent-changes.ts'
 import { addAgentVerbs } from './program-agents.ts'
 import { addBreakGlassVerbs } from './program-break-glass.ts'
 import { addRecordingVerbs } from './program-recordings.ts'
@@ -82,6 +83,7 @@ export function buildProgram(finish: (code: number) => void): Command {
   addChannelVerbs(program, verb, finish)
   addBreakGlassVerbs(program, verb, finish)
   addAgentVerbs(program, verb, finish)
+  addAgentChanges(program, verb, finish)
   verb(program, 'doctor', 'Check this machine and the gateway on it.', 'sallyport doctor')
     .option('--port-postgres <n>', 'port to look at', portPostgresDefault)
     .option('--port-api <n>', 'port to look at', portApiDefault)
@@ -89,6 +91,12 @@ export function buildProgram(finish: (code: number) => void): Command {
       const ports = { api: Number(flags.portApi), postgres: Number(flags.portPostgres) }
       finish(await (await import('./verbs/doctor.ts')).doctor(contextOf(command), ports))
     })
+  verb(
+    program,
+    'api',
+    'List the operations of the API; with --json, print its OpenAPI document.',
+    'sallyport api --json > openapi.json',
+  ).action(run(finish, async (context) => (await import('./verbs/api.ts')).api(context)))
   verb(program, 'version', 'Print the version.', 'sallyport version').action(
     run(finish, async (context) => {
       const { printOne } = await import('./output.ts')

@@ -39,6 +39,8 @@ import type { Status } from './contract/operations.ts'
 /** A running gateway. */
 export interface ControlPlane {
   readonly ports: GatewayPorts
+  /** Method and path of all that the API serves, `POST /v1/agents/:id/end`: what its document is held to. */
+  readonly routes: readonly string[]
   readonly agents: AgentService
   /** All that is recorded, shipped or not. */
   readonly recorded: RecordingSources
@@ -102,6 +104,7 @@ async function start(
   step('api', `http://${options.host}:${api.ports.api}`)
   return {
     ports: api.ports,
+    routes: api.routes,
     agents: parts.agents,
     recorded: parts.recorded,
     status: api.status,
@@ -125,7 +128,7 @@ async function serveApi(
   policies: PolicyFollower,
   publish: () => Promise<void>,
   undo: AsyncDisposableStack,
-): Promise<{ ports: Status['ports']; status: () => Promise<Status> }> {
+): Promise<Pick<ControlPlane, 'ports' | 'routes' | 'status'>> {
   const { options, agents, connections, keys, owner, ledger } = parts
   const ownerBy: FactBy = { by: 'owner', name: owner }
   const listening: { api?: ApiListener; metrics?: number } = {}
@@ -222,7 +225,8 @@ async function serveApi(
   undo.defer(async () => await api.close())
   undo.defer(async () => await parts.live.stop())
   await announce(options.dataDir, await status(), keys.tls.cert, undo)
-  return { ports: ports(), status }
+  const paths = routes.routes.map(({ method, path }) => `${method} ${path}`)
+  return { ports: ports(), routes: paths, status }
 }
 
 /** What is recorded from here on is told to others. */

@@ -1,7 +1,7 @@
 import { ERRORS, type ErrorCode } from '@sallyport/core'
 import * as z from 'zod'
 import { areas } from '../contract/all.ts'
-import type { Endpoint, Endpoints } from '../contract/endpoint.ts'
+import { type Endpoint, type Endpoints, refusedAgents } from '../contract/endpoint.ts'
 import { statusOf } from '../contract/statuses.ts'
 import { gatewayVersion } from '../version.ts'
 
@@ -139,35 +139,18 @@ function answerOf({ answer, status }: Endpoint, schemas: Map<string, Json>): Jso
 const eventStream = 'text/event-stream'
 
 /** Codes that an endpoint may answer with because of what it is, and those that it names. */
-export function codesOf(
-  call: string,
-  { who, acts, params, query, headers, body, fails }: Endpoint,
-): ErrorCode[] {
+function codesOf(call: string, { who, acts, fails = [] }: Endpoint): ErrorCode[] {
   const isSent = !call.startsWith('GET ') && !call.startsWith('DELETE ')
-  const isGiven = isSent || [params, query, headers, body].some((each) => each !== undefined)
-  return [
-    ...new Set<ErrorCode>([
-      'SP_INTERNAL',
-      // A query that none of them takes is refused by all.
-      ...(isGiven || call.includes('/v1/') ? (['SP_CONFIG_INVALID'] as const) : []),
-      ...(isSent ? (['SP_MESSAGE_TOO_LARGE'] as const) : []),
-      ...(who === 'anybody' ? [] : (['SP_LOGIN_REFUSED'] as const)),
-      ...(who === 'agents' || call.includes('/agents')
-        ? ([
-            'SP_PROOF_REFUSED',
-            'SP_CREDENTIAL_EXPIRED',
-            'SP_AGENT_ENDED',
-            'SP_AGENT_REVOKED',
-          ] as const)
-        : []),
-      ...(acts === true ? (['SP_AGENT_FROZEN'] as const) : []),
-      ...(fails ?? []),
-    ]),
-  ]
+  const codes = new Set<ErrorCode>(['SP_INTERNAL', 'SP_CONFIG_INVALID', ...fails])
+  if (isSent) codes.add('SP_MESSAGE_TOO_LARGE')
+  if (who !== 'anybody') codes.add('SP_LOGIN_REFUSED')
+  if (who === 'agents') for (const code of refusedAgents) codes.add(code)
+  if (acts === true) codes.add('SP_AGENT_FROZEN')
+  return [...codes].toSorted()
 }
 
 function refusalsOf(call: string, endpoint: Endpoint): Json {
-  const byStatus = Map.groupBy(codesOf(call, endpoint).toSorted(), statusOf)
+  const byStatus = Map.groupBy(codesOf(call, endpoint), statusOf)
   return Object.fromEntries(
     [...byStatus].map(([status, codes]) => [
       status,

@@ -1,6 +1,6 @@
 import type { AgentId, BudgetKind } from '@sallyport/core'
 import * as z from 'zod'
-import { count, id, list, moment, object, opaque, opt, text } from './schema.ts'
+import { count, flag, id, list, moment, object, opaque, opt, text } from './schema.ts'
 
 export const budgetKind = z.enum([
   'commands',
@@ -11,7 +11,7 @@ export const budgetKind = z.enum([
   'approvals',
 ]) satisfies z.ZodType<BudgetKind>
 
-const agentId = id<AgentId>('a')
+const agentId = id<AgentId>()
 
 const budgetView = object({ kind: budgetKind, cap: count, used: count }).meta({ id: 'Budget' })
 
@@ -49,6 +49,7 @@ export const agentView = object({
     children: count.describe('Children that live at once.'),
     agents: count.describe('Agents that live at once in the subtree, this one included.'),
     ttlMs: z.number().describe('The longest life of a child.'),
+    detach: flag.describe('Whether a child may outlive the process of its parent.'),
   }),
   createdAt: moment,
   expiresAt: moment,

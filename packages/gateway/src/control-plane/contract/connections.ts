@@ -60,6 +60,8 @@ function holdMs(field: string, most: number): z.ZodOptional<z.ZodInt> {
   return z.int({ error }).min(holdMsMin, { error }).max(most, { error }).optional()
 }
 
+/** Of what does not fit, so much is said again. */
+const shownCharactersMax = 100
 /** PostgreSQL cuts longer names, so a longer one would match nothing. */
 const functionBytesMax = 63
 
@@ -71,7 +73,7 @@ function isFunctionName(value: string): boolean {
 }
 
 function notFunctionName(issue: { readonly input?: unknown }): string {
-  return `trustedFunctions: ${JSON.stringify(issue.input)} is no schema.name, as the catalog spells it, without arguments or quotes`
+  return `trustedFunctions: ${JSON.stringify(issue.input).slice(0, shownCharactersMax)} is no schema.name, as the catalog spells it, without arguments or quotes`
 }
 
 const tlsModes = z.enum(['full', 'ca', 'require', 'off'])
@@ -201,9 +203,9 @@ export const credentialRequest = object({
 })
 
 const issuedCredential = object({
-  id: id<CredentialId>('c'),
+  id: id<CredentialId>(),
   connection: text,
-  agent: id<AgentId>('a').describe('The root agent that it belongs to.'),
+  agent: id<AgentId>().describe('The root agent that it belongs to.'),
   user: text,
   secret: text.describe('The only time that it is shown.'),
   expiresAtMs: z.int(),

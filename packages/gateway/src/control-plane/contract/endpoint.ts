@@ -30,6 +30,14 @@ export interface Endpoint {
   readonly fails?: readonly ErrorCode[]
 }
 
+/** What an agent reads that comes with a handle that is not, or no longer, good for anything. */
+export const refusedAgents = [
+  'SP_PROOF_REFUSED',
+  'SP_CREDENTIAL_EXPIRED',
+  'SP_AGENT_ENDED',
+  'SP_AGENT_REVOKED',
+] as const satisfies readonly ErrorCode[]
+
 export type Endpoints = Readonly<Record<string, Endpoint>>
 
 /** An answer that is no single JSON document: media types, each with what a line or an event of it is, where that is JSON. */

@@ -40,6 +40,8 @@ export interface TestGatewayOptions {
   readonly prepare?: (dataDir: string) => Promise<void>
   /** The target's major version; see `postgresBinaries`. */
   readonly server?: string
+  /** How often one person may approve; as often as they like where absent. */
+  readonly approvalsPerMinute?: number
   /** Serves metrics on a port of their own. */
   readonly metrics?: boolean
 }
@@ -72,6 +74,8 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     durability: options.durability ?? 'process',
     demo: false,
     plainText: options.plainText ?? false,
+    // Tests do not read.
+    approvalLimits: { approvalsPerMinute: options.approvalsPerMinute ?? 10_000 },
     ...(options.recordings === undefined ? {} : { recordings: options.recordings }),
     ...(options.anchors === undefined ? {} : { anchors: options.anchors }),
     ...(options.journal === undefined ? {} : { journal: options.journal }),

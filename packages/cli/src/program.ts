@@ -42,6 +42,10 @@ export function buildProgram(finish: (code: number) => void): Command {
     )
     .option('--workers <n>', 'data-plane processes (default: one per core, 8 at most)')
     .option(
+      '--approvals-per-minute <n>',
+      'how often one person may approve within a minute (default: 10)',
+    )
+    .option(
       '--durability <mode>',
       'what a recorded command must survive: auto, disk, process',
       'auto',

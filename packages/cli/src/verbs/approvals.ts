@@ -39,6 +39,13 @@ export async function listApprovals(context: VerbContext, { state }: ListFlags):
       row.state === 'pending' ? age(Date.parse(row.until) - now) : '–',
   }
   await printList(context.output, rows, columns, (row) => row.id)
+  const often = new Map(
+    rows.flatMap((row) => (row.often === undefined ? [] : [[row.chain[0], row.often]])),
+  )
+  for (const [root = '', count] of often)
+    context.output.say(
+      `! ${count} requests of the tree of ${root} within 10 min. Together: sallyport approvals bundles\n`,
+    )
   return EXIT.done
 }
 

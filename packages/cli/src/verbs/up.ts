@@ -11,6 +11,7 @@ export interface UpFlags {
   readonly portMetrics?: string
   readonly hostMetrics?: string
   readonly workers?: string
+  readonly approvalsPerMinute?: string
   readonly durability: string
   readonly recordings?: string
   readonly anchors: readonly string[]
@@ -24,6 +25,7 @@ export interface UpFlags {
 }
 
 const workersMax = 64
+const approvalsPerMinuteMax = 1000
 /** A journal that holds less than a large command can't take it. */
 const journalMaxLeast = 64 * 1024 * 1024
 
@@ -78,6 +80,18 @@ function gatewayOptions(
       minFreeBytes: size(flags.journalMinFree, '--journal-min-free', 0),
     },
     ...(databaseUrl === undefined ? {} : { databaseUrl }),
+    ...(flags.approvalsPerMinute === undefined
+      ? {}
+      : {
+          approvalLimits: {
+            approvalsPerMinute: number(
+              flags.approvalsPerMinute,
+              '--approvals-per-minute',
+              1,
+              approvalsPerMinuteMax,
+            ),
+          },
+        }),
     ...(flags.publicUrl === undefined ? {} : { publicUrl: publicUrl(flags.publicUrl) }),
     demo: flags.demo,
     onEvent,

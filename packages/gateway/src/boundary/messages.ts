@@ -33,6 +33,8 @@ export type ToWorker =
   | { readonly kind: 'admission'; readonly id: number; readonly admission: Admission }
   | ({ readonly kind: 'leased'; readonly id: number } & Lease)
   | { readonly kind: 'hold.answered'; readonly id: ApprovalId; readonly answer: HoldAnswer }
+  /** While it is held: something for its caller to read. */
+  | { readonly kind: 'hold.told'; readonly id: ApprovalId; readonly text: string }
   /** A cancel request that arrived at another worker. */
   | { readonly kind: 'cancel'; readonly key: CancelKey }
   /** Tries a target once, as a session would, and answers `probed`. */

@@ -2,6 +2,7 @@ import type { BirthEvent } from './births/ports.ts'
 import type { SignalEvent } from './signals/signal.ts'
 import type { OpenLedgerJournal } from '../boundary/ledger-journal.ts'
 import type { JournalConfig } from '../boundary/messages.ts'
+import type { ApprovalLimits } from './approvals/approval-rates.ts'
 import type { JournalBounds } from './recordings/journal-space.ts'
 
 /** A running demo database. */
@@ -43,6 +44,8 @@ export interface ControlPlaneOptions {
   readonly channels?: string
   /** How large all journals may become, and how much of their disk stays free. */
   readonly journal?: JournalBounds
+  /** How often people may approve; see `APPROVAL_LIMITS`. */
+  readonly approvalLimits?: Partial<ApprovalLimits>
   /** Where browsers and workloads reach the API, without a slash at the end; `http://host:port` where absent. */
   readonly publicUrl?: string
   /** Accepts callers without TLS too: for measurements, and for callers on the same machine. */

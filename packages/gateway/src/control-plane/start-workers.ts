@@ -25,9 +25,10 @@ export async function startWorkers(parts: Parts, undo: AsyncDisposableStack): Pr
   const { options, agents, ledger, sessions, snapshots, counts, fault } = parts
   const count = options.workers ?? Math.min(availableParallelism(), workersMax)
   const targets = new TargetCancels(lostForMs)
-  const approvals = await openApprovals(parts, (worker, id, answer) =>
-    pool.answerHold(worker, id, answer),
-  )
+  const approvals = await openApprovals(parts, {
+    send: (worker, id, answer) => pool.answerHold(worker, id, answer),
+    tell: (worker, id, text) => pool.tellHold(worker, id, text),
+  })
   undo.defer(async () => await approvals.stop())
   const pool: WorkerPool = new WorkerPool({
     count,

@@ -206,6 +206,12 @@ export class WorkerPool {
     if (slot !== undefined) this.#send(slot, { kind: 'hold.answered', id, answer })
   }
 
+  /** Has a worker tell the caller of a request something, while it is held. */
+  tellHold(worker: number, id: ApprovalId, text: string): void {
+    const slot = this.#slots[worker]
+    if (slot !== undefined) this.#send(slot, { kind: 'hold.told', id, text })
+  }
+
   states(): WorkerState[] {
     return this.#slots.map(({ worker, child, state, snapshotVersion, restarts }) => ({
       worker,

@@ -135,6 +135,9 @@ class Worker {
       case 'hold.answered':
         holds.answered(message.id, message.answer)
         return
+      case 'hold.told':
+        holds.told(message.id, message.text)
+        return
       case 'cancel':
         cancels.cancel(message.key).catch((error: unknown) => {
           log.warn({ event: 'cancel.failed', reason: String(error) })

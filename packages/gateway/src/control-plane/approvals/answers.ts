@@ -1,11 +1,13 @@
 import { SallyportError, type Approver } from '@sallyport/core'
 import type { HoldAsked } from '../../boundary/approvals.ts'
 import { answerRefused, type ApprovalAnswer, type ApprovalRecord } from './approval.ts'
+import type { ApprovalRates } from './approval-rates.ts'
 import { type Bundle, bundlesOf, noBundle } from './bundles.ts'
 import { countsDespite, type RecentChange } from './recent-changes.ts'
 import { storeAnswers, type AnswerStores, type GivenAnswer, type Settled } from './store-answer.ts'
 import type { Turns } from './turns.ts'
 import {
+  factBy,
   mustBeApprover,
   mustBeNote,
   mustNotHaveChanged,
@@ -17,6 +19,7 @@ export interface AnswersOptions extends AnswerStores {
   readonly agents: ApprovalAgents
   /** What was changed a short time ago, by whom. */
   readonly changes: (asked: HoldAsked) => Promise<readonly RecentChange[]>
+  readonly rates: ApprovalRates
 }
 
 /** The requests that answers are given to. */
@@ -121,12 +124,37 @@ export class ApprovalAnswers {
       const countsFor = countsDespite(changes, requester)
       given.push({ waiting, answer, countsFor, ...(bundle === undefined ? {} : { bundle }) })
     }
-    const came = await storeAnswers(this.#options, given)
+    const came = await this.#counted(given, approver, said)
     for (const [n, { waiting, answer }] of given.entries()) {
       const settled = came[n]
       if (settled === undefined)
         throw new SallyportError('SP_INTERNAL', 'an answer came to nothing')
       this.#open.settled(waiting, answer, settled)
+    }
+  }
+
+  /** Counted before it is stored: of many at once no more than the limit are. */
+  async #counted(
+    given: readonly GivenAnswer[],
+    approver: Approver,
+    { answer }: Said,
+  ): Promise<Settled[]> {
+    if (answer === 'deny') return await storeAnswers(this.#options, given)
+    const takeBack = this.#taken(approver, given)
+    return await storeAnswers(this.#options, given).catch((error: unknown) => {
+      takeBack()
+      throw error
+    })
+  }
+
+  #taken(approver: Approver, given: readonly GivenAnswer[]): () => void {
+    try {
+      return this.#options.rates.approve(approver)
+    } catch (error) {
+      const subject = given[0]?.waiting.asked.id ?? ''
+      const fact = { actor: factBy(approver), subject, detail: { why: 'too-fast' } }
+      void this.#options.ledger.write({ what: 'approval.refused', ...fact })
+      throw error
     }
   }
 

@@ -31,10 +31,11 @@ export interface ApprovalRecord {
   readonly note: string
   readonly preview?: PreviewView
   readonly bundle?: { readonly id: string; readonly title: string }
+  readonly often?: number
 }
 
 export function viewOf(record: ApprovalRecord): ApprovalView {
-  const { asked, state, answers, endedAtMs, note, preview, bundle } = record
+  const { asked, state, answers, endedAtMs, note, preview, bundle, often } = record
   const { path, demands, objects, askedAtMs, untilMs, ...shown } = asked
   return {
     ...shown,
@@ -54,6 +55,7 @@ export function viewOf(record: ApprovalRecord): ApprovalView {
     })),
     ...(note === '' ? {} : { note }),
     ...(bundle === undefined ? {} : { bundle }),
+    ...(often === undefined ? {} : { often }),
     ...(preview === undefined ? {} : { preview }),
   }
 }

@@ -11,6 +11,7 @@ import type { Fact } from '../ledger/ledger.ts'
 import type { Store } from '../ports/store.ts'
 import { until } from '@sallyport/testkit'
 import { ApprovalCounts } from '../metrics/approval-counts.ts'
+import { ApprovalRates } from './approval-rates.ts'
 import { Approvals } from './approvals.ts'
 import { Previews } from './preview/previews.ts'
 import type { TargetQuestioner } from './preview/target-questioner.ts'
@@ -41,6 +42,9 @@ export class World {
   readonly facts: Fact[] = []
   readonly faults: unknown[] = []
   readonly counts = new ApprovalCounts()
+  readonly told: { id: ApprovalId; text: string }[] = []
+  /** Nobody is too fast here, but where a test says so. */
+  readonly limits = { approvalsPerMinute: Infinity, askedPerTenMinutes: 10 }
   approvals!: Approvals
   target: () => Promise<TargetQuestioner> = away
   nowMs = Date.now()
@@ -95,6 +99,8 @@ export class World {
       previews,
       shapes,
       counts: world.counts,
+      rates: new ApprovalRates(world.limits, () => world.nowMs),
+      tell: (_worker, id, text) => world.told.push({ id, text }),
       agents: {
         rootOf: () => ({ id: world.rootId, isHuman: true }),
         treeOf: (id) => (['a_far', 'a_fit'].includes(id) ? id : 'a_root'),

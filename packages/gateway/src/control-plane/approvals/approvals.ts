@@ -28,6 +28,8 @@ export interface ApprovalsOptions extends AnswersOptions {
   readonly onFault: (error: unknown) => void
   /** Tells a worker how a request ended; set when the workers are there. */
   readonly send: (worker: number, id: ApprovalId, answer: HoldAnswer) => void
+  /** Tells the caller of a request that is held something more. */
+  readonly tell: (worker: number, id: ApprovalId, text: string) => void
 }
 
 /** More of one tree wait for nobody: who asks for so much is not read. */
@@ -172,8 +174,14 @@ export class Approvals {
 
   #view(record: ApprovalRecord): ApprovalView {
     const preview = this.#options.previews.of(record.asked.id) ?? record.preview
+    const often = this.#options.rates.often(record.asked.path[0] ?? '')
     const bundle = this.#bundleOf(record.asked.id)
-    return viewOf({ ...record, ...bundle, ...(preview === undefined ? {} : { preview }) })
+    return viewOf({
+      ...record,
+      ...(often === undefined || record.state !== 'pending' ? {} : { often }),
+      ...bundle,
+      ...(preview === undefined ? {} : { preview }),
+    })
   }
 
   #bundleOf(id: string): Pick<ApprovalRecord, 'bundle'> {
@@ -283,10 +291,23 @@ export class Approvals {
     })
     this.#changed(asked.id)
     this.#options.previews.begin(asked, questions, () => this.#changed(asked.id))
+    const note = this.#askedOften(asked)
     if (holder === undefined)
-      this.#options.send(worker, asked.id, { outcome: 'pending', by: [], note: '' })
+      this.#options.send(worker, asked.id, { outcome: 'pending', by: [], note })
+    else if (note !== '') this.#options.tell(holder, asked.id, note)
     // The time that storing took may have been all there was.
     if (now() >= asked.untilMs) this.#sweep()
+  }
+
+  /** What a tree is told that asks so often that nobody reads it any more; empty where it does not, or was told a moment ago. */
+  #askedOften({ path }: HoldAsked): string {
+    const tree = path[0] ?? ''
+    const count = this.#options.rates.asked(tree)
+    if (count === undefined) return ''
+    const actor = gatewayBy('approvals')
+    const fact = { actor, subject: tree, detail: { requests: count } }
+    void this.#options.ledger.write({ what: 'approval.often', ...fact })
+    return `${count} requests of this tree within 10 min: who is asked so often reads less. Do more in one statement, or ask for less`
   }
 
   #tooMany({ path }: HoldAsked): string | undefined {
@@ -329,6 +350,7 @@ export class Approvals {
   }
 
   #sweep(): void {
+    this.#options.rates.tidy()
     const nowMs = this.#options.now()
     for (const { asked } of this.#waiting.values())
       if (nowMs >= asked.untilMs)

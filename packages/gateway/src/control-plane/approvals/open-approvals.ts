@@ -4,6 +4,7 @@ import type { Parts } from '../parts.ts'
 import { openQuestioner } from './preview/target-questioner.ts'
 import { Previews } from './preview/previews.ts'
 import { recentChanges } from './recent-changes.ts'
+import { APPROVAL_LIMITS, ApprovalRates } from './approval-rates.ts'
 import { ApprovalShapes } from './shapes.ts'
 import { ruleKeyOf } from './shapes-rules.ts'
 import { Approvals, type ApprovalsOptions } from './approvals.ts'
@@ -14,8 +15,8 @@ const noWorker = -1
 
 /** Opens what is known of requests for approval, on the agents of this gateway. */
 export async function openApprovals(
-  { store, ledger, agents, connections, snapshots, owner, counts, fault }: Parts,
-  send: ApprovalsOptions['send'],
+  { store, ledger, agents, connections, snapshots, owner, counts, options, fault }: Parts,
+  { send, tell }: Pick<ApprovalsOptions, 'send' | 'tell'>,
 ): Promise<Approvals> {
   const now = (): number => Date.now()
   const previews = new Previews({
@@ -39,6 +40,8 @@ export async function openApprovals(
     ledger,
     now,
     send,
+    tell,
+    rates: new ApprovalRates({ ...APPROVAL_LIMITS, ...options.approvalLimits }, now),
     onFault: fault,
     counts: counts.approvals,
     previews,

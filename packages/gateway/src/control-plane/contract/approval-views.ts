@@ -114,6 +114,9 @@ export const approvalView = object({
   endedAt: opt(moment),
   answers: list(answerView),
   note: opt(text).describe('Why it was withdrawn.'),
+  often: opt(count).describe(
+    'Requests of its tree within 10 minutes, where they are more than 10.',
+  ),
   bundle: opt(object({ id: text, title: text })).describe(
     'Where many of its shape wait and all rules offer it: what it may be answered with.',
   ),

@@ -139,6 +139,10 @@ export const FACTS = {
     rule: 'counted',
     says: 'somebody tried to answer it who may not, and why',
   },
+  'approval.often': {
+    rule: 'counted',
+    says: 'a tree asks so often that nobody reads it: how many requests within 10 minutes',
+  },
   'approval.shape': {
     rule: 'refuse',
     says: 'commands of one shape are let through for a while: for how long, by whom',

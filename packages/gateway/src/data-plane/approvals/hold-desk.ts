@@ -109,7 +109,7 @@ export class HoldDesk {
     const wants = describeDemands(verdict.demands)
     journal.note({ kind: 'held', seq: entry.seq, approval: id, wants, untilMs })
     const asked = this.#asked(held, id, untilMs)
-    const hold = holds.ask(asked, held.questions)
+    const hold = holds.ask(asked, held.questions, (text) => this.#options.tell({ message: text }))
     this.#open = { hold, seq: entry.seq, id }
     if (asked.wait === 'hold') this.#tellHeld(asked, wants)
     const timer = setInterval(() => {
@@ -276,7 +276,7 @@ function refusalOf(
       return {
         code: 'SP_APPROVAL_PENDING',
         message: `waiting for ${id} (${wants})`,
-        detail: 'Not executed yet.',
+        detail: note === '' ? 'Not executed yet.' : `Not executed yet. ${note}.`,
         hint: `Send the same again later; do not change it. ${about} (SP_APPROVAL_PENDING)`,
       }
     case 'expired': {

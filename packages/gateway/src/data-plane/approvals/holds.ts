@@ -16,7 +16,10 @@ export interface OpenHold {
 /** The requests for approval of one worker's sessions. */
 export class Holds {
   readonly #tell: (message: FromWorker) => void
-  readonly #open = new Map<ApprovalId, (answer: HoldAnswer) => void>()
+  readonly #open = new Map<
+    ApprovalId,
+    { readonly answered: (answer: HoldAnswer) => void; readonly told: (text: string) => void }
+  >()
 
   constructor(tell: (message: FromWorker) => void) {
     this.#tell = tell
@@ -26,18 +29,20 @@ export class Holds {
     return this.#open.size
   }
 
-  ask(asked: HoldAsked, questions: TargetQuestions): OpenHold {
+  /** `told` hears what the caller is to read meanwhile. */
+  ask(asked: HoldAsked, questions: TargetQuestions, told: (text: string) => void): OpenHold {
     const { promise, resolve } = Promise.withResolvers<HoldAnswer>()
     // Where nobody answers, not even to say that time is over, the command must not wait for ever.
     const timer = setTimeout(
       () => this.answered(asked.id, { outcome: 'expired', by: [], note: '' }),
       asked.untilMs - asked.askedAtMs + lateMsMax,
     )
-    this.#open.set(asked.id, (answer) => {
+    const answered = (answer: HoldAnswer): void => {
       clearTimeout(timer)
       this.#open.delete(asked.id)
       resolve(answer)
-    })
+    }
+    this.#open.set(asked.id, { answered, told })
     this.#tell({ kind: 'hold.asked', hold: asked, questions })
     return {
       answer: promise,
@@ -50,6 +55,10 @@ export class Holds {
   }
 
   answered(id: ApprovalId, answer: HoldAnswer): void {
-    this.#open.get(id)?.(answer)
+    this.#open.get(id)?.answered(answer)
+  }
+
+  told(id: ApprovalId, text: string): void {
+    this.#open.get(id)?.told(text)
   }
 }

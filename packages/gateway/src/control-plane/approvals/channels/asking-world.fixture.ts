@@ -1,3 +1,4 @@
+import { ApprovalRates } from '../approval-rates.ts'
 import { ApprovalCounts } from '../../metrics/approval-counts.ts'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -75,6 +76,8 @@ export class AskingWorld implements AsyncDisposable {
         spend: async () => await Promise.resolve(undefined),
       },
       counts: new ApprovalCounts(),
+      rates: new ApprovalRates({ approvalsPerMinute: Infinity, askedPerTenMinutes: 10 }, this.now),
+      tell: () => undefined,
       changes: async () => await Promise.resolve([]),
       now: this.now,
       onFault,

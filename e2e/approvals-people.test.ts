@@ -1,18 +1,16 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { after, before, beforeEach, suite, test } from 'node:test'
 import type { Client } from 'pg'
 import { skipReason, until } from '@sallyport/testkit'
 import type { ApprovalView } from '@sallyport/gateway'
-import { LocalProvider } from '../packages/gateway/src/control-plane/births/local-provider.fixture.ts'
 import {
   consentId,
   TestBrowser,
   type Visited,
 } from '../packages/gateway/src/control-plane/births/test-browser.fixture.ts'
 import { AgentFamily } from './agent-family.ts'
+import { grantTo, startPeople, type People } from './people.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
 
 const policy = `apiVersion: sallyport.dev/v1
@@ -34,39 +32,17 @@ spec:
       approve: {from: ["user:maria@example.com"]}
       message: "<b>Maria</b> looks at inserts."
 `
-const people = (issuer: string): string => `apiVersion: sallyport.dev/v1
-kind: OidcProvider
-metadata: {name: idp}
-spec:
-  issuer: ${issuer}
-  clientId: sallyport
-  clientSecret: {from: "file:secret"}
-  scopes: [openid, email, profile]
----
-apiVersion: sallyport.dev/v1
-kind: Grant
-metadata: {name: dbas}
-spec: {to: ["group:dba"], on: [{connections: ["shop"]}], allow: ["*"]}
-`
 
 suite('persons answer requests for approval', { skip: skipReason(), timeout: 120_000 }, () => {
   let gateway: TestGateway
-  let provider: LocalProvider
+  let provider: People['provider']
   let family: AgentFamily
   let client: Client
   let url: string
   let browser: TestBrowser
   before(async () => {
     gateway = await startTestGateway({ policy, seed: 'create table t(id int)' })
-    url = `http://127.0.0.1:${gateway.gateway.ports.api}`
-    provider = await LocalProvider.open(`${url}/login/callback`, true)
-    mkdirSync(join(gateway.dataDir, 'identity'), { recursive: true })
-    writeFileSync(join(gateway.dataDir, 'identity', 'secret'), 'test-secret')
-    writeFileSync(join(gateway.dataDir, 'identity', 'people.yaml'), people(provider.url))
-    await until('the provider is in force', async () => {
-      const metadata = await (await fetch(`${url}/.well-known/oauth-authorization-server`)).text()
-      return metadata.includes('device_authorization')
-    })
+    ;({ provider, url } = await startPeople(gateway, grantTo('dba', '*')))
     family = new AgentFamily(gateway)
     client = await family.session(await family.root())
   })

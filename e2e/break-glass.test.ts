@@ -1,12 +1,9 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { Client } from 'pg'
 import { skipReason, until } from '@sallyport/testkit'
 import type { GlassBegun, GlassView, HeldIncident } from '@sallyport/gateway'
-import { LocalProvider } from '../packages/gateway/src/control-plane/births/local-provider.fixture.ts'
 import {
   consentId,
   TestBrowser,
@@ -15,6 +12,7 @@ import {
 import { AgentFamily, type TestAgent } from './agent-family.ts'
 import { ApprovalCalls, failure } from './approval-calls.ts'
 import { sallyport } from './command-line.ts'
+import { grantTo, startPeople, type People } from './people.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
 
 const policy = `apiVersion: sallyport.dev/v1
@@ -35,16 +33,7 @@ spec:
       effect: block
       message: "Never."
 `
-const people = (issuer: string): string => `apiVersion: sallyport.dev/v1
-kind: OidcProvider
-metadata: {name: idp}
-spec: {issuer: "${issuer}", clientId: sallyport, clientSecret: {from: "file:secret"}, scopes: [openid, email, profile]}
----
-apiVersion: sallyport.dev/v1
-kind: Grant
-metadata: {name: everybody}
-spec: {to: ["group:oncall"], on: [{connections: ["shop"]}], allow: ["*"]}
----
+const glass = `---
 apiVersion: sallyport.dev/v1
 kind: BreakGlass
 metadata: {name: oncall}
@@ -57,21 +46,13 @@ insert into orders select generate_series(1, 100);
 
 suite('break-glass', { skip: skipReason(), timeout: 120_000 }, () => {
   let gateway: TestGateway
-  let provider: LocalProvider
+  let provider: People['provider']
   let family: AgentFamily
   let calls: ApprovalCalls
   let url: string
   before(async () => {
     gateway = await startTestGateway({ policy, seed })
-    url = `http://127.0.0.1:${gateway.gateway.ports.api}`
-    provider = await LocalProvider.open(`${url}/login/callback`, true)
-    mkdirSync(join(gateway.dataDir, 'identity'), { recursive: true })
-    writeFileSync(join(gateway.dataDir, 'identity', 'secret'), 'test-secret')
-    writeFileSync(join(gateway.dataDir, 'identity', 'people.yaml'), people(provider.url))
-    await until('the provider is in force', async () => {
-      const metadata = await (await fetch(`${url}/.well-known/oauth-authorization-server`)).text()
-      return metadata.includes('device_authorization')
-    })
+    ;({ provider, url } = await startPeople(gateway, `${grantTo('oncall', '*')}${glass}`))
     family = new AgentFamily(gateway)
     calls = new ApprovalCalls(gateway)
   })

@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import type { Client } from 'pg'
 import { skipReason, until } from '@sallyport/testkit'
-import { LocalProvider } from '../packages/gateway/src/control-plane/births/local-provider.fixture.ts'
 import { TestBrowser } from '../packages/gateway/src/control-plane/births/test-browser.fixture.ts'
 import { TestReceiver } from '../packages/gateway/src/control-plane/approvals/channels/test-receiver.fixture.ts'
 import { AgentFamily } from './agent-family.ts'
+import { startPeople, type People } from './people.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
 
 const policy = `apiVersion: sallyport.dev/v1
@@ -23,15 +23,6 @@ spec:
       effect: approve
       approve: {from: [group:dba]}
       message: "A DBA looks at deletes."
-`
-const people = (issuer: string): string => `apiVersion: sallyport.dev/v1
-kind: OidcProvider
-metadata: {name: idp}
-spec:
-  issuer: ${issuer}
-  clientId: sallyport
-  clientSecret: {from: "file:secret"}
-  scopes: [openid, email, profile]
 `
 const eventKey = 'the key of events, longer than thirty-two characters'
 const answerKey = 'the key of answers, longer than thirty-two characters'
@@ -55,7 +46,7 @@ interface Told {
 
 suite('channels of a gateway', { skip: skipReason(), timeout: 120_000 }, () => {
   let gateway: TestGateway
-  let provider: LocalProvider
+  let provider: People['provider']
   let receiver: TestReceiver
   let client: Client
   let url: string
@@ -73,15 +64,7 @@ suite('channels of a gateway', { skip: skipReason(), timeout: 120_000 }, () => {
         await Promise.resolve()
       },
     })
-    url = `http://127.0.0.1:${gateway.gateway.ports.api}`
-    provider = await LocalProvider.open(`${url}/login/callback`, true)
-    mkdirSync(join(gateway.dataDir, 'identity'), { recursive: true })
-    writeFileSync(join(gateway.dataDir, 'identity', 'secret'), 'test-secret')
-    writeFileSync(join(gateway.dataDir, 'identity', 'people.yaml'), people(provider.url))
-    await until('the provider is in force', async () => {
-      const metadata = await (await fetch(`${url}/.well-known/oauth-authorization-server`)).text()
-      return metadata.includes('device_authorization')
-    })
+    ;({ provider, url } = await startPeople(gateway))
     const family = new AgentFamily(gateway)
     client = await family.session(await family.root())
   })

@@ -11,26 +11,8 @@ import type { HeldIncident, IncidentReport, IncidentView } from '@sallyport/gate
 import { skipReason, until } from '@sallyport/testkit'
 import { AgentFamily, type TestAgent } from './agent-family.ts'
 import { psql, sallyport } from './command-line.ts'
-import { startTestGateway, type TestGateway } from './test-gateway.ts'
+import { guardPolicy as policy, startTestGateway, type TestGateway } from './test-gateway.ts'
 
-const policy = `apiVersion: sallyport.dev/v1
-kind: Policy
-metadata: {name: guard}
-spec:
-  owner: group:test
-  rules:
-    - name: no-drop
-      on: sql
-      when: op.verb == "drop"
-      effect: block
-      message: "Nothing is dropped here."
-    - name: emails
-      on: sql
-      when: "true"
-      effect: mask
-      mask:
-        - {columns: ["customers.email"], with: redact}
-`
 const seed = `create table customers (id int, email text, note text);
   insert into customers values (1, 'ana@shop.example', 'call back'), (2, 'ben@shop.example', 'now cleo@other.example');
   create table orders (id int, paid boolean); insert into orders values (1, false), (2, false), (3, false)`

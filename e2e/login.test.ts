@@ -8,30 +8,16 @@ import { text } from 'node:stream/consumers'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { skipReason, until } from '@sallyport/testkit'
-import { LocalProvider } from '../packages/gateway/src/control-plane/births/local-provider.fixture.ts'
 import {
   consentId,
   TestBrowser,
   type Visited,
 } from '../packages/gateway/src/control-plane/births/test-browser.fixture.ts'
+import { grantTo, startPeople, type People } from './people.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
 
 const bin = fileURLToPath(new URL('../packages/cli/bin/sallyport.mjs', import.meta.url))
 const terminalMs = 60_000
-const people = (issuer: string): string => `apiVersion: sallyport.dev/v1
-kind: OidcProvider
-metadata: {name: idp}
-spec:
-  issuer: ${issuer}
-  clientId: sallyport
-  clientSecret: {from: "file:secret"}
-  scopes: [openid, email, profile]
----
-apiVersion: sallyport.dev/v1
-kind: Grant
-metadata: {name: devs}
-spec: {to: ["group:dev"], on: [{connections: ["shop"]}], allow: [rw]}
-`
 
 interface Ran {
   readonly code: number
@@ -41,21 +27,13 @@ interface Ran {
 
 describe('"sallyport login" with a browser', { skip: skipReason() }, () => {
   let gw: TestGateway
-  let provider: LocalProvider
+  let provider: People['provider']
   let home: string
   let url: string
   before(async () => {
     gw = await startTestGateway({})
-    url = `http://127.0.0.1:${gw.gateway.ports.api}`
-    provider = await LocalProvider.open(`${url}/login/callback`, true)
+    ;({ provider, url } = await startPeople(gw, grantTo('dev', 'rw')))
     provider.account = { email: 'dana@example.com', email_verified: true, groups: ['dev'] }
-    mkdirSync(join(gw.dataDir, 'identity'), { recursive: true })
-    writeFileSync(join(gw.dataDir, 'identity', 'secret'), 'test-secret')
-    writeFileSync(join(gw.dataDir, 'identity', 'people.yaml'), people(provider.url))
-    await until('the provider is in force', async () => {
-      const metadata = await (await fetch(`${url}/.well-known/oauth-authorization-server`)).text()
-      return metadata.includes('device_authorization')
-    })
     home = await mkdtemp(join(tmpdir(), 'sp-'))
     for (const name of ['rt', 'bin']) mkdirSync(join(home, name))
     const program = (name: string, script: string): void =>

@@ -3,26 +3,8 @@ import { suite, test } from 'node:test'
 import type { SessionView } from '@sallyport/gateway'
 import { skipReason, until } from '@sallyport/testkit'
 import { psql, sallyport, sallyportOnTerminal } from './command-line.ts'
-import { startTestGateway, type TestGateway } from './test-gateway.ts'
+import { guardPolicy as policy, startTestGateway, type TestGateway } from './test-gateway.ts'
 
-const policy = `apiVersion: sallyport.dev/v1
-kind: Policy
-metadata: {name: guard}
-spec:
-  owner: group:test
-  rules:
-    - name: no-drop
-      on: sql
-      when: op.verb == "drop"
-      effect: block
-      message: "Nothing is dropped here."
-    - name: emails
-      on: sql
-      when: "true"
-      effect: mask
-      mask:
-        - {columns: ["customers.email"], with: redact}
-`
 const seed = `create table customers (id int, email text, note text);
   insert into customers values (1, 'a@b.example', 'x' || chr(27) || ']0;owned' || chr(7) || chr(27) || '[2J' || U&'\\009B' || '31m')`
 /** Escape sequences in a name that comes back, in a value and in the text of the statement. */

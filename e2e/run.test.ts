@@ -19,11 +19,11 @@ import { fileURLToPath } from 'node:url'
 import { skipReason, until } from '@sallyport/testkit'
 import { loadSystemCalls } from '../packages/cli/src/broker/system-calls.ts'
 import { LocalIssuer } from '../packages/gateway/src/control-plane/births/local-issuer.fixture.ts'
-import { LocalProvider } from '../packages/gateway/src/control-plane/births/local-provider.fixture.ts'
 import {
   consentId,
   TestBrowser,
 } from '../packages/gateway/src/control-plane/births/test-browser.fixture.ts'
+import { grantTo, startPeople } from './people.ts'
 import { startTestGateway, type TestGateway } from './test-gateway.ts'
 
 const bin = fileURLToPath(new URL('../packages/cli/bin/sallyport.mjs', import.meta.url))
@@ -53,20 +53,6 @@ apiVersion: sallyport.dev/v1
 kind: Grant
 metadata: {name: ci}
 spec: {to: ["trust:ci"], on: [{connections: ["shop"]}], allow: [rw], delegate: {depth: 2, children: 4}}
-`
-const people = (issuer: string): string => `apiVersion: sallyport.dev/v1
-kind: OidcProvider
-metadata: {name: idp}
-spec:
-  issuer: ${issuer}
-  clientId: sallyport
-  clientSecret: {from: "file:secret"}
-  scopes: [openid, email, profile]
----
-apiVersion: sallyport.dev/v1
-kind: Grant
-metadata: {name: devs}
-spec: {to: ["group:dev"], on: [{connections: ["shop"]}], allow: [rw]}
 `
 const terminalMs = 60_000
 const secretForm = /sp[act]_[0-9a-hjkmnp-tv-z]{13}_/
@@ -351,17 +337,9 @@ describe('programs that "sallyport run" starts', { skip }, () => {
   })
 
   test('belong to a person who logged in through the identity provider', async () => {
-    const url = `http://127.0.0.1:${gw.gateway.ports.api}`
-    const provider = await LocalProvider.open(`${url}/login/callback`, true)
+    const { provider, url } = await startPeople(gw, grantTo('dev', 'rw'))
     try {
       provider.account = { email: 'dana@example.com', email_verified: true, groups: ['dev'] }
-      mkdirSync(join(gw.dataDir, 'identity'), { recursive: true })
-      writeFileSync(join(gw.dataDir, 'identity', 'secret'), 'test-secret')
-      writeFileSync(join(gw.dataDir, 'identity', 'people.yaml'), people(provider.url))
-      await until('the provider is in force', async () => {
-        const metadata = await (await fetch(`${url}/.well-known/oauth-authorization-server`)).text()
-        return metadata.includes('device_authorization')
-      })
       const running = bare(
         'sallyport login --oidc --device --no-browser -o name 2>code >/dev/null && sallyport run --name scout -- psql -Atc "select 12"',
       )

@@ -3,26 +3,7 @@ import { suite, test } from 'node:test'
 import type { SearchPage } from '@sallyport/gateway'
 import { skipReason, until } from '@sallyport/testkit'
 import { connect } from './hardship.ts'
-import { startTestGateway, type TestGateway } from './test-gateway.ts'
-
-const policy = `apiVersion: sallyport.dev/v1
-kind: Policy
-metadata: {name: guard}
-spec:
-  owner: group:test
-  rules:
-    - name: no-drop
-      on: sql
-      when: op.verb == "drop"
-      effect: block
-      message: "Nothing is dropped here."
-    - name: emails
-      on: sql
-      when: "true"
-      effect: mask
-      mask:
-        - {columns: ["customers.email"], with: redact}
-`
+import { guardPolicy as policy, startTestGateway, type TestGateway } from './test-gateway.ts'
 
 suite('searching what was run', { skip: skipReason() }, () => {
   const search = async (gateway: TestGateway, query: string): Promise<SearchPage> => {

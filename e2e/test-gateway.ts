@@ -135,3 +135,23 @@ spec:
   owner: group:test
   rules: []
 `
+
+/** Drops are blocked, and e-mail addresses of customers are masked. */
+export const guardPolicy = `apiVersion: sallyport.dev/v1
+kind: Policy
+metadata: {name: guard}
+spec:
+  owner: group:test
+  rules:
+    - name: no-drop
+      on: sql
+      when: op.verb == "drop"
+      effect: block
+      message: "Nothing is dropped here."
+    - name: emails
+      on: sql
+      when: "true"
+      effect: mask
+      mask:
+        - {columns: ["customers.email"], with: redact}
+`

@@ -7,26 +7,8 @@ import { suite, test } from 'node:test'
 import { skipReason, until } from '@sallyport/testkit'
 import { AgentFamily } from './agent-family.ts'
 import { psql, sallyport, sallyportOnTerminal } from './command-line.ts'
-import { startTestGateway, type TestGateway } from './test-gateway.ts'
+import { guardPolicy as policy, startTestGateway, type TestGateway } from './test-gateway.ts'
 
-const policy = `apiVersion: sallyport.dev/v1
-kind: Policy
-metadata: {name: guard}
-spec:
-  owner: group:test
-  rules:
-    - name: no-drop
-      on: sql
-      when: op.verb == "drop"
-      effect: block
-      message: "Nothing is dropped here."
-    - name: emails
-      on: sql
-      when: "true"
-      effect: mask
-      mask:
-        - {columns: ["customers.email"], with: redact}
-`
 const seed = `create table customers (id int, email text); insert into customers values (1, 'ana@shop.example')`
 
 interface Line {

@@ -3,13 +3,11 @@ import { Buffer } from 'node:buffer'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, suite, test } from 'node:test'
+import { test } from 'node:test'
 import fc from 'fast-check'
 import { sql } from 'kysely'
-import { skipReason, startPostgres, type TestPostgres } from '@sallyport/testkit'
 import { DirectoryRecordingStore } from '../../adapters/directory-recording-store.ts'
-import { openPgliteStore } from '../../adapters/pglite-store.ts'
-import { openPostgresStore } from '../../adapters/postgres-store.ts'
+import { inBothStores } from '../../adapters/both-stores.fixture.ts'
 import { KeyRing } from '../../keys/key-ring.ts'
 import type { Store } from '../../ports/store.ts'
 import type { LastAnchor } from '../shipping/anchors.ts'
@@ -360,32 +358,4 @@ function sharedTests(storeOf: () => Store): void {
   })
 }
 
-suite('the index in the embedded store', () => {
-  let store: Store
-  let dir: string
-  before(async () => {
-    dir = await mkdtemp(join(tmpdir(), 'sallyport-index-store-'))
-    store = await openPgliteStore(dir)
-  })
-  after(async () => {
-    await store.close()
-    await rm(dir, { recursive: true, force: true })
-  })
-  sharedTests(() => store)
-})
-
-suite('the index on a server', { skip: skipReason() }, () => {
-  let store: Store
-  let server: TestPostgres
-  before(async () => {
-    server = await startPostgres()
-    store = await openPostgresStore(
-      `postgresql://postgres:${server.password}@127.0.0.1:${server.port}/postgres`,
-    )
-  })
-  after(async () => {
-    await store.close()
-    await server.stop()
-  })
-  sharedTests(() => store)
-})
+inBothStores('the index', sharedTests)

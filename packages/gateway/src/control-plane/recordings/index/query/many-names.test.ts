@@ -1,11 +1,6 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, before, suite, test } from 'node:test'
-import { skipReason, startPostgres, type TestPostgres } from '@sallyport/testkit'
-import { openPgliteStore } from '../../../adapters/pglite-store.ts'
-import { openPostgresStore } from '../../../adapters/postgres-store.ts'
+import { test } from 'node:test'
+import { inBothStores } from '../../../adapters/both-stores.fixture.ts'
 import type { Store } from '../../../ports/store.ts'
 import { IndexRows, type PartChunk } from '../index-rows.ts'
 import { IndexedPart } from '../indexed-part.ts'
@@ -114,34 +109,4 @@ function sharedTests(storeOf: () => Store): void {
     })
 }
 
-suite('many names in the embedded store', () => {
-  let store: Store
-  let dir: string
-  before(async () => {
-    dir = await mkdtemp(join(tmpdir(), 'sallyport-names-'))
-    store = await openPgliteStore(dir)
-    await fill(store)
-  })
-  after(async () => {
-    await store.close()
-    await rm(dir, { recursive: true, force: true })
-  })
-  sharedTests(() => store)
-})
-
-suite('many names on a server', { skip: skipReason() }, () => {
-  let store: Store
-  let server: TestPostgres
-  before(async () => {
-    server = await startPostgres()
-    store = await openPostgresStore(
-      `postgresql://postgres:${server.password}@127.0.0.1:${server.port}/postgres`,
-    )
-    await fill(store)
-  })
-  after(async () => {
-    await store.close()
-    await server.stop()
-  })
-  sharedTests(() => store)
-})
+inBothStores('many names', sharedTests, fill)

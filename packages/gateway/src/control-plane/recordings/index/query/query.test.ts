@@ -1,14 +1,9 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, before, suite, test } from 'node:test'
+import { suite, test } from 'node:test'
 import fc from 'fast-check'
 import { sql } from 'kysely'
 import { SallyportError, type CoarseClass } from '@sallyport/core'
-import { skipReason, startPostgres, type TestPostgres } from '@sallyport/testkit'
-import { openPgliteStore } from '../../../adapters/pglite-store.ts'
-import { openPostgresStore } from '../../../adapters/postgres-store.ts'
+import { inBothStores } from '../../../adapters/both-stores.fixture.ts'
 import type { Store } from '../../../ports/store.ts'
 import { IndexRows } from '../index-rows.ts'
 import { IndexedPart } from '../indexed-part.ts'
@@ -430,35 +425,7 @@ function sharedTests(storeOf: () => Store): void {
   })
 }
 
-suite('searching the embedded store', () => {
-  let store: Store
-  let dir: string
-  before(async () => {
-    dir = await mkdtemp(join(tmpdir(), 'sallyport-search-'))
-    store = await openPgliteStore(dir)
-  })
-  after(async () => {
-    await store.close()
-    await rm(dir, { recursive: true, force: true })
-  })
-  sharedTests(() => store)
-})
-
-suite('searching a server', { skip: skipReason() }, () => {
-  let store: Store
-  let server: TestPostgres
-  before(async () => {
-    server = await startPostgres()
-    store = await openPostgresStore(
-      `postgresql://postgres:${server.password}@127.0.0.1:${server.port}/postgres`,
-    )
-  })
-  after(async () => {
-    await store.close()
-    await server.stop()
-  })
-  sharedTests(() => store)
-})
+inBothStores('searching', sharedTests)
 
 suite('a search that cannot be read', () => {
   const refused = (query: string): string => {

@@ -242,6 +242,7 @@ suite('the API and its document', { skip: skipReason(), timeout: 200_000 }, () =
     await change('POST /v1/approvals/{id}/answer', { params, body: yes })
     await one.done
     await walk.call('GET /v1/approvals/shapes')
+    await walk.call('GET /v1/approvals/stats')
     await change('POST /v1/approvals/shapes/{id}/withdraw', { params })
     const many = []
     for (let n = 1; n <= 11; n += 1)

@@ -103,6 +103,7 @@ const verbsOf = (agent: string): Readonly<Record<string, Reached>> => ({
   'GET /v1/approvals/shapes': ['approvals', 'shapes'],
   'POST /v1/approvals/shapes/{id}/withdraw': ['approvals', 'withdraw', 'ap_0'],
   'GET /v1/approvals/bundles': ['approvals', 'bundles'],
+  'GET /v1/approvals/stats': ['approvals', 'stats'],
   'POST /v1/approvals/bundles/{id}/answer': broker(
     'verbs/approval-bundles.ts',
     'approve --bundle: asked for only where there is one; e2e/approval-bundles.test.ts does',

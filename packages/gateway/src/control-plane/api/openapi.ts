@@ -1,7 +1,7 @@
 import { ERRORS, type ErrorCode } from '@sallyport/core'
 import * as z from 'zod'
 import { areas } from '../contract/all.ts'
-import { type Endpoint, type Endpoints, refusedAgents } from '../contract/endpoint.ts'
+import { type Endpoint, type Endpoints, refusedCallers } from '../contract/endpoint.ts'
 import { statusOf } from '../contract/statuses.ts'
 import { gatewayVersion } from '../version.ts'
 
@@ -143,8 +143,8 @@ function codesOf(call: string, { who, acts, fails = [] }: Endpoint): ErrorCode[]
   const isSent = !call.startsWith('GET ') && !call.startsWith('DELETE ')
   const codes = new Set<ErrorCode>(['SP_INTERNAL', 'SP_CONFIG_INVALID', ...fails])
   if (isSent) codes.add('SP_MESSAGE_TOO_LARGE')
-  if (who !== 'anybody') codes.add('SP_LOGIN_REFUSED')
-  if (who === 'agents') for (const code of refusedAgents) codes.add(code)
+  if (who !== 'anybody') for (const code of refusedCallers) codes.add(code)
+  if (who === 'owner') codes.add('SP_NOT_GRANTED')
   if (acts === true) codes.add('SP_AGENT_FROZEN')
   return [...codes].toSorted()
 }

@@ -12,7 +12,7 @@ import {
   revocation,
   spawned,
 } from './agent-views.ts'
-import { type Endpoints, media, refusedAgents } from './endpoint.ts'
+import { type Endpoints, media } from './endpoint.ts'
 import { flag, given, list, object, opaque, upTo } from './schema.ts'
 
 const idCharactersMax = 64
@@ -138,7 +138,7 @@ export const treeEndpoints = {
     body: newRoot,
     status: 201,
     answer: spawned,
-    fails: ['SP_NOT_GRANTED', ...refusedAgents, ...births],
+    fails: births,
   },
   'GET /v1/events': {
     does: 'Tells as it happens what becomes of the caller and all below it: server-sent events.',
@@ -301,6 +301,6 @@ export const agentEndpoints = {
     params: one,
     body: reason,
     answer: closureReport,
-    fails: ['SP_NOT_FOUND', 'SP_NOT_GRANTED', 'SP_RECORD_UNAVAILABLE', ...refusedAgents],
+    fails: ['SP_NOT_FOUND', 'SP_RECORD_UNAVAILABLE'],
   },
 } as const satisfies Endpoints

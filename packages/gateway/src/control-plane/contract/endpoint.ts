@@ -30,8 +30,9 @@ export interface Endpoint {
   readonly fails?: readonly ErrorCode[]
 }
 
-/** What an agent reads that comes with a handle that is not, or no longer, good for anything. */
-export const refusedAgents = [
+/** What somebody reads whose token, or whose agent's handle, is not or no longer good for anything. */
+export const refusedCallers = [
+  'SP_LOGIN_REFUSED',
   'SP_PROOF_REFUSED',
   'SP_CREDENTIAL_EXPIRED',
   'SP_AGENT_ENDED',

@@ -17,7 +17,7 @@ import type {
   newTicket,
   redemption,
   renewal,
-} from '../contract/agents.ts'
+} from '../contract/agent-requests.ts'
 import type { MintRequest, SpawnRequest, TicketRequest } from './agent-requests.ts'
 import { parseAllows } from './grant-asks.ts'
 import { PURPOSE_CHARACTERS_MAX } from './limits.ts'

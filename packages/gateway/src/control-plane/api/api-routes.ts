@@ -11,6 +11,7 @@ import { sourceOf } from '../source-of.ts'
 import { addConnectionRoutes } from './connection-routes.ts'
 import { codeOf, errorAnswer } from './error-answer.ts'
 import { addGatewayRoutes } from './gateway-routes.ts'
+import { openApiText } from './openapi.ts'
 import type { OwnerOperations } from './owner-operations.ts'
 import { addRecordingRoutes } from './recording-routes.ts'
 import { serve } from './serve.ts'
@@ -54,7 +55,8 @@ export function apiRoutes(
   app.use('/v1/*', bodyLimit({ maxSize: bodyBytesMax, onError: tooLarge }))
   serve(app, publicEndpoints, () => undefined, {
     'GET /healthz': () => ({ ok: true as const }),
-    'GET /v1/openapi.json': async () => (await import('./openapi.ts')).openApiDocument(),
+    'GET /v1/openapi.json': ({ context }) =>
+      context.body(openApiText(), 200, { 'content-type': 'application/json' }),
   })
   for (const routes of mounted) app.route('/', routes)
   app.use('/v1/*', async (context, next) => {

@@ -7,6 +7,14 @@ import { gatewayVersion } from '../version.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
+let text: string | undefined
+
+/** The document as JSON. Making it takes tens of milliseconds and anybody may ask, so that it is made once. */
+export function openApiText(): string {
+  text ??= JSON.stringify(openApiDocument())
+  return text
+}
+
 /** The document of the API, made of the schemas that its requests are held to: OpenAPI 3.1.1. */
 export function openApiDocument(): Json {
   const schemas = new Map<string, Json>([['Error', errorSchema]])

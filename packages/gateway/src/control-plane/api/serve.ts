@@ -16,8 +16,9 @@ export interface ServedRequest<Of extends Endpoint> {
   readonly context: Context
 }
 
+/** A `Response` where the handler has the bytes already. */
 type Answer<Of extends Endpoint> = Of['answer'] extends z.ZodType
-  ? z.input<Of['answer']>
+  ? z.input<Of['answer']> | Response
   : Of['answer'] extends Media
     ? Response
     : void

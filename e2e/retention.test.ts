@@ -72,7 +72,7 @@ suite('retention', { skip: skipReason() }, () => {
       ],
     )
     const applied = await ran(gateway, 'retention', 'apply', '-o', 'json')
-    assert.deepEqual(JSON.parse(applied.out), { erased: [one.id], failed: [] })
+    assert.deepEqual(JSON.parse(applied.out), { erased: [one.id], failed: [], approvals: 0 })
     assert.deepEqual(
       (await listed()).map(({ id }) => id),
       [two.id],
@@ -98,7 +98,7 @@ suite('retention', { skip: skipReason() }, () => {
     const released = await ran(gateway, 'hold', 'remove', held.out.trim(), '--reason', 'closed')
     assert.equal(released.code, 0, released.err)
     const rest = await ran(gateway, 'retention', 'apply', '-o', 'json')
-    assert.deepEqual(JSON.parse(rest.out), { erased: [two.id], failed: [] })
+    assert.deepEqual(JSON.parse(rest.out), { erased: [two.id], failed: [], approvals: 0 })
     assert.equal((await ran(gateway, 'verify')).code, 0)
   })
 })

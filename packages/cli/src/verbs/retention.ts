@@ -23,7 +23,7 @@ export async function planRetention(context: VerbContext): Promise<number> {
   const kept = plan.sessions.length - due
   const more = plan.hasMore ? ', and more behind them' : ''
   const job = plan.job ? 'The job is on.' : 'The job is off: sallyport retention apply'
-  const text = `${plan.sessions.length === 0 ? '' : table(plan.sessions, dueColumns)}${due} to erase, ${kept} kept though due${more}. ${job}\n`
+  const text = `${plan.sessions.length === 0 ? '' : table(plan.sessions, dueColumns)}${due} to erase, ${kept} kept though due${more}; ${plan.approvals} requests for approval to erase. ${job}\n`
   await printOne(output, plan, text, String(due))
   return EXIT.done
 }
@@ -31,9 +31,10 @@ export async function planRetention(context: VerbContext): Promise<number> {
 /** Erases what is due. */
 export async function applyRetention(context: VerbContext): Promise<number> {
   const report = await (await context.api()).call('POST /v1/retention')
-  const { erased, failed } = report
+  const { erased, failed, approvals } = report
   const lines = failed.map(({ session, why }) => `✕ ${session}: ${why}\n`).join('')
-  const text = `${erased.length} erased. Each has a fact in the ledger: sallyport ledger what:retention.erased\n${lines}`
+  const requests = approvals === 0 ? '' : `${approvals} requests for approval erased.\n`
+  const text = `${erased.length} erased. Each has a fact in the ledger: sallyport ledger what:retention.erased\n${requests}${lines}`
   await printOne(context.output, report, text, String(erased.length))
   return failed.length === 0 ? EXIT.done : EXIT.findings
 }

@@ -21,6 +21,7 @@ const retentionPlan = object({
   job: flag.describe('Whether retention runs by itself.'),
   sessions: list(dueSession),
   hasMore: flag.describe('True where there are more than a plan lists.'),
+  approvals: count.describe('Requests for approval that are due.'),
 }).meta({ id: 'RetentionPlan' })
 
 /** What retention would erase now. */
@@ -31,6 +32,7 @@ const retentionReport = object({
   failed: list(object({ session: text, why: text })).describe(
     'Sessions that could not be; they are gone on with at the next run.',
   ),
+  approvals: count.describe('Requests for approval that were erased.'),
 }).meta({ id: 'RetentionReport' })
 
 /** What was erased. */

@@ -182,6 +182,10 @@ export const FACTS = {
     rule: 'refuse',
     says: 'a recording is erased: why, its parts with entries and last hash, hash of its seal',
   },
+  'retention.approvals-erased': {
+    rule: 'refuse',
+    says: 'requests for approval are erased: why, how many, when the first and the last ended',
+  },
   'index.rebuilt': { rule: 'refuse', says: 'the index of searches is made anew' },
   'key.rotated': {
     rule: 'refuse',

@@ -6,7 +6,7 @@ import { printProblems, type ConfigProblem } from '../policies/config-problem.ts
 import { FieldReader } from '../policies/field-reader.ts'
 import { YamlSource } from '../policies/yaml-source.ts'
 
-/** How long recordings are kept, in milliseconds from the end of the session. */
+/** How long recordings, and requests for approval, are kept, in milliseconds from the end of the session or request. */
 export interface RetentionRules {
   /** Undefined where they are kept for ever. */
   readonly defaultMs: number | undefined
@@ -14,6 +14,8 @@ export interface RetentionRules {
   readonly floorMs: number
   /** By connection; undefined where for ever. */
   readonly connections: ReadonlyMap<string, number | undefined>
+  /** How long requests for approval are kept after their end; undefined where for ever. */
+  readonly approvalsMs: number | undefined
   /** Erases by itself what is due. */
   readonly job: boolean
 }
@@ -24,6 +26,7 @@ const keepAll: RetentionRules = {
   defaultMs: undefined,
   floorMs: 0,
   connections: new Map(),
+  approvalsMs: undefined,
   job: false,
 }
 
@@ -72,6 +75,7 @@ function readDocument(source: YamlSource, contents: unknown): RetentionRules {
     'default',
     'floor',
     'connections',
+    'approvals',
     'job',
   ])
   spec.require('default')
@@ -85,6 +89,7 @@ function readDocument(source: YamlSource, contents: unknown): RetentionRules {
     defaultMs: duration(spec, 'default', floorMs),
     floorMs,
     connections,
+    approvalsMs: duration(spec, 'approvals', floorMs),
     job: spec.flag('job') ?? false,
   }
 }

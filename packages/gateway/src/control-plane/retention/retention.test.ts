@@ -28,7 +28,7 @@ const head = 'apiVersion: sallyport.dev/v1\nkind: Retention\n'
 test('rules are read with their floor, and what is wrong is told with line and caret', () => {
   const ok = readRetention(
     'retention.yaml',
-    `${head}spec:\n  default: 365d\n  floor: 7d\n  job: true\n  connections: {shop: 30d, audit: forever}\n`,
+    `${head}spec:\n  default: 365d\n  floor: 7d\n  job: true\n  approvals: 90d\n  connections: {shop: 30d, audit: forever}\n`,
   )
   assert.equal(ok.kind, 'ok')
   if (ok.kind === 'ok')
@@ -39,6 +39,7 @@ test('rules are read with their floor, and what is wrong is told with line and c
         ['shop', 30 * dayMs],
         ['audit', undefined],
       ]),
+      approvalsMs: 90 * dayMs,
       job: true,
     })
   for (const [text, message, line] of [
@@ -46,6 +47,11 @@ test('rules are read with their floor, and what is wrong is told with line and c
     [
       `${head}spec:\n  default: 9d\n  floor: 7d\n  connections: {shop: 6d}\n`,
       /spec\.connections\.shop is less than the floor/u,
+      6,
+    ],
+    [
+      `${head}spec:\n  default: 9d\n  floor: 7d\n  approvals: 6d\n`,
+      /spec\.approvals is less than the floor/u,
       6,
     ],
     [`${head}spec:\n  defualt: 1d\n`, /unknown field "defualt"/u, 4],
@@ -149,7 +155,13 @@ suite('retention', () => {
             ['shop', shop],
             ['audit', undefined],
           ])
-          const rules = { defaultMs: otherwise, floorMs: 0, connections, job: false }
+          const rules = {
+            defaultMs: otherwise,
+            floorMs: 0,
+            connections,
+            approvalsMs: undefined,
+            job: false,
+          }
           const found = await dueSessions(store.db, rules, { inJournals, nowMs })
           const keepOf = (connection: string): number | undefined =>
             connections.has(connection) ? connections.get(connection) : otherwise
@@ -199,7 +211,7 @@ suite('retention', () => {
       { now },
     )
     const ledger = new JournalLedger({ journal, now, onFault: assert.ifError })
-    await writeFile(join(rig.dir, 'retention.yaml'), `${head}spec: {default: 1d}\n`)
+    await writeFile(join(rig.dir, 'retention.yaml'), `${head}spec: {default: 1d, approvals: 2d}\n`)
     await writer.newRun()
     const record = async (...sessions: string[]): Promise<void> => {
       for (const session of sessions) {
@@ -241,7 +253,14 @@ suite('retention', () => {
       before.sessions.map(({ session, because }) => [session, because]),
       ['s_lost', 's_one', 's_two'].map((id) => [id, 'a journal still has entries of it']),
     )
-    assert.deepEqual((await retention.apply(dana)).erased, [])
+    await sql`insert into approval (id, state, wait, session_id, agent_id, root_id, connection, binding,
+        asked, asked_at, until_at, ended_at)
+      values ('ap_due', 'denied', 'hold', 's', 'a', 'p', 'c', 'b', '{"path": []}', '1970-01-01Z', '1970-01-01Z',
+        '1970-01-01Z')`.execute(store.db)
+    assert.equal((await retention.plan()).approvals, 1)
+    const first = await retention.apply(dana)
+    assert.deepEqual([first.erased, first.approvals], [[], 1])
+    assert.equal((await retention.plan()).approvals, 0)
     await writer.rotate()
     await rig.round()
     await retention.hold('session', 's_two', 'case 4711', dana)

@@ -4,6 +4,7 @@ import { sql } from 'kysely'
 import { gatewayBy, type FactBy, type Ledger } from '../ledger/ledger.ts'
 import type { RecordingStore } from '../ports/recording-store.ts'
 import type { Store } from '../ports/store.ts'
+import { countDueApprovals, eraseDueApprovals } from './due-approvals.ts'
 import { allHolds, dueSessions, dueMax, type DueSession, type HoldRow } from './due-sessions.ts'
 import { loadRetention, type RetentionRules } from './retention-config.ts'
 import type { RetentionPlan, RetentionReport, Hold } from '../contract/retention.ts'
@@ -69,7 +70,9 @@ export class Retention {
     return this.#next(async () => {
       const rules = await loadRetention(this.#options.dataDir)
       const sessions = await this.#due(rules)
-      return { job: rules.job, sessions, hasMore: sessions.length === dueMax }
+      const { store, now } = this.#options
+      const approvals = await countDueApprovals(store.db, rules.approvalsMs, now())
+      return { job: rules.job, sessions, hasMore: sessions.length === dueMax, approvals }
     })
   }
 
@@ -98,7 +101,9 @@ export class Retention {
           if (await this.#begin(each, by)) begun.push(each.session)
         await finish(begun)
       }
-      return { erased, failed }
+      const { approvalsMs } = rules
+      const approvals = await eraseDueApprovals(this.#options, approvalsMs, this.#options.now(), by)
+      return { erased, failed, approvals }
     })
   }
 

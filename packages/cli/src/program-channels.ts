@@ -12,7 +12,7 @@ export function addChannelVerbs(
   const group = verb(
     program,
     'channels',
-    'How requests for approval are told: list channels, test one, read the log of what was sent.',
+    'How requests for approval are told: list channels, test one, read the log of what was sent, see and end links of chats.',
     'sallyport channels list',
   )
   verb(group, 'list', 'List channels, and what waits for each.', 'sallyport channels list').action(
@@ -39,4 +39,20 @@ export function addChannelVerbs(
     .action(async (flags: LogFlags, command: Command) => {
       finish(await (await import('./verbs/channels.ts')).showChannelLog(contextOf(command), flags))
     })
+  verb(
+    group,
+    'links',
+    'Which accounts of chats are linked to whom.',
+    'sallyport channels links',
+  ).action(async (_flags: unknown, command: Command) => {
+    finish(await (await import('./verbs/channels.ts')).listLinks(contextOf(command)))
+  })
+  verb(
+    group,
+    'unlink <account>',
+    'End the link of an account: it speaks for nobody then.',
+    'sallyport channels unlink T024BE7LD/U023BECGF',
+  ).action(async (account: string, _flags: unknown, command: Command) => {
+    finish(await (await import('./verbs/channels.ts')).unlinkAccount(contextOf(command), account))
+  })
 }

@@ -34,7 +34,12 @@ export type {
   DeliveryStatus,
   ExportTest,
 } from './control-plane/contract/operations.ts'
-export type { ChannelStatus, ChannelTest, NoticeView } from './control-plane/contract/channels.ts'
+export type {
+  ChannelStatus,
+  ChannelTest,
+  ChatLinkView,
+  NoticeView,
+} from './control-plane/contract/channels.ts'
 export type { Hold, RetentionPlan, RetentionReport } from './control-plane/contract/retention.ts'
 export type {
   ConnectionView,

@@ -1,4 +1,4 @@
-import type { ChannelStatus, NoticeView } from '@sallyport/gateway'
+import type { ChannelStatus, ChatLinkView, NoticeView } from '@sallyport/gateway'
 import type { VerbContext } from '../context.ts'
 import { age } from '../durations.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -53,6 +53,29 @@ export async function showChannelLog(context: VerbContext, flags: LogFlags): Pro
     PROBLEM: (row: NoticeView) => row.problem ?? '–',
   }
   await printList(context.output, rows, columns, (row) => row.id)
+  return EXIT.done
+}
+
+/** Which accounts of chats are linked to whom. */
+export async function listLinks(context: VerbContext): Promise<number> {
+  const api = await context.api()
+  const rows = await api.call('GET /v1/channels/links')
+  const columns = {
+    ACCOUNT: (row: ChatLinkView) => `${row.team}/${row.user}`,
+    PERSON: (row: ChatLinkView) => row.name,
+    PRINCIPAL: (row: ChatLinkView) => row.principal,
+    SINCE: (row: ChatLinkView) => row.linkedAt,
+  }
+  await printList(context.output, rows, columns, (row) => `${row.team}/${row.user}`)
+  return EXIT.done
+}
+
+/** Ends the link of an account. */
+export async function unlinkAccount(context: VerbContext, account: string): Promise<number> {
+  const [team = '', user = ''] = account.split('/')
+  const api = await context.api()
+  await api.call('DELETE /v1/channels/links/{team}/{user}', { params: { team, user } })
+  await printOne(context.output, { team, user }, `✓ ${account} speaks for nobody now.\n`, account)
   return EXIT.done
 }
 

@@ -16,6 +16,8 @@ export interface ApprovalDemand {
   readonly offer: readonly string[]
   /** Rows that a command may touch, by the planner's estimate, to be let through by its shape. */
   readonly shapeRowsMax: number
+  /** Rows, by the planner's estimate, up to which a linked person may answer in a chat; absent where nobody may. */
+  readonly chatRowsMax?: number
   /** Whether the person at the root of the tree that asks may approve. */
   readonly selfRoot: 'deny' | 'allow'
   /** `hold` keeps the command waiting; `return` refuses it at once, and lets the same command through when it is approved. */
@@ -126,7 +128,14 @@ export function sameDemands(left: readonly RuleDemand[], right: readonly RuleDem
 /** One text for each set of demands, in whatever order they stand. */
 export function keyOfDemands(demands: readonly RuleDemand[]): string {
   const keys = demands.map(({ rule, demand }) =>
-    JSON.stringify([rule, demand.from, demand.count, demand.selfRoot, demand.wait]),
+    JSON.stringify([
+      rule,
+      demand.from,
+      demand.count,
+      demand.selfRoot,
+      demand.wait,
+      demand.chatRowsMax,
+    ]),
   )
   return keys.toSorted().join('\n')
 }

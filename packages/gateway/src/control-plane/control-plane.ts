@@ -151,8 +151,8 @@ async function serveApi(
   }
   const late: { glass?: BreakGlassPart } = {}
   const pages = { ...doors, pageOf: (id: string) => late.glass?.page(id) }
-  const { births, people } = await openLogins(parts, gatewayUrl, pages, publish, undo)
-  const channels = await openChannels(parts, parts.approvals, gatewayUrl, undo)
+  const { births, people, links } = await openLogins(parts, gatewayUrl, pages, publish, undo)
+  const channels = await openChannels({ ...parts, people, links }, gatewayUrl, undo)
   const metrics = await serveMetrics({ ...parts, channels }, pool, gatewayVersion, undo)
   if (metrics !== undefined) listening.metrics = metrics
   const signals = await openSignals({
@@ -215,7 +215,7 @@ async function serveApi(
     signals.routes,
   ]
   const glassIsOpen = (id: string): boolean => glasses.isOpen(id)
-  const served = { ...parts, channels }
+  const served = { ...parts, channels, links }
   const operations = operationsOf(served, pool, policies, changed, status, glassIsOpen)
   const routes = apiRoutes(operations, keys.ownerToken, callers, mounted)
   const api = await listenApi(routes, options.host, options.ports.api, options.publicUrl)

@@ -1,6 +1,7 @@
 import { StoredTokenUses } from './agents/token-uses.ts'
 import { approvalPages, type PersonPage } from './approvals/approval-pages.ts'
 import type { Approvals } from './approvals/approvals.ts'
+import { ChatLinks } from './approvals/channels/people/chat-links.ts'
 import { KnownPeople } from './approvals/channels/people/known-people.ts'
 import { type BirthsOptions, type BirthsPart, openBirths } from './births/births.ts'
 import { loginProviders } from './births/config/identity-config.ts'
@@ -16,6 +17,12 @@ export interface LoginDoors extends Pick<BirthsOptions, 'sources' | 'proofs' | '
   readonly pageOf: (id: string) => PersonPage | undefined
 }
 
+interface OpenLogins {
+  readonly births: BirthsPart
+  readonly people: KnownPeople
+  readonly links: ChatLinks
+}
+
 /** Opens how people and workloads log in, and what the gateway knows of people by that. */
 export async function openLogins(
   parts: Parts & { readonly approvals: Approvals },
@@ -23,7 +30,7 @@ export async function openLogins(
   { pageOf, ...doors }: LoginDoors,
   publish: () => Promise<void>,
   undo: AsyncDisposableStack,
-): Promise<{ readonly births: BirthsPart; readonly people: KnownPeople }> {
+): Promise<OpenLogins> {
   const { options, agents, connections, store, keys, ledger, approvals, fault } = parts
   const opened: { births?: BirthsPart } = {}
   const gate = new StoredLoginGate(store, (issuer) => {
@@ -34,6 +41,7 @@ export async function openLogins(
       (each) => each.issuer === issuer && each.signals?.scim !== undefined,
     )
   })
+  const links = new ChatLinks({ store, ledger, gate, now: Date.now })
   const births = await openBirths({
     dataDir: options.dataDir,
     gatewayUrl,
@@ -43,6 +51,7 @@ export async function openLogins(
     logins: new StoredLogins(store, keys.kek, fault),
     gate,
     approvals: approvalPages(approvals, gate, pageOf),
+    links,
     ...doors,
     onEvent: (event) => {
       void ledger.write(birthFact(event))
@@ -67,7 +76,7 @@ export async function openLogins(
     liveRoots: () => agents.liveRoots(),
     now: Date.now,
   })
-  return { births, people }
+  return { births, people, links }
 }
 
 /** A provider of logins, by the name of its object. */

@@ -1,5 +1,7 @@
+import { SallyportError } from '@sallyport/core'
 import { ownerApprover } from './approvals/viewers.ts'
 import type { OwnerOperations } from './api/owner-operations.ts'
+import type { ChatLinks } from './approvals/channels/people/chat-links.ts'
 import type { Channels } from './approvals/channels/channels.ts'
 import type { Exports } from './exports/exports.ts'
 import type { KeyRing } from './keys/key-ring.ts'
@@ -19,7 +21,11 @@ import type { KeysView, SearchStatus, Status } from './contract/operations.ts'
 
 /** What the API can do. `publish` gives workers what changed before the answer goes out. */
 export function operationsOf(
-  parts: Parts & { readonly exports: Exports; readonly channels: Channels },
+  parts: Parts & {
+    readonly exports: Exports
+    readonly channels: Channels
+    readonly links: ChatLinks
+  },
   pool: WorkerPool,
   policies: PolicyFollower,
   publish: () => Promise<void>,
@@ -36,6 +42,7 @@ export function operationsOf(
     counts,
     exports,
     channels,
+    links,
     live,
     snapshots,
     store,
@@ -101,6 +108,12 @@ export function operationsOf(
         return await channels.test(name)
       },
       log: async (of) => await channels.log(of),
+      links: async () => await links.list(),
+      async unlink(account) {
+        if (await links.unlink(actor, account)) return
+        const detail = `no account "${account.slice(0, 130)}" is linked`
+        throw new SallyportError('SP_NOT_FOUND', detail, { detail })
+      },
     },
     planRetention: async () => await retention.plan(),
     applyRetention: async () => await retention.apply(actor),

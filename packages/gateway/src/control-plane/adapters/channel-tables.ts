@@ -50,3 +50,23 @@ export const knownPeople: Migration = {
         confirmed_at timestamptz not null)`.execute(db)
   },
 }
+
+/** Which account of a chat is whose, and who holds the socket of a channel. */
+export const chatLinks: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await sql`
+      create table chat_link (
+        team text not null check (length(team) <= 64),
+        chat_user text not null check (length(chat_user) <= 64),
+        principal text not null check (length(principal) <= 2048),
+        name text not null,
+        linked_at timestamptz not null,
+        primary key (team, chat_user))`.execute(db)
+    await sql`create index chat_link_principal on chat_link (principal)`.execute(db)
+    await sql`
+      create table channel_lease (
+        channel text primary key,
+        holder text not null,
+        until_at timestamptz not null)`.execute(db)
+  },
+}

@@ -13,7 +13,7 @@ import { birthTables } from './birth-tables.ts'
 import { handleTables } from './handle-tables.ts'
 import { incidentEnds, incidentTables } from './incident-tables.ts'
 import { ledgerTables } from './ledger-tables.ts'
-import { channelTables, knownPeople } from './channel-tables.ts'
+import { channelTables, chatLinks, knownPeople } from './channel-tables.ts'
 import { exportTables } from './export-tables.ts'
 import { policyTables } from './policy-tables.ts'
 import { recordingTables } from './recording-tables.ts'
@@ -116,6 +116,7 @@ export const migrations = {
   '0021_channels': channelTables,
   '0022_known_people': knownPeople,
   '0023_break_glass': breakGlassTables,
+  '0024_chat_links': chatLinks,
 }
 
 /** Brings the tables to the newest version; a failed step leaves the version before it. */

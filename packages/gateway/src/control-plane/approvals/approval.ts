@@ -61,8 +61,9 @@ export function viewOf(record: ApprovalRecord): ApprovalView {
 }
 
 function demandView({ rule, message, demand }: RuleDemand): DemandView {
-  const { from, count, selfRoot, offer } = demand
-  return { rule, message, from, count, selfRoot, offer }
+  const { from, count, selfRoot, offer, chatRowsMax } = demand
+  const chat = chatRowsMax === undefined ? {} : { chatRowsMax }
+  return { rule, message, from, count, selfRoot, offer, ...chat }
 }
 
 function iso(ms: number): string {

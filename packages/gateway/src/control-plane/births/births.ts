@@ -8,6 +8,7 @@ import { Entitlements } from './entitlements.ts'
 import { oauthRoutes } from './oauth/oauth-routes.ts'
 import { DeviceLogins } from './oidc/device-logins.ts'
 import { HumanBirths } from './oidc/human-births.ts'
+import type { LinkPages } from './oidc/link-pages.ts'
 import { LoginFlow } from './oidc/login-flow.ts'
 import { type ApprovalPages, loginRoutes } from './oidc/login-routes.ts'
 import { ProviderClient } from './oidc/provider-client.ts'
@@ -28,6 +29,8 @@ export interface BirthsOptions {
   readonly logins: WatchedLogins
   readonly gate: LoginGate
   readonly approvals: ApprovalPages
+  /** Absent where no chat takes answers. */
+  readonly links?: LinkPages
   readonly onEvent: (event: BirthEvent) => void
   /** The files were read again; `problems` is empty where they were right. */
   readonly onConfig: (problems: string) => void
@@ -93,7 +96,17 @@ export async function openBirths(options: BirthsOptions): Promise<BirthsPart> {
   const routes = new Hono()
   routes.route(
     '/',
-    loginRoutes({ config, flow, saml, devices, gatewayUrl, sources, approvals, onFault }),
+    loginRoutes({
+      config,
+      flow,
+      saml,
+      devices,
+      gatewayUrl,
+      sources,
+      approvals,
+      onFault,
+      ...(options.links === undefined ? {} : { links: options.links }),
+    }),
   )
   const canLogIn = (): boolean => loginProviders(config()).length > 0
   const parts = { agents, workloads, humans, services, flow, devices, proofs, ownUrls, sources }

@@ -24,6 +24,9 @@ const demandView = object({
   count,
   selfRoot: z.enum(['deny', 'allow']),
   offer: list(text).describe('How it may be approved: `once`, `shape-30m`.'),
+  chatRowsMax: opt(count).describe(
+    'Rows, by the estimate, up to which it may be answered in a chat; absent where it may not.',
+  ),
 })
 
 export type DemandView = z.output<typeof demandView>

@@ -45,11 +45,34 @@ const notice = object({
 /** What the log shows of a message. */
 export type NoticeView = z.output<typeof notice>
 
+const chatLink = object({
+  team: text,
+  user: text,
+  principal: text,
+  name: text,
+  linkedAt: moment,
+}).meta({ id: 'ChatLink' })
+
+/** An account of a chat, and whose it is. */
+export type ChatLinkView = z.output<typeof chatLink>
+
 export const channelEndpoints = {
   'GET /v1/channels': {
     does: 'Lists how requests for approval are told, and what waits.',
     who: 'owner',
     answer: list(channelStatus),
+  },
+  'GET /v1/channels/links': {
+    does: 'Lists which accounts of chats are linked to whom.',
+    who: 'owner',
+    answer: list(chatLink),
+  },
+  'DELETE /v1/channels/links/{team}/{user}': {
+    does: 'Ends the link of an account.',
+    who: 'owner',
+    params: object({ team: given(nameCharactersMax), user: given(nameCharactersMax) }),
+    status: 204,
+    fails: ['SP_NOT_FOUND', 'SP_RECORD_UNAVAILABLE'],
   },
   'GET /v1/channels/log': {
     does: 'Lists what was told and what waits, newest first.',

@@ -109,6 +109,11 @@ export const FACTS = {
     rule: 'counted',
     says: 'an answer that a channel brought was not taken, and why',
   },
+  'channel.linked': {
+    rule: 'refuse',
+    says: 'a person linked an account of a chat, after a login: team and account, principal',
+  },
+  'channel.unlinked': { rule: 'refuse', says: 'such a link was ended, by the person or the owner' },
   'channel.failed': {
     rule: 'anyway',
     says: 'a channel begins to fail, or gives a message up: problem, requests that it was about',

@@ -118,6 +118,12 @@ for (const [defaults, expected] of [
   ['{unmatched: approve, approve: {from: [owner], shape: {maxRows: -1}}}', /shape.maxRows/],
   ['{unmatched: approve, approve: {from: [owner], within: 2d}}', /at most 24 h/],
   ['{unmatched: approve, approve: {from: [owner], offer: [twice]}}', /"twice" cannot be offered/],
+  ['{unmatched: approve, approve: {from: [owner], chat: {}}}', /missing field "maxRows"/],
+  ['{unmatched: approve, approve: {from: [owner], chat: {maxRows: 10001}}}', /from 0 to 10000/],
+  [
+    '{unmatched: approve, approve: {from: [owner], offer: [shape-5m], chat: {maxRows: 5}}}',
+    /a chat approves once, and offer has no once/,
+  ],
   ['{unmatched: approve, approve: {from: [owner], within: soon}}', /"soon" is not a duration/],
 ] as const) {
   test(`the loader refuses defaults ${defaults}`, () => {
@@ -127,7 +133,7 @@ for (const [defaults, expected] of [
 
 test('whose approval a default asks for is kept', () => {
   const approve =
-    '{from: [group:dba], count: 2, within: 5m, offer: [once, shape-30m, bundle], shape: {maxRows: 7}, selfRoot: allow, wait: return}'
+    '{from: [group:dba], count: 2, within: 5m, offer: [once, shape-30m, bundle], shape: {maxRows: 7}, selfRoot: allow, wait: return, chat: {maxRows: 5}}'
   const loaded = load(
     `${head}spec: {rules: [], defaults: {unmatched: approve, approve: ${approve}}}`,
   )
@@ -141,6 +147,7 @@ test('whose approval a default asks for is kept', () => {
       shapeRowsMax: 7,
       selfRoot: 'allow',
       wait: 'return',
+      chatRowsMax: 5,
     },
   })
 })

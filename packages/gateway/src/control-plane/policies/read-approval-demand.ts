@@ -2,13 +2,15 @@ import type { ApprovalDemand } from '@sallyport/core'
 import { FieldReader } from './field-reader.ts'
 import type { YamlSource } from './yaml-source.ts'
 
-const fieldNames = ['from', 'count', 'within', 'offer', 'shape', 'selfRoot', 'wait']
+const fieldNames = ['from', 'count', 'within', 'offer', 'shape', 'selfRoot', 'wait', 'chat']
 const unitMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const withinDefault = '10m'
 const withinMsMax = 24 * 3_600_000
 const shapeMsMax = 8 * 3_600_000
 const shapeRowsDefault = 1000
 const approversMax = 20
+/** More than this is not decided at a glance. */
+const chatRowsMax = 10_000
 /** An agent's id, or its name below a principal, whose id may hold anything. */
 const agentPattern = /^agent:(?:a_[0-9a-z]+|[a-z0-9][a-z0-9-]{0,31}@.+)$/u
 
@@ -28,6 +30,7 @@ export function readApprovalDemand(
     shapeRowsMax: readShapeRows(approve),
     selfRoot: approve.oneOf('selfRoot', ['deny', 'allow']) ?? 'deny',
     wait: approve.oneOf('wait', ['hold', 'return']) ?? 'hold',
+    ...readChat(approve),
   }
 }
 
@@ -78,6 +81,17 @@ function readShapeRows(approve: FieldReader): number {
     'maxRows',
   ])
   return shape.int('maxRows', 0, Number.MAX_SAFE_INTEGER) ?? shapeRowsDefault
+}
+
+/** Whoever may answer in a chat does so by an account of the chat, so that there is no default. */
+function readChat(approve: FieldReader): { readonly chatRowsMax?: number } {
+  if (!approve.has('chat')) return {}
+  const chat = approve.inner('chat', ['maxRows'])
+  chat.require('maxRows')
+  if (approve.has('offer') && !approve.texts('offer').includes('once'))
+    approve.report('chat', 'a chat approves once, and offer has no once')
+  const rows = chat.int('maxRows', 0, chatRowsMax)
+  return rows === undefined ? {} : { chatRowsMax: rows }
 }
 
 /** Milliseconds of `45s`, `10m`, `8h`, `2d`; undefined for anything else. */

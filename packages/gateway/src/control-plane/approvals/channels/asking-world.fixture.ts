@@ -9,7 +9,8 @@ import { openPgliteStore } from '../../adapters/pglite-store.ts'
 import { MemoryLedger } from '../../ledger/memory-ledger.fixture.ts'
 import type { Store } from '../../ports/store.ts'
 import { Approvals } from '../approvals.ts'
-import { Previews } from '../preview/previews.ts'
+import { told, unknown, type Preview } from '../preview/preview.ts'
+import { Previews, type PreviewsOptions } from '../preview/previews.ts'
 import { ApprovalShapes } from '../shapes.ts'
 
 const why = { why: 'no target here' }
@@ -24,6 +25,25 @@ export const noQuestions: TargetQuestions = {
   changes: why,
 }
 
+/** Previews of a target that nobody can ask, but for the estimates that a test has put there. */
+class KnownEstimates extends Previews {
+  readonly #estimates: ReadonlyMap<string, number>
+
+  constructor(estimates: ReadonlyMap<string, number>, options: PreviewsOptions) {
+    super(options)
+    this.#estimates = estimates
+  }
+
+  override of(id: string): Preview | undefined {
+    const rows = this.#estimates.get(id)
+    if (rows === undefined) return super.of(id)
+    const estimate = told(rows, 'planner estimate')
+    const not = unknown('no target here')
+    const rest = { tables: not, locks: not, undo: not, sample: not, before: not, sameShape: not }
+    return { estimate, ...rest }
+  }
+}
+
 /** Requests for approval in an embedded store, of agents of dana's, on a clock that a test may put forward. */
 export class AskingWorld implements AsyncDisposable {
   readonly store: Store
@@ -36,6 +56,8 @@ export class AskingWorld implements AsyncDisposable {
   aheadMs = 0
   /** The principal at the root of the tree. */
   rootId = 'oidc:https://idp|dana'
+  /** What the planner expects of requests, in rows. */
+  readonly estimates = new Map<string, number>()
   #count = 0
 
   private constructor(store: Store, dir: string) {
@@ -67,7 +89,14 @@ export class AskingWorld implements AsyncDisposable {
     this.approvals = await Approvals.open({
       store,
       ledger,
-      previews: new Previews({ store, ledger, onFault, now: this.now, open: away, config: away }),
+      previews: new KnownEstimates(this.estimates, {
+        store,
+        ledger,
+        onFault,
+        now: this.now,
+        open: away,
+        config: away,
+      }),
       shapes,
       agents: {
         rootOf: () => ({ id: this.rootId, isHuman: true }),

@@ -11,6 +11,7 @@ import { readLog } from './notice-rows.ts'
 /** A channel that does what a test says. */
 class TestChannel implements Channel {
   readonly where = 'a test'
+  edits = false
   readonly approvalsMax: number
   readonly isForPeople: boolean
   readonly taken: Notice[] = []
@@ -63,6 +64,7 @@ suite('what is told of requests for approval', { timeout: 60_000 }, () => {
     name,
     events: NOTICE_KINDS,
     isForPeople: channel.isForPeople,
+    edits: channel.edits,
     approvalsMax: channel.approvalsMax,
   })
   const note = async (channel: Channel, id: string): Promise<boolean> =>

@@ -2,11 +2,12 @@ import type { ChannelStatus } from '../../contract/channels.ts'
 import { DeliveryError } from '../../exports/delivery/destination.ts'
 import type { Store } from '../../ports/store.ts'
 import type { ApprovalView } from '../approval.ts'
-import { MessageRefused, type Channel, type Notice } from './channel.ts'
+import { MessageRefused, type Channel, type EarlierMessage, type Notice } from './channel.ts'
 import {
   approvalsOfNotice,
   claimNotice,
   countWaiting,
+  earlierOf,
   endNotice,
   nextDueMs,
   putOff,
@@ -158,7 +159,21 @@ export class ChannelSender {
       begunAtMs: row.begunAtMs,
       count: ids.length,
       approvals: views.map((each) => toldOf(each, urlOf)),
+      earlier: row.kind === 'requested' ? [] : await this.#earlier(ids),
     }
+  }
+
+  async #earlier(ids: readonly string[]): Promise<EarlierMessage[]> {
+    const { name, channel, store, view, urlOf } = this.#options
+    if (!channel.edits) return []
+    const found = await earlierOf(store, name, ids)
+    return await Promise.all(
+      found.map(async ({ id, receipt }) => {
+        const of = await approvalsOfNotice(store, id)
+        const views = await Promise.all(of.slice(0, channel.approvalsMax).map(view))
+        return { receipt, count: of.length, approvals: views.map((each) => toldOf(each, urlOf)) }
+      }),
+    )
   }
 
   /** How long the whole channel waits: where one message fails, the next is likely to. */

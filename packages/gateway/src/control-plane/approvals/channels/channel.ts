@@ -20,6 +20,14 @@ export interface Notice {
   /** All requests that it is about, oldest first; `approvals` may be the first of them. */
   readonly count: number
   readonly approvals: readonly ToldApproval[]
+  /** Of an end: the messages that told of these requests when they began, as they would read now. */
+  readonly earlier: readonly EarlierMessage[]
+}
+
+export interface EarlierMessage {
+  readonly receipt: Receipt
+  readonly count: number
+  readonly approvals: readonly ToldApproval[]
 }
 
 /** What a channel has to know of a message to find it again. `refused`: for whom it was not taken, while it was for others. */
@@ -31,6 +39,8 @@ export interface Channel {
   readonly where: string
   /** Read by people: a request that has ended needs nobody's attention any more, and is not told as one that waits. */
   readonly isForPeople: boolean
+  /** Ends are written into the message that told of the beginning, at once. */
+  readonly edits: boolean
   /** Of one message. */
   readonly approvalsMax: number
   /** Resolves once the message is there. Rejects with a `DeliveryError` where it may not be. */

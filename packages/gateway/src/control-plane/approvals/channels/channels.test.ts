@@ -46,6 +46,8 @@ suite('channels', { timeout: 60_000 }, () => {
       store: world.store,
       ledger: world.ledger,
       approvals: world.approvals,
+      people: { approver: async () => await Promise.resolve({ why: 'nobody' }) },
+      links: { code: () => '', principalOf: async () => await Promise.resolve(undefined) },
       gatewayUrl: () => 'https://gw.example.com',
       urlOf: (id) => `https://gw.example.com/a/${id}`,
       now: world.now,

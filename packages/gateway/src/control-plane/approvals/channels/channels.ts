@@ -8,11 +8,17 @@ import type { ApprovalView } from '../approval.ts'
 import type { Approvals } from '../approvals.ts'
 import type { Channel } from './channel.ts'
 import { ChannelSender } from './channel-sender.ts'
-import type { ChannelConfig } from './config/channel-config.ts'
+import type { ChannelConfig, SlackChannel as SlackConfig } from './config/channel-config.ts'
 import { loadChannelsFolder } from './config/load-channels-folder.ts'
 import { NoticeQueue } from './notice-queue.ts'
 import { readLog, tidyNotices } from './notice-rows.ts'
 import { EmailChannel } from './email/email-channel.ts'
+import type { ChatLinks } from './people/chat-links.ts'
+import type { KnownPeople } from './people/known-people.ts'
+import { ChannelLease } from './slack/channel-lease.ts'
+import { SlackChannel } from './slack/slack-channel.ts'
+import { SlackPresses } from './slack/slack-presses.ts'
+import { SlackSocket } from './slack/slack-socket.ts'
 import { goesTo } from './routes.ts'
 import { WebhookChannel } from './webhook/webhook-channel.ts'
 
@@ -20,7 +26,9 @@ export interface ChannelsOptions {
   readonly dir: string
   readonly store: Store
   readonly ledger: Ledger
-  readonly approvals: Pick<Approvals, 'onChange' | 'get'>
+  readonly approvals: Pick<Approvals, 'onChange' | 'get' | 'answer'>
+  readonly people: Pick<KnownPeople, 'approver'>
+  readonly links: Pick<ChatLinks, 'code' | 'principalOf'>
   /** The gateway's public URL. */
   readonly gatewayUrl: () => string
   /** Where a request is answered; undefined where nobody can log in. */
@@ -152,8 +160,9 @@ export class Channels {
   async #noteTo({ config, channel, sender }: Open, view: ApprovalView): Promise<void> {
     if (!goesTo(config, view)) return
     const { name, events } = config
-    const { isForPeople, approvalsMax } = channel
-    if (await this.#queue.note({ name, events, isForPeople, approvalsMax }, view)) sender.more()
+    const { isForPeople, edits, approvalsMax } = channel
+    const queued = { name, events, isForPeople, edits, approvalsMax }
+    if (await this.#queue.note(queued, view)) sender.more()
   }
 
   #sweepLater(): void {
@@ -165,8 +174,8 @@ export class Channels {
   async #sweep(): Promise<void> {
     for (const open of this.#open.values()) {
       const { name, events } = open.config
-      const { isForPeople, approvalsMax } = open.channel
-      const missing = this.#queue.missing({ name, events, isForPeople, approvalsMax })
+      const { isForPeople, edits, approvalsMax } = open.channel
+      const missing = this.#queue.missing({ name, events, isForPeople, edits, approvalsMax })
       for await (const id of missing)
         await this.#noteTo(open, await this.#options.approvals.get(id))
     }
@@ -223,6 +232,21 @@ export class Channels {
     return { config, channel, sender }
   }
 
+  /** Nobody presses anything where there is no token of the app. */
+  #socketOf(config: SlackConfig): SlackSocket | undefined {
+    if (config.appToken === undefined) return undefined
+    const { store, onFault, now, retryMsFirst } = this.#options
+    const presses = new SlackPresses({ ...this.#options, config })
+    return new SlackSocket({
+      config,
+      lease: new ChannelLease(store, config.name),
+      now,
+      onFault,
+      onInteraction: async (payload) => await presses.take(payload),
+      ...(retryMsFirst === undefined ? {} : { retryMsFirst }),
+    })
+  }
+
   #channelOf(config: ChannelConfig): Channel {
     const { gatewayUrl, now } = this.#options
     switch (config.type) {
@@ -230,6 +254,8 @@ export class Channels {
         return new WebhookChannel({ config, source: gatewayUrl, now })
       case 'email':
         return new EmailChannel({ config })
+      case 'slack':
+        return new SlackChannel({ config, now, socket: this.#socketOf(config) })
     }
   }
 }

@@ -10,6 +10,7 @@ export interface QueuedChannel {
   readonly name: string
   readonly events: readonly NoticeKind[]
   readonly isForPeople: boolean
+  readonly edits: boolean
   readonly approvalsMax: number
 }
 
@@ -143,13 +144,13 @@ export class NoticeQueue {
   /** The notice that tells of it: one that has not left yet, or a new one. */
   async #place(
     tx: Tx,
-    { name, approvalsMax }: QueuedChannel,
+    { name, approvalsMax, edits }: QueuedChannel,
     view: ApprovalView,
     kind: NoticeKind,
   ): Promise<{ readonly id: string; readonly isFull: boolean }> {
     const nowMs = this.#options.now()
     const tree = view.tree
-    const due = new Date(await this.#dueMs(tx, { name, tree, kind }, view, nowMs))
+    const due = new Date(await this.#dueMs(tx, { name, tree, kind, edits }, view, nowMs))
     const { rows } = await sql<{ id: string }>`
       update channel_notice set due_at = least(due_at, ${due})
       where id = (select n.id from channel_notice n
@@ -187,16 +188,23 @@ export class NoticeQueue {
   /** The first of a while goes at once; those behind it wait for each other, though not until it is too late to answer. */
   async #dueMs(
     tx: Tx,
-    of: { readonly name: string; readonly tree: string; readonly kind: NoticeKind },
+    of: {
+      readonly name: string
+      readonly tree: string
+      readonly kind: NoticeKind
+      readonly edits: boolean
+    },
     view: ApprovalView,
     nowMs: number,
   ): Promise<number> {
+    const soonMs = nowMs + settleMs
+    // Nobody is disturbed by it, and who reads the old text would press in vain.
+    if (of.edits && of.kind !== 'requested') return soonMs
     const { rows } = await sql<{ last: Date | null }>`
       select max(coalesce(ended_at, begun_at)) as last from channel_notice
       where channel = ${of.name} and tree = ${of.tree} and kind = ${of.kind}
         and begun_at > ${new Date(nowMs - newsMs)}
         and coalesce(ended_at, begun_at) > ${new Date(nowMs - windowMs)}`.execute(tx)
-    const soonMs = nowMs + settleMs
     const lastMs = rows[0]?.last?.getTime()
     if (lastMs === undefined) return soonMs
     const laterMs = Math.max(soonMs, lastMs + windowMs)

@@ -54,6 +54,26 @@ export async function approvalsOfNotice({ db }: Store, id: string): Promise<stri
   return rows.map((row) => row.approval_id)
 }
 
+/** The messages that told of these requests when they began, each with what its channel needs to find it. */
+export async function earlierOf(
+  { db }: Store,
+  channel: string,
+  approvals: readonly string[],
+): Promise<{ readonly id: string; readonly receipt: Receipt }[]> {
+  if (approvals.length === 0) return []
+  const rows = await db
+    .selectFrom('channel_told as t')
+    .innerJoin('channel_notice as n', 'n.id', 't.notice_id')
+    .select(['n.id', 'n.receipt'])
+    .distinctOn('n.id')
+    .where('t.channel', '=', channel)
+    .where('t.phase', '=', 'requested')
+    .where('t.approval_id', 'in', [...approvals])
+    .where('n.receipt', 'is not', null)
+    .execute()
+  return rows.map(({ id, receipt }) => ({ id, receipt: receipt as Receipt }))
+}
+
 export async function endNotice(
   store: Pick<Store, 'durable'>,
   id: string,

@@ -2,20 +2,28 @@ import { join } from 'node:path'
 import { gatewayBy } from '../../ledger/ledger.ts'
 import type { Parts } from '../../parts.ts'
 import type { Approvals } from '../approvals.ts'
+import type { ChatLinks } from './people/chat-links.ts'
+import type { KnownPeople } from './people/known-people.ts'
 import { Channels } from './channels.ts'
 
 /** What waits for an approval is told from here on. */
 export async function openChannels(
-  { options, store, ledger, snapshots, fault }: Parts,
-  approvals: Approvals,
+  parts: Parts & {
+    readonly approvals: Approvals
+    readonly people: KnownPeople
+    readonly links: ChatLinks
+  },
   gatewayUrl: () => string,
   undo: AsyncDisposableStack,
 ): Promise<Channels> {
+  const { options, store, ledger, snapshots, approvals, people, links, fault } = parts
   const channels = await Channels.open({
     dir: options.channels ?? join(options.dataDir, 'channels'),
     store,
     ledger,
     approvals,
+    people,
+    links,
     gatewayUrl,
     urlOf: (id) => {
       const base = snapshots.approvalUrl()

@@ -29,6 +29,8 @@ export interface ToldApproval {
   readonly until: string
   readonly endedAt?: string
   readonly answers: readonly Pick<AnswerView, 'by' | 'kind' | 'answer' | 'note' | 'at'>[]
+  /** It may be answered in a chat, by who has linked their account. */
+  readonly isForChat: boolean
   /** Why it was withdrawn. */
   readonly note?: string
 }
@@ -67,9 +69,20 @@ export function toldOf(
     askedAt: view.askedAt,
     until: view.until,
     ...(endedAt === undefined ? {} : { endedAt }),
+    isForChat: isForChat(view),
     answers: view.answers.map((each) => ({ ...each, by: oneLine(each.by) })),
     ...(note === undefined ? {} : { note: oneLine(note) }),
   }
+}
+
+/** Every rule that asks has to say so, and the planner has to know that it is small. */
+export function isForChat({ demands, preview }: ApprovalView): boolean {
+  const estimate = preview?.estimate
+  if (estimate?.known !== true || demands.length === 0) return false
+  return demands.every(
+    ({ chatRowsMax, offer }) =>
+      chatRowsMax !== undefined && offer.includes('once') && estimate.value <= chatRowsMax,
+  )
 }
 
 /** A text of somebody else's: cut, with what can't be seen written out. */

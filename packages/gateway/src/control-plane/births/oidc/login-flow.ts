@@ -27,6 +27,18 @@ export type Purpose =
     }
   | { readonly kind: 'device'; readonly userCode: string }
   | ApprovalPurpose
+  | LinkPurpose
+
+/** To link an account of a chat; with its code as soon as that is known. */
+export interface LinkPurpose {
+  readonly kind: 'link'
+  readonly code?: string
+}
+
+/** What a person decides in that moment takes a login of that moment. */
+export function isFreshFor({ kind }: Purpose): boolean {
+  return kind === 'approval' || kind === 'link'
+}
 
 export interface ApprovalPurpose {
   readonly kind: 'approval'
@@ -82,7 +94,7 @@ export class LoginFlow {
   /** Where to send the browser. `browser` is a secret of its cookie: whoever began must also finish. */
   async begin(provider: OidcProvider, purpose: Purpose, browser: string): Promise<URL> {
     const redirectUri = `${this.#options.gatewayUrl()}/login/callback`
-    const isFresh = purpose.kind === 'approval'
+    const isFresh = isFreshFor(purpose)
     const { url, checks } = await this.#options.client.begin(provider, redirectUri, isFresh)
     this.#pending.add({ provider: provider.name, checks, browser, purpose }, checks.state)
     return url
@@ -131,7 +143,8 @@ export class LoginFlow {
       throw new LoginRefused('this page is too old, or was answered already. Begin again.')
     }
     const { person, purpose } = asked
-    if (purpose.kind === 'approval') throw new LoginRefused('this page is for an approval.')
+    if (purpose.kind === 'approval' || purpose.kind === 'link')
+      throw new LoginRefused('this page is for something else.')
     this.#asked.take(id)
     if (purpose.kind === 'device') {
       this.#options.devices.decide(purpose.userCode, isAllowed ? person : undefined)
@@ -159,6 +172,16 @@ export class LoginFlow {
       throw new LoginRefused('this page is too old, or was answered already. Begin again.')
     this.#asked.take(id)
     return { person: asked.person, approval: asked.purpose.approval }
+  }
+
+  /** The person has pressed a button of a page that links an account. Works once. */
+  linking(id: string, browser: string): { readonly person: LoggedIn; readonly code?: string } {
+    const asked = this.#asked.get(id)
+    if (asked === undefined || asked.browser !== browser || asked.purpose.kind !== 'link')
+      throw new LoginRefused('this page is too old, or was answered already. Begin again.')
+    this.#asked.take(id)
+    const { code } = asked.purpose
+    return { person: asked.person, ...(code === undefined ? {} : { code }) }
   }
 
   /** Exchanges the code of a program on loopback; it works once, and only for who knows the verifier. */

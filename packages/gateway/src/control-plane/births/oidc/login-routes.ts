@@ -14,7 +14,8 @@ import { OAuthError } from '../oauth/oauth-error.ts'
 import type { DeviceLogin, DeviceLogins } from './device-logins.ts'
 import type { LoggedIn } from './human-births.ts'
 import { LoginRefused } from './identity.ts'
-import { type ApprovalPurpose, type LoginFlow, type Purpose, readLoopback } from './login-flow.ts'
+import { linkCodePage, linkPage, type LinkPages } from './link-pages.ts'
+import { type LoginFlow, type Purpose, readLoopback } from './login-flow.ts'
 import { samlRoutes } from '../saml/saml-routes.ts'
 import type { SamlFlow } from '../saml/saml-flow.ts'
 import {
@@ -42,6 +43,8 @@ export interface LoginRoutesOptions {
   readonly gatewayUrl: () => string
   readonly sources: SourceRates
   readonly approvals: ApprovalPages
+  /** Absent where no chat takes answers. */
+  readonly links?: LinkPages
   readonly onFault: (error: unknown) => void
 }
 
@@ -63,7 +66,8 @@ export function loginRoutes(options: LoginRoutesOptions): Hono {
   const app = new Hono()
   app.onError((error, context) => answerProblem(context, error, options))
   app.use('/a/*', bodyLimit({ maxSize: answerBytesMax }))
-  for (const path of ['/login/*', '/device']) app.use(path, bodyLimit({ maxSize: bodyBytesMax }))
+  for (const path of ['/login/*', '/link/*', '/device'])
+    app.use(path, bodyLimit({ maxSize: bodyBytesMax }))
   for (const path of ['/login', '/oauth/authorize']) {
     app.get(path, (context) => startLoopback(context, options))
   }
@@ -91,6 +95,7 @@ export function loginRoutes(options: LoginRoutesOptions): Hono {
     const came = await options.approvals.answer(approval, person, decision, note)
     return show(context, messagePage('Recorded', came))
   })
+  if (options.links !== undefined) addLinkRoutes(app, options, options.links)
   const { gatewayUrl, sources } = options
   app.route(
     '/',
@@ -121,6 +126,30 @@ export function loginRoutes(options: LoginRoutesOptions): Hono {
   return app
 }
 
+/** A code first, then whose account it is: nobody links what they have not seen. */
+function addLinkRoutes(app: Hono, options: LoginRoutesOptions, links: LinkPages): void {
+  const { flow } = options
+  app.get('/link', async (context) => await start(context, options, { kind: 'link' }))
+  app.post('/link/code', async (context) => {
+    const form = await formOf(context)
+    const browser = browserOf(context)
+    const { person } = flow.linking(form.get('id') ?? '', browser)
+    if (form.get('decision') === 'unlink')
+      return show(context, messagePage('Done', await links.unlinkAll(person)))
+    const code = (form.get('code') ?? '').replaceAll(/[^0-9a-z]/giu, '').toUpperCase()
+    const facts = links.describe(code)
+    const { id } = flow.ask({ person, browser, purpose: { kind: 'link', code } })
+    return show(context, linkPage(id, person.principal.name, facts))
+  })
+  app.post('/link/answer', async (context) => {
+    const form = await formOf(context)
+    const { person, code } = flow.linking(form.get('id') ?? '', browserOf(context))
+    if (form.get('decision') !== 'link' || code === undefined)
+      return show(context, messagePage('Cancelled', 'Nothing was linked.'))
+    return show(context, messagePage('Linked', await links.link(person, code)))
+  })
+}
+
 /** The provider has confirmed a person: what they have to decide. */
 async function showAsked(
   context: Context,
@@ -128,6 +157,7 @@ async function showAsked(
   { id, person, purpose }: ReturnType<LoginFlow['ask']>,
 ): Promise<Response> {
   const user = person.principal.name
+  if (purpose.kind === 'link') return show(context, linkCodePage(id, user))
   if (purpose.kind !== 'approval')
     return show(context, consentPage({ id, user, facts: factsOf(purpose, options) }))
   const card = await options.approvals.card(purpose.approval, person)
@@ -227,12 +257,13 @@ function linksOf(
 
 function pathOf(purpose: Purpose): string {
   if (purpose.kind === 'approval') return `/a/${encodeURIComponent(purpose.approval)}`
+  if (purpose.kind === 'link') return '/link'
   return purpose.kind === 'device' ? '/device/begin' : '/login'
 }
 
 /** What the person is asked to allow. */
 function factsOf(
-  purpose: Exclude<Purpose, ApprovalPurpose>,
+  purpose: Extract<Purpose, { kind: 'loopback' | 'device' }>,
   options: LoginRoutesOptions,
 ): { readonly name: string; readonly value: string }[] {
   if (purpose.kind === 'loopback') {

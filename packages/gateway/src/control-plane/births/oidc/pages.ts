@@ -86,7 +86,8 @@ export function approvalPage({ id, title, user, facts, text, ...buttons }: Appro
   )
 }
 
-function page(title: string, body: string): string {
+/** A whole page. `body` is markup. */
+export function page(title: string, body: string): string {
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escape(title)} · Sallyport</title><style>${style}</style></head>
 <body><main><h1>${escape(title)}</h1>
@@ -103,6 +104,6 @@ const escapes: Readonly<Record<string, string>> = {
   "'": '&#39;',
 }
 
-function escape(text: string): string {
+export function escape(text: string): string {
   return text.replaceAll(/[&<>"']/gu, (mark) => escapes[mark] ?? '')
 }

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import type { IdentityConfig, SamlProvider } from '../config/identity-config.ts'
 import type { LoggedIn } from '../oidc/human-births.ts'
 import { LoginRefused } from '../oidc/identity.ts'
-import type { Purpose } from '../oidc/login-flow.ts'
+import { isFreshFor, type Purpose } from '../oidc/login-flow.ts'
 import { freshSeconds } from '../oidc/provider-client.ts'
 import { ShortLived } from '../oidc/short-lived.ts'
 import type { BirthEvent, TokenUses } from '../ports.ts'
@@ -59,7 +59,7 @@ export class SamlFlow {
     const id = `_${randomBytes(20).toString('hex')}`
     this.#pending.add({ provider: provider.name, browser, purpose }, id)
     const { gatewayUrl, now } = this.#options
-    return authnRequestUrl(provider, id, gatewayUrl(), now(), purpose.kind === 'approval')
+    return authnRequestUrl(provider, id, gatewayUrl(), now(), isFreshFor(purpose))
   }
 
   /**
@@ -76,7 +76,7 @@ export class SamlFlow {
         'this login was not begun here, was used, or took too long. Begin again.',
       )
     try {
-      const isFresh = pending.purpose.kind === 'approval'
+      const isFresh = isFreshFor(pending.purpose)
       const person = await this.#personOf(response, id, provider, isFresh)
       return this.#arrived.add({ person, browser: pending.browser, purpose: pending.purpose })
     } catch (error) {

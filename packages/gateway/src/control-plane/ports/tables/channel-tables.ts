@@ -6,6 +6,8 @@ import type { Json, NullableTimestamp, Timestamp } from './columns.ts'
 export interface ChannelTables {
   channel_notice: ChannelNoticeTable
   channel_told: ChannelToldTable
+  chat_link: ChatLinkTable
+  channel_lease: { channel: string; holder: string; until_at: Timestamp }
 }
 
 export interface ChannelNoticeTable {
@@ -23,6 +25,16 @@ export interface ChannelNoticeTable {
   problem: string
   /** What the channel needs to find its message again. */
   receipt: Json<unknown> | null
+}
+
+/** An account of a chat that a person has linked while logged in. */
+export interface ChatLinkTable {
+  team: string
+  chat_user: string
+  principal: string
+  /** Of the person, as their provider had it. */
+  name: string
+  linked_at: Timestamp
 }
 
 export interface ChannelToldTable {

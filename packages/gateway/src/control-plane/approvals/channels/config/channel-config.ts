@@ -52,5 +52,20 @@ export interface EmailChannel extends AnyChannel {
   readonly to: readonly string[]
 }
 
+/** Messages in a channel of Slack; with a token of the app also buttons, over Socket Mode. */
+export interface SlackChannel extends AnyChannel {
+  readonly type: 'slack'
+  /** Where the Web API is, with a slash at the end. */
+  readonly api: string
+  /** `xoxb-…` */
+  readonly botToken: Secret<string>
+  /** `xapp-…`; absent where nobody answers in the chat. */
+  readonly appToken?: Secret<string>
+  /** The id of the channel, `C0123456789`. */
+  readonly channel: string
+  /** How long ago a person who presses a button may have logged in at the gateway, in milliseconds. */
+  readonly loginWithinMs: number
+}
+
 /** One channel, by its name. */
-export type ChannelConfig = WebhookChannel | EmailChannel
+export type ChannelConfig = WebhookChannel | EmailChannel | SlackChannel

@@ -24,6 +24,7 @@ function problemsOf(...texts: string[]): string {
 const webhook =
   'type: webhook, url: "https://bot.example.com/in", secret: {from: "env:TEST_CHANNEL_SECRET"}'
 
+const slack = 'type: slack, channel: C0123, botToken: {from: "env:TEST_CHANNEL_SECRET"}'
 const email = 'type: email, host: mail.example.com, from: gw@example.com, to: [dba@example.com]'
 
 suite('the files of channels', () => {
@@ -67,6 +68,22 @@ suite('the files of channels', () => {
     assert.equal(full.ca?.expose(), 'x'.repeat(32))
   })
 
+  test('of Slack are read with their defaults, and take every option', () => {
+    process.env['TEST_CHANNEL_APP'] = 'xapp-1'
+    const more =
+      'appToken: {from: "env:TEST_CHANNEL_APP"}, api: "https://slack.example.com/api", loginWithin: 8h'
+    const found = read(doc(`{${slack}}`), doc(`{${slack}, ${more}}`, 'more'))
+    assert.ok(found.kind === 'ok')
+    const [plain, full] = [...found.config.values()]
+    assert.ok(plain?.type === 'slack' && full?.type === 'slack')
+    assert.deepEqual([plain.api, plain.appToken], ['https://slack.com/api/', undefined])
+    assert.equal(plain.loginWithinMs, 24 * 3_600_000)
+    assert.deepEqual(
+      [full.api, full.appToken?.expose(), full.loginWithinMs],
+      ['https://slack.example.com/api/', 'xapp-1', 8 * 3_600_000],
+    )
+  })
+
   test('say where they are wrong, and nothing of them is used', () => {
     const wrong: [string, RegExp][] = [
       [doc('{type: webhok}'), /did you mean "webhook"/u],
@@ -80,6 +97,10 @@ suite('the files of channels', () => {
         /a secret has at least 32 characters/u,
       ],
       [doc(`{${webhook.replace('https:', 'http:')}}`), /only https is taken, except on loopback/u],
+      [doc('{type: slack}'), /missing field "botToken"[^]*"channel"/u],
+      [doc(`{${slack}, appToken: {from: "env:TEST_CHANNEL_OTHER"}}`), /begins with xapp-/u],
+      [doc(`{${slack.replace('C0123', 'general')}}`), /"general" is not the id of a channel/u],
+      [doc(`{${slack}, api: "http://slack.example.com/api"}`), /only https is taken/u],
       [doc('{type: email}'), /missing field "host"[^]*"from"[^]*"to"/u],
       [doc(`{${email}, to: []}`.replace('to: [dba@example.com], ', '')), /it would reach nobody/u],
       [doc(`{${email}, tls: off}`), /mail leaves this machine with TLS only/u],

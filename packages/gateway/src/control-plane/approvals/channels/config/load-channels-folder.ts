@@ -14,7 +14,9 @@ import type { Callback, ChannelConfig, Route } from './channel-config.ts'
 
 /** Each has its own sender, and its own series among the metrics. */
 const channelsMax = 16
-const types = ['webhook', 'email'] as const
+const types = ['webhook', 'email', 'slack'] as const
+const slackApi = 'https://slack.com/api'
+const slackFields = ['botToken', 'appToken', 'channel', 'api', 'loginWithin']
 const recipientsMax = 50
 const addressPattern = /^[^\s<>@,;:"()[\]\\\p{C}]{1,64}@[^\s<>@,;:"()[\]\\\p{C}]{1,255}$/u
 const loopback = ['127.0.0.1', '::1', 'localhost']
@@ -50,6 +52,8 @@ function readSpec(name: string, top: FieldReader): ChannelConfig | undefined {
       return readWebhook(name, fieldsOf(top, ['url', 'secret', 'authorization', 'callback']))
     case 'email':
       return readEmail(name, fieldsOf(top, emailFields))
+    case 'slack':
+      return readSlack(name, fieldsOf(top, slackFields))
     case undefined:
       return undefined
   }
@@ -120,6 +124,23 @@ function readEmail(name: string, spec: FieldReader): ChannelConfig | undefined {
   if (host === undefined || from === undefined) return undefined
   const more = { ...(ca === undefined ? {} : { ca }), ...(login === undefined ? {} : { login }) }
   return { ...shared, type: 'email', host, port, tls, from, to, ...more }
+}
+
+function readSlack(name: string, spec: FieldReader): ChannelConfig | undefined {
+  for (const field of ['botToken', 'channel']) spec.require(field)
+  const botToken = readSecret(spec, 'botToken')
+  const appToken = readSecret(spec, 'appToken')
+  if (appToken !== undefined && !appToken.expose().startsWith('xapp-'))
+    spec.report('appToken', 'a token of the app begins with xapp-')
+  const channel = spec.text('channel')
+  if (channel !== undefined && !/^[CG][A-Z0-9]{2,30}$/u.test(channel))
+    spec.report('channel', `"${channel}" is not the id of a channel`, 'for example C0123456789')
+  const api = `${(spec.has('api') ? readUrl(spec, 'api') : slackApi) ?? slackApi}/`
+  const loginWithinMs = readLoginWithin(spec)
+  const shared = readShared(name, spec)
+  if (botToken === undefined || channel === undefined) return undefined
+  const app = appToken === undefined ? {} : { appToken }
+  return { ...shared, type: 'slack', api, botToken, channel, loginWithinMs, ...app }
 }
 
 function readLogin(

@@ -36,6 +36,7 @@ const told: ToldApproval = {
   askedAt: '2026-11-22T00:00:00.000Z',
   until: '2026-11-22T00:10:00.000Z',
   answers: [],
+  isForChat: false,
 }
 const notice: Notice = {
   id: 'mail-7',
@@ -44,6 +45,7 @@ const notice: Notice = {
   begunAtMs: 0,
   count: 1,
   approvals: [told],
+  earlier: [],
 }
 
 interface Mailed {

@@ -20,6 +20,7 @@ const shownMax = 20
 export class EmailChannel implements Channel {
   readonly where: string
   readonly isForPeople = true
+  readonly edits = false
   readonly approvalsMax = 1000
   readonly #config: EmailConfig
   readonly #answerMs: number

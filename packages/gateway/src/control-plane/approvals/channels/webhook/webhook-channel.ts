@@ -16,6 +16,7 @@ export interface WebhookChannelOptions {
 export class WebhookChannel implements Channel {
   readonly where: string
   readonly isForPeople = false
+  readonly edits = false
   readonly approvalsMax = 100
   readonly #options: WebhookChannelOptions
 

@@ -74,6 +74,7 @@ const facts: Readonly<Record<string, { readonly fact: string } | { readonly none
   'POST /v1/policies/simulate': { fact: 'policies.simulated' },
   'POST /v1/policies/explain': { none: 'a command that nobody sends changes nothing' },
   'POST /v1/channels/{name}/test': { fact: 'channel.tested' },
+  'DELETE /v1/channels/links/{team}/{user}': { fact: 'channel.unlinked' },
   'POST /v1/approvals/callback/{channel}': { fact: 'channel.answered' },
   'POST /v1/break-glass': { fact: 'breakglass.opened' },
   'POST /v1/break-glass/{id}/end': { fact: 'breakglass.ended' },
@@ -97,6 +98,7 @@ const signedCall = 'POST /v1/approvals/callback/{channel}'
 /** Answered in a test of its own: what has to be there first is more than all the rest. */
 const elsewhere: Readonly<Record<string, string>> = {
   'POST /v1/channels/{name}/test': 'channels have a receiver in their own tests',
+  'DELETE /v1/channels/links/{team}/{user}': 'accounts are linked in the tests of channels',
   'POST /v1/approvals/callback/{channel}': 'what calls it back is signed, in the tests of channels',
 }
 
@@ -183,6 +185,7 @@ suite('the API and its document', { skip: skipReason(), timeout: 200_000 }, () =
     await walk.call('GET /v1/event-exports')
     await change('POST /v1/event-exports/{name}/test', { params: { name: 'all' } })
     await walk.call('GET /v1/channels')
+    await walk.call('GET /v1/channels/links')
     await walk.call('GET /v1/channels/log', { query: { limit: 5 } })
     assert.equal(
       (await walk.send('POST /v1/channels/{name}/test', { params: { name: 'none' } })).status,
@@ -341,6 +344,8 @@ suite('the API and its document', { skip: skipReason(), timeout: 200_000 }, () =
       const params = {
         id: root.id,
         channel: 'c',
+        team: 'T1',
+        user: 'U1',
         name: 'shop',
         session: 's_1',
         epoch: '1',
@@ -361,6 +366,8 @@ suite('the API and its document', { skip: skipReason(), timeout: 200_000 }, () =
     const params = {
       id,
       channel: 'c',
+      team: 'T1',
+      user: 'U1',
       name: 'none',
       session: 's_0',
       epoch: '0',

@@ -105,6 +105,10 @@ const waits = held(async ({ calls }, id) => {
   const { askedAt, until: end } = await calls.get(id)
   return `${Math.round((Date.parse(end) - Date.parse(askedAt)) / 1000)} s`
 })
+const chats = held(async ({ calls }, id) => {
+  const { demands: asked } = await calls.get(id)
+  return `chat ${asked[0]?.chatRowsMax ?? 'off'}`
+})
 /** Approves by shape, and says whether the next one of its shape is asked for. */
 const byShape: Bite['see'] = async (world) => {
   const ran = await answers({ shape: '30m' })(world)
@@ -133,6 +137,8 @@ const demands: Readonly<Record<string, Omit<Bite, 'document'>>> = {
     seen: [/used/, /offers shape-30m, not once/],
   },
   'shape.maxRows': { values: [1000, 0], see: byShape, seen: [/^DELETE/, /asked/] },
+  // What a chat makes of it stands in the tests of channels.
+  'chat.maxRows': { values: [1000, 0], see: chats, seen: [/^chat 1000$/, /^chat 0$/] },
   selfRoot: { values: ['allow', 'deny'], see: answers(), seen: [/used/, /own tree/] },
   wait: { values: ['hold', 'return'], see: answers(), seen: [/used/, /approved|waiting for ap_/] },
 }

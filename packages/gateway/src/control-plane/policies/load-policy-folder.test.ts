@@ -114,7 +114,7 @@ for (const [defaults, expected] of [
   ['{unmatched: approve, approve: {from: [owner], offer: []}}', /offers nothing/],
   ['{unmatched: approve, approve: {from: [owner], wait: ever}}', /"ever"/],
   ['{unmatched: approve, approve: {from: [owner], selfRoot: maybe}}', /"maybe"/],
-  ['{unmatched: approve, approve: {from: [owner], chat: {maxRows: 1}}}', /unknown field "chat"/],
+  ['{unmatched: approve, approve: {from: [owner], chatt: {maxRows: 1}}}', /unknown field "chatt"/],
   ['{unmatched: approve, approve: {from: [owner], shape: {maxRows: -1}}}', /shape.maxRows/],
   ['{unmatched: approve, approve: {from: [owner], within: 2d}}', /at most 24 h/],
   ['{unmatched: approve, approve: {from: [owner], offer: [twice]}}', /"twice" cannot be offered/],

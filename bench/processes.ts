@@ -69,3 +69,9 @@ export function startProgram(
 ): ChildProcess {
   return spawn(program, args, { ...account, stdio: 'ignore' })
 }
+
+/** Memory that a process has in use, in bytes; from `/proc`, so on Linux alone. */
+export function rssOf(pid: number): number {
+  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+  return Number(kib ?? NaN) * 1024
+}

@@ -6,6 +6,7 @@ import { ApprovalCalls } from '../e2e/approval-calls.ts'
 import { startTestGateway } from '../e2e/test-gateway.ts'
 import { median } from './median.ts'
 import { rssOf } from './processes.ts'
+import { retried } from './retried.ts'
 
 /** What commands that wait for approvals cost those that run: one worker, the same sessions, idle and held in turn. */
 const { values } = parseArgs({
@@ -81,12 +82,10 @@ await Promise.all([...waiting, ...running].map(async (client) => await client.en
 async function sessions(count: number): Promise<Client[]> {
   const open: Client[] = []
   for (let at = 0; at < count; at += 10) {
-    const some = Array.from({ length: Math.min(10, count - at) }, async () => {
-      const client = await family.session(root)
-      // What ends the run is thrown elsewhere.
-      client.on('error', () => undefined)
-      return client
-    })
+    const some = Array.from(
+      { length: Math.min(10, count - at) },
+      async () => await retried(async () => await family.session(root)),
+    )
     open.push(...(await Promise.all(some)))
   }
   return open

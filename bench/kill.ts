@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { Client } from 'pg'
 import { AgentFamily, type TestAgent } from '../e2e/agent-family.ts'
 import { startTestGateway } from '../e2e/test-gateway.ts'
+import { retried } from './retried.ts'
 
 /**
  * How long a revocation takes: from the request to the last socket closed, for a subtree of agents with one live session
@@ -84,18 +85,6 @@ async function grow(family: AgentFamily): Promise<{ top: TestAgent; clients: Cli
     clients.push(...(await Promise.all(some.map(async (agent) => await family.session(agent)))))
   }
   return { top, clients }
-}
-
-/** A tree may make ten children a second; whoever is told to slow down waits. */
-async function retried<T>(make: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await make()
-    } catch (error) {
-      if (!String(error).includes(': 429 ')) throw error
-      await new Promise((resolve) => setTimeout(resolve, 200))
-    }
-  }
 }
 
 function quantile(values: readonly number[], part: number): string {

@@ -173,7 +173,7 @@ suite('masked columns through the gateway', { skip: skipReason() }, () => {
   test('the recording says by which way a masked value came', async () => {
     await psql("select loud, contact as c from contacts where contact <> 'x'")
     const sessions = (await (await gateway.api('GET', '/v1/sessions')).json()) as { id: string }[]
-    const path = `/v1/sessions/${sessions[0]?.id}?form=text`
+    const path = `/v1/sessions/${sessions[0]?.id}`
     const text = await (await gateway.api('GET', path)).text()
     const via = 'public.people.email → view public.contacts'
     for (const line of [

@@ -111,7 +111,7 @@ suite('recordings', { skip: skipReason() }, () => {
     }
     assert.deepEqual(await readdir(dir.path), ['evidence.zip'], 'nothing is left of what failed')
     const asPdf = await gateway.api('GET', `/v1/sessions/${first}?as=pdf`)
-    assert.deepEqual([asPdf.status, /no form of a recording/.test(await asPdf.text())], [400, true])
+    assert.deepEqual([asPdf.status, /as must be one of /.test(await asPdf.text())], [400, true])
     const page = await sallyport('export', first, '--as', 'html', '--file', '-')
     assert.match(page.text, /^<!doctype html>/)
 

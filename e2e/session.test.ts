@@ -148,9 +148,7 @@ suite('psql through the gateway', { skip: skipReason() }, () => {
       'drop schema public',
     )
     const sessions = (await (await gateway.api('GET', '/v1/sessions')).json()) as { id: string }[]
-    const text = await (
-      await gateway.api('GET', `/v1/sessions/${sessions[0]?.id}?form=text`)
-    ).text()
+    const text = await (await gateway.api('GET', `/v1/sessions/${sessions[0]?.id}?as=text`)).text()
     assert.match(text, /marker-1/)
     assert.match(text, /s\*\*@/)
     assert.match(text, /no-drop-database/)

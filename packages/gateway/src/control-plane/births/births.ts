@@ -75,8 +75,16 @@ export async function openBirths(options: BirthsOptions): Promise<BirthsPart> {
     onFault,
   })
   const client = new ProviderClient()
-  const { logins, approvals } = options
-  const rechecks = await Rechecks.open({ config, client, agents, entitlements, logins, onFault })
+  const { logins, approvals, gate } = options
+  const rechecks = await Rechecks.open({
+    config,
+    client,
+    agents,
+    entitlements,
+    logins,
+    gate,
+    onFault,
+  })
   const devices = new DeviceLogins(now)
   const flow = new LoginFlow({ config, client, devices, gatewayUrl, onEvent, now })
   const saml = new SamlFlow({ config, uses: options.uses, gatewayUrl, onEvent, now })

@@ -4,6 +4,7 @@ import type { LoginGate } from './ports.ts'
 export const openGate: LoginGate = {
   refusal: async () => undefined,
   seen: async () => {},
+  askedAgain: async () => {},
   remember: async () => {},
   groupsOf: async (_person, stated) => stated,
 }

@@ -150,6 +150,8 @@ export interface LoginGate {
   refusal(login: ConfirmedLogin): Promise<string | undefined>
   /** Remembers that a person was confirmed, whatever for: the newest login of each counts. */
   seen(login: ConfirmedLogin): Promise<void>
+  /** A provider was asked again about somebody: it says these groups now, or knows them no more. Takes away, and gives nothing. */
+  askedAgain(person: string, groups: readonly string[] | undefined): Promise<void>
   /** Remembers which session of the provider an agent stands on. */
   remember(root: AgentId, login: ConfirmedLogin): Promise<void>
   /** What is left of the groups that a provider states, after those that its directory says somebody is no longer in. */

@@ -118,6 +118,7 @@ export class SignalBench {
     return {
       refusal: (login) => gate.refusal(login),
       seen: (login) => gate.seen(login),
+      askedAgain: (person, groups) => gate.askedAgain(person, groups),
       remember: (root, login) => gate.remember(root, login),
       groupsOf: async (who, stated) => {
         const groups = await gate.groupsOf(who, stated)

@@ -60,6 +60,27 @@ export class StoredLoginGate implements LoginGate {
     )
   }
 
+  async askedAgain(person: string, groups: readonly string[] | undefined): Promise<void> {
+    await this.#store.durable(async (tx) => {
+      if (groups === undefined) {
+        await tx.deleteFrom('known_person').where('id', '=', person).execute()
+        return
+      }
+      const known = await tx
+        .selectFrom('known_person')
+        .select('groups')
+        .where('id', '=', person)
+        .executeTakeFirst()
+      const left = known?.groups.filter((group) => groups.includes(group)) ?? []
+      if (known === undefined || left.length === known.groups.length) return
+      await tx
+        .updateTable('known_person')
+        .set({ groups: JSON.stringify(left) })
+        .where('id', '=', person)
+        .execute()
+    })
+  }
+
   async remember(root: AgentId, { principal, session }: ConfirmedLogin): Promise<void> {
     if (session === undefined) return
     const key = sessionKey(partsOfPerson(principal.id).issuer, session)

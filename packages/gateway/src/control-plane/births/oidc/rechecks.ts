@@ -1,7 +1,7 @@
 import type { AgentId, Principal, Secret } from '@sallyport/core'
 import type { IdentityConfig } from '../config/identity-config.ts'
 import type { Entitlements } from '../entitlements.ts'
-import type { BirthAgents } from '../ports.ts'
+import type { BirthAgents, LoginGate } from '../ports.ts'
 import type { LoggedIn } from './human-births.ts'
 import { LoginRefused, readIdentity } from './identity.ts'
 import { isProvidersRefusal, type ProviderClient } from './provider-client.ts'
@@ -30,6 +30,7 @@ export interface RecheckOptions {
   readonly agents: Pick<BirthAgents, 'get' | 'revoke'>
   readonly entitlements: Pick<Entitlements, 'setGroups'>
   readonly logins: WatchedLogins
+  readonly gate: Pick<LoginGate, 'askedAgain'>
   readonly onFault: (error: unknown) => void
 }
 
@@ -85,7 +86,7 @@ export class Rechecks {
   }
 
   async #look(root: AgentId, watched: WatchedLogin): Promise<void> {
-    const { client, config, entitlements, onFault } = this.#options
+    const { client, config, entitlements, gate, onFault } = this.#options
     const provider = config().providers.get(watched.provider)
     if (provider === undefined) return this.#end(root, watched, 'the provider was removed')
     try {
@@ -94,6 +95,7 @@ export class Rechecks {
       if (refreshToken !== undefined && refreshToken.expose() !== watched.refreshToken.expose())
         await this.#keep(root, { ...watched, refreshToken })
       const principal = readIdentity(provider, answer.claims)
+      await gate.askedAgain(principal.id, principal.groups)
       await entitlements.setGroups(principal, principal.groups)
     } catch (error) {
       if (isProvidersRefusal(error)) return this.#end(root, watched, 'the provider ended the login')
@@ -103,7 +105,9 @@ export class Rechecks {
     }
   }
 
-  async #end(root: AgentId, { provider }: WatchedLogin, why: string): Promise<void> {
+  async #end(root: AgentId, { provider, principal }: WatchedLogin, why: string): Promise<void> {
+    // First: with the agent goes what else says that the person has lost something.
+    await this.#options.gate.askedAgain(principal.id, undefined)
     await this.#options.agents.revoke(root, provider, why)
     await this.#forget(root)
   }

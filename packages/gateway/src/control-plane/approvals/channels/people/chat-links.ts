@@ -124,22 +124,28 @@ export class ChatLinks implements LinkPages {
   async unlinkAll(person: Parameters<LinkPages['unlinkAll']>[0]): Promise<string> {
     const { id, name } = person.principal
     const by = { by: 'principal', name } as const
-    const gone = await this.#unlink(by, (link) => link.principal === id)
+    const gone = await this.#unlink(by, { principal: id })
     return gone === 0 ? 'Nothing was linked.' : `${gone} linked accounts speak for you no more.`
   }
 
   /** Ends the link of an account, for the owner. False where there was none. */
   async unlink(by: Parameters<Ledger['write']>[0]['actor'], account: string): Promise<boolean> {
-    return (await this.#unlink(by, ({ team, user }) => `${team}/${user}` === account)) > 0
+    const [team = '', user = ''] = account.split('/', 2)
+    return (await this.#unlink(by, { team, user })) > 0
   }
 
   async #unlink(
     actor: Parameters<Ledger['write']>[0]['actor'],
-    isMeant: (link: ChatLink) => boolean,
+    meant: { readonly principal: string } | Pick<ChatAccount, 'team' | 'user'>,
   ): Promise<number> {
     const { store, ledger } = this.#options
-    const meant = (await this.list()).filter(isMeant)
-    for (const { team, user, principal } of meant) {
+    const links = store.db.selectFrom('chat_link').select(['team', 'chat_user', 'principal'])
+    const found =
+      'principal' in meant
+        ? links.where('principal', '=', meant.principal)
+        : links.where('team', '=', meant.team).where('chat_user', '=', meant.user)
+    const rows = await found.execute()
+    for (const { team, chat_user: user, principal } of rows) {
       const subject = `${team}/${user}`
       await ledger.write({ what: 'channel.unlinked', actor, subject, detail: { principal } })
       await store.durable(
@@ -151,6 +157,6 @@ export class ChatLinks implements LinkPages {
             .execute(),
       )
     }
-    return meant.length
+    return rows.length
   }
 }

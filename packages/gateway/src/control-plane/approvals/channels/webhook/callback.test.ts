@@ -298,6 +298,8 @@ suite('answers that a system brings', { timeout: 120_000 }, () => {
     live = [{ principal: { ...maria, groups: ['other'] } }]
     assert.match((await bring(answerTo(asked))).message, /no rule of this request names maria/u)
     live = []
+    await gate.askedAgain(maria.id, ['other'])
+    assert.match((await bring(answerTo(asked))).message, /no rule of this request names maria/u)
     providers = []
     assert.match((await bring(answerTo(asked))).message, /not configured any more/u)
     providers = [{ ...provider, allowedGroups: [], allowedDomains: [], ttlMs: 1 }]

@@ -13,7 +13,7 @@ export function addBreakGlassVerbs(
   const group = verb(
     program,
     'break-glass',
-    'In an emergency: let commands run without the approvals that rules ask for. Those who are not asked are told, and an incident is opened.',
+    'In an emergency: let commands run without the approvals that rules ask for. It is on record, and an incident is opened.',
     'sallyport break-glass --on orders-db --reason "orders are stuck, nobody of dba answers" --for 15m',
   )
     .option('--on <connection>', 'where; repeatable', collect, [])

@@ -63,6 +63,6 @@ function begunText({ glass, url, confirmAt }: GlassBegun): string {
     return `Nothing is let through yet. Log in and say yes here, within 10 minutes: ${confirmAt ?? ''}\n`
   const { id, agent, connections, until, incident } = glass
   const open = `✓ ${id} is open for ${agent} on ${connections.join(', ')} until ${until}.`
-  const told = `Who is not asked is told. The incident is ${incident}; somebody else closes it.`
+  const told = `It is on record. The incident is ${incident}; somebody else closes it.`
   return `${open}\n${told}\n${url === undefined ? '' : `psql "${url}"\n`}`
 }

@@ -19,7 +19,7 @@ export function glassPage(glasses: Glasses, drafts: GlassDrafts): PersonPage {
           name: 'What comes of it',
           value: 'no command of this agent waits for an approval; blocks and grants hold',
         },
-        { name: 'Who is told', value: 'those who are not asked; an incident is opened' },
+        { name: 'Who is told', value: 'the owner, where they watch; an incident is opened' },
         { name: 'Who closes the incident', value: `${review.join(', ')}, and not you` },
       ]
       return await Promise.resolve({

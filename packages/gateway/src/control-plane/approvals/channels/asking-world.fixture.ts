@@ -39,7 +39,9 @@ class KnownEstimates extends Previews {
     if (rows === undefined) return super.of(id)
     const estimate = told(rows, 'planner estimate')
     const not = unknown('no target here')
-    const rest = { tables: not, locks: not, undo: not, sample: not, before: not, sameShape: not }
+    const table = { name: 't', rows: not, cascades: [], triggers: [] }
+    const tables = told([table], 'catalog')
+    const rest = { tables, locks: not, undo: not, sample: not, before: not, sameShape: not }
     return { estimate, ...rest }
   }
 }

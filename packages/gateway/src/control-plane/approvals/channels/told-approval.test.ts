@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import fc from 'fast-check'
 import type { ApprovalView } from '../approval.ts'
-import { oneLine, toldOf } from './told-approval.ts'
+import { isForChat, oneLine, toldOf } from './told-approval.ts'
 
 const view: ApprovalView = {
   id: 'ap_1',
@@ -81,4 +81,26 @@ suite('what leaves the gateway of a request', () => {
       }),
     )
   })
+})
+
+test('a chat decides where nothing follows from the rows that the planner counts', () => {
+  const no = { known: false, why: 'not asked' } as const
+  const demands = view.demands.map((each) => ({ ...each, chatRowsMax: 5 }))
+  const withTables = (tables: NonNullable<ApprovalView['preview']>['tables'], of = 'write') => {
+    const rest = { locks: no, undo: no, before: no, sameShape: no }
+    const estimate = { known: true, value: 5, source: 'planner estimate' } as const
+    return isForChat({ ...view, class: of, demands, preview: { estimate, tables, ...rest } })
+  }
+  const of = (cascades: string[], triggers: string[]) =>
+    ({
+      known: true,
+      value: [{ name: 'orders', rows: no, cascades, triggers }],
+      source: 'catalog',
+    }) as const
+  assert.equal(withTables(of([], [])), true)
+  assert.equal(withTables(of(['order_items (ON DELETE CASCADE)'], [])), false)
+  assert.equal(withTables(of([], ['audit'])), false)
+  assert.equal(withTables({ known: true, value: [], source: 'catalog' }), false)
+  assert.equal(withTables(no), false)
+  assert.equal(withTables(no, 'read'), true)
 })

@@ -1,5 +1,5 @@
 import { visibleText } from '@sallyport/core'
-import type { AnswerView, ApprovalState, ApprovalView } from '../approval.ts'
+import type { AnswerView, ApprovalState, ApprovalView, PreviewView } from '../approval.ts'
 
 /** What may be told of a request outside of the gateway. All that a caller wrote is short, in one line, and shows what is in it. */
 export interface ToldApproval {
@@ -75,14 +75,24 @@ export function toldOf(
   }
 }
 
-/** Every rule that asks has to say so, and the planner has to know that it is small. */
-export function isForChat({ demands, preview }: ApprovalView): boolean {
+/**
+ * Every rule that asks has to say so, and the planner has to know that it is small. It counts rows of the statement's own
+ * tables: where anything else may follow from them, or nobody knows what is changed, it is not small.
+ */
+export function isForChat(view: ApprovalView): boolean {
+  const { demands, preview } = view
   const estimate = preview?.estimate
   if (estimate?.known !== true || demands.length === 0) return false
+  if (view.class !== 'read' && !hasNoMoreEffects(preview?.tables)) return false
   return demands.every(
     ({ chatRowsMax, offer }) =>
       chatRowsMax !== undefined && offer.includes('once') && estimate.value <= chatRowsMax,
   )
+}
+
+function hasNoMoreEffects(tables: PreviewView['tables'] | undefined): boolean {
+  if (tables?.known !== true || tables.value.length === 0) return false
+  return tables.value.every(({ cascades, triggers }) => cascades.length + triggers.length === 0)
 }
 
 /** A text of somebody else's: cut, with what can't be seen written out. */
